@@ -1,0 +1,245 @@
+"""Audio as the service takes it: formats, positions in samples, messages of 50 ms, and what is kept for replay.
+
+Positions are whole samples of one format's clock; seconds are made at the edge.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
+
+from .errors import ConfigurationError, LocalProtocolError
+from .values import Value
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # the standard library has it since 3.12
+
+Encoding: TypeAlias = Literal["linear16", "linear32", "alaw", "mulaw", "opus", "ogg_opus"]
+
+SAMPLE_RATES = (8000, 16000, 22050, 24000, 44100, 48000)  # Hz, those of the live service
+MAX_MESSAGE_BYTES = 8192  # the service takes no longer binary message
+
+# Bytes of one sample; the packets of opus have no fixed width and pass through whole.
+_SAMPLE_WIDTHS: dict[str, int] = {"linear16": 2, "linear32": 4, "alaw": 1, "mulaw": 1}
+_OPUS_CLOCK = 48000  # Hz: Opus counts time in 48 kHz samples whatever it was made from (RFC 6716, RFC 7845)
+
+
+class AudioFormat(Value, frozen=True, kw_only=True):
+    """One encoding at one sample rate, mono.
+
+    Raises ``ConfigurationError`` for an encoding or a rate that the service does not have.
+    """
+
+    encoding: Encoding = "linear16"
+    sample_rate: int = 16000  # Hz
+
+    def __post_init__(self) -> None:
+        if self.encoding not in get_args(Encoding):
+            raise ConfigurationError(f"encoding must be one of {', '.join(get_args(Encoding))}, not {self.encoding!r}")
+        if self.sample_rate not in SAMPLE_RATES:
+            raise ConfigurationError(
+                f"sample_rate must be one of {', '.join(map(str, SAMPLE_RATES))} Hz, not {self.sample_rate!r}: "
+                "resample the audio first"
+            )
+
+    @property
+    def sample_width(self) -> int | None:
+        """Bytes of one sample, or ``None`` where packets carry their own length (opus, ogg_opus)."""
+        return _SAMPLE_WIDTHS.get(self.encoding)
+
+    @property
+    def clock_rate(self) -> int:
+        """Positions per second (Hz): the sample rate, or 48000 for opus."""
+        return self.sample_rate if self.encoding in _SAMPLE_WIDTHS else _OPUS_CLOCK
+
+    @property
+    def message_samples(self) -> int:
+        """Samples of one full message: 50 ms, or less where 50 ms would be over 8192 bytes (linear32 over 40 kHz)."""
+        width = self.sample_width
+        return self.clock_rate // 20 if width is None else min(self.sample_rate // 20, MAX_MESSAGE_BYTES // width)
+
+    def seconds(self, samples: int) -> float:
+        """Seconds that so many samples last."""
+        return samples / self.clock_rate
+
+    def samples(self, seconds: float) -> int:
+        """The sample nearest to so many seconds."""
+        return round(seconds * self.clock_rate)
+
+
+class Chunk(Value, frozen=True):
+    """One audio message: ``data`` begins at sample ``start`` of the stream and ends before sample ``end``."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"data"})
+
+    start: int
+    end: int
+    data: bytes
+
+
+class Framer:
+    """Cuts audio of any chunk sizes into messages of exactly ``format.message_samples`` samples.
+
+    The same audio gives the same messages however it was split. A part of a sample waits for its other part.
+    Audio is copied at most once, and not at all where a chunk is a message already.
+    """
+
+    __slots__ = ("_format", "_message_bytes", "_parts", "_pending", "_start", "_width")
+
+    def __init__(self, format: AudioFormat, start: int = 0) -> None:
+        self._format = format
+        self._width = format.sample_width
+        self._message_bytes = format.message_samples * (self._width or 0)
+        self._parts: list[bytes] = []
+        self._pending = 0  # bytes in parts
+        self._start = start  # the sample at which parts begin
+
+    @property
+    def position(self) -> int:
+        """The end of the audio given so far, in whole samples."""
+        return self._start + (self._pending // self._width if self._width else 0)
+
+    def push(self, audio: Buffer) -> list[Chunk]:
+        """Take audio; return the messages that are full now, in order.
+
+        Raises ``LocalProtocolError``, and takes nothing, if it is not bytes-like, if its items are not the samples of
+        the format (float32 where linear16 is due), or if a packet is longer than the service takes.
+        """
+        if type(audio) is bytes:
+            size = len(audio)
+            if size == self._message_bytes and not self._pending:
+                start = self._start
+                self._start = end = start + self._format.message_samples
+                return [Chunk(start, end, audio)]
+            view = memoryview(audio)
+        else:
+            view = self._view(audio)
+            size = len(view)
+        if self._width is None:
+            return self._packet(view)
+        if self._pending + size < self._message_bytes:
+            if size:
+                self._parts.append(audio if type(audio) is bytes else bytes(view))
+                self._pending += size
+            return []
+        cut = self._message_bytes - self._pending
+        chunks = [self._message(b"".join((*self._parts, view[:cut])))]
+        while size - cut >= self._message_bytes:
+            chunks.append(self._message(bytes(view[cut : cut + self._message_bytes])))
+            cut += self._message_bytes
+        self._parts = [bytes(view[cut:])] if cut < size else []
+        self._pending = size - cut
+        return chunks
+
+    def flush(self) -> Chunk | None:
+        """The tail as a shorter message, or ``None``; a part of a sample is kept for what comes next."""
+        if self._width is None or self._pending < self._width:
+            return None
+        tail = b"".join(self._parts)
+        whole = self._pending - self._pending % self._width
+        self._parts = [tail[whole:]] if whole < self._pending else []
+        self._pending -= whole
+        return self._message(tail[:whole])
+
+    def _message(self, data: bytes) -> Chunk:
+        start = self._start
+        self._start = start + len(data) // (self._width or 1)
+        return Chunk(start, self._start, data)
+
+    def _packet(self, view: memoryview) -> list[Chunk]:
+        if not view:
+            return []
+        if len(view) > MAX_MESSAGE_BYTES:
+            raise LocalProtocolError(
+                f"a packet of {len(view)} bytes: the service takes at most {MAX_MESSAGE_BYTES}; "
+                "send one packet (opus) or one page (ogg_opus) at a time"
+            )
+        data = bytes(view)
+        start = self._start
+        if self._format.encoding == "opus":
+            self._start += opus_packet_samples(data)
+        else:
+            self._start = max(start, ogg_page_end(data))
+        return [Chunk(start, self._start, data)]
+
+    def _view(self, audio: Buffer) -> memoryview:
+        try:
+            view = memoryview(audio)
+        except TypeError:
+            raise LocalProtocolError(
+                f"audio must be bytes-like (bytes, bytearray, memoryview, an array), not {type(audio).__name__}"
+            ) from None
+        if view.itemsize != 1 and view.itemsize != self._width:
+            raise LocalProtocolError(
+                f"audio has items of {view.itemsize} bytes where {self._format.encoding} has samples of "
+                f"{self._width or 'no fixed number of'} bytes: convert it, or set the encoding"
+            )
+        return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
+
+
+class ReplayBuffer:
+    """The audio of a stream that may have to be sent again, and what still waits to be sent, in order.
+
+    ``waiting`` has not gone out on the present link; ``sent`` has, and is kept until ``trim`` says that it was heard.
+    """
+
+    __slots__ = ("sent", "waiting")
+
+    def __init__(self) -> None:
+        self.sent: deque[Chunk] = deque()
+        self.waiting: deque[Chunk] = deque()
+
+    def __iter__(self) -> Iterator[Chunk]:
+        yield from self.sent
+        yield from self.waiting
+
+    @property
+    def start(self) -> int | None:
+        """The first sample that is held, or ``None`` when nothing is."""
+        held = self.sent or self.waiting
+        return held[0].start if held else None
+
+    @property
+    def waiting_samples(self) -> int:
+        """Samples given by the application that no link has taken yet."""
+        return self.waiting[-1].end - self.waiting[0].start if self.waiting else 0
+
+    def take(self) -> Chunk:
+        """The next chunk to send; it counts as sent from now on."""
+        chunk = self.waiting.popleft()
+        self.sent.append(chunk)
+        return chunk
+
+    def trim(self, position: int) -> None:
+        """Forget the sent chunks that end at or before ``position``."""
+        sent = self.sent
+        while sent and sent[0].end <= position:
+            sent.popleft()
+
+
+def opus_packet_samples(packet: bytes) -> int:
+    """Samples at 48 kHz of one Opus packet, from its first bytes (RFC 6716, sections 3.1 and 3.2); 0 if it is empty."""
+    if not packet:
+        return 0
+    config, count_code = packet[0] >> 3, packet[0] & 3
+    if config < 12:  # SILK: 10, 20, 40, 60 ms
+        frame = (480, 960, 1920, 2880)[config % 4]
+    elif config < 16:  # hybrid: 10, 20 ms
+        frame = (480, 960)[config % 2]
+    else:  # CELT: 2.5, 5, 10, 20 ms
+        frame = (120, 240, 480, 960)[config % 4]
+    if count_code == 3:
+        return frame * (packet[1] & 0x3F) if len(packet) > 1 else 0
+    return frame * (1 if count_code == 0 else 2)
+
+
+def ogg_page_end(data: bytes) -> int:
+    """The end in 48 kHz samples of the last whole Ogg page that starts in ``data`` (RFC 3533); 0 if none says it."""
+    end, at = 0, 0
+    while data[at : at + 4] == b"OggS" and len(data) >= at + 27:
+        granule = int.from_bytes(data[at + 6 : at + 14], "little", signed=True)
+        end = max(end, granule)  # -1: no packet ends on this page
+        segments = data[at + 26]
+        at += 27 + segments + sum(data[at + 27 : at + 27 + segments])
+    return end

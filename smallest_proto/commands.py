@@ -1,0 +1,69 @@
+"""What a session asks its transport to do.
+
+A command names the link it is for; a link's number never returns, so what concerns a dead connection finds nobody.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeAlias
+
+from .requests import Request
+from .values import Value
+
+
+class OpenLink(Value, frozen=True, kw_only=True):
+    """Open a WebSocket; answer with ``link_opened`` or ``link_failed``."""
+
+    link: int
+    request: Request
+
+
+class SendText(Value, frozen=True, kw_only=True):
+    """Send one text message."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    link: int
+    text: str  # JSON
+
+
+class SendBinary(Value, frozen=True, kw_only=True):
+    """Send one binary message."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"data"})
+
+    link: int
+    data: bytes  # one audio message, at most 8192 bytes
+
+
+class SendPing(Value, frozen=True, kw_only=True):
+    """Send a WebSocket ping; answer its pong with ``pong_received``."""
+
+    link: int
+
+
+class CloseLink(Value, frozen=True, kw_only=True):
+    """Say goodbye with a close frame, then answer with ``link_closed`` once the peer has said it too."""
+
+    link: int
+    code: int  # WebSocket close code
+
+
+class AbortLink(Value, frozen=True, kw_only=True):
+    """Drop the connection at once, whatever state it is in. No answer is awaited."""
+
+    link: int
+
+
+class SendRequest(Value, frozen=True, kw_only=True):
+    """Send one HTTP request; answer with ``response_started``, ``body_received`` and ``response_ended``."""
+
+    request: Request
+
+
+class AbortRequest(Value, frozen=True, kw_only=True):
+    """Drop the HTTP exchange at once."""
+
+
+Command: TypeAlias = OpenLink | SendText | SendBinary | SendPing | CloseLink | AbortLink
+ExchangeCommand: TypeAlias = SendRequest | AbortRequest

@@ -1,0 +1,106 @@
+"""What an application sees of a session. All times are seconds of the audio that it gave: stream time."""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar, TypeAlias
+
+from .errors import Failure
+from .messages import Utterance, Word
+from .values import Value
+
+
+class LinkOpened(Value, frozen=True, kw_only=True):
+    """A connection to the service is open."""
+
+    link: int
+    seconds: float  # from OpenLink to open
+
+
+class SpeechStarted(Value, frozen=True, kw_only=True):
+    """A turn begins. After it, before the next one, comes exactly one ``SpeechEnded``."""
+
+    time: float
+    inferred: bool  # from a transcript, not from speech_started; then time is an upper bound if no word time is known
+
+
+class SpeechEnded(Value, frozen=True, kw_only=True):
+    """The turn is over. With voice activity events its last final can still follow."""
+
+    time: float
+
+
+class InterimTranscript(Value, frozen=True, kw_only=True):
+    """What the service believes so far; the next interim or final replaces it."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    text: str
+    start: float  # the end of what was finalised before: interims carry no word times
+    end: float  # the end of the audio that the service has been sent
+    session_id: str | None
+
+
+class FinalTranscript(Value, frozen=True, kw_only=True):
+    """What was said, and will not be revised. ``text`` is empty only where it answers a finalize or ends the stream."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset(
+        ("text", "words", "utterances", "full_transcript", "redacted_entities")
+    )
+
+    text: str
+    start: float  # of the first word, where words have times
+    end: float  # of the last word, where words have times
+    words: tuple[Word, ...] = ()
+    utterances: tuple[Utterance, ...] = ()
+    language: str | None = None
+    languages: tuple[str, ...] = ()
+    redacted_entities: tuple[str, ...] = ()
+    full_transcript: str | None = None
+    session_id: str | None = None  # the service's name for the connection
+    from_finalize: bool = False  # answers finalize()
+    is_last: bool = False  # answers end_input()
+    provisional: bool = False  # the last interim, as the service ended without making it final
+
+
+class Usage(Value, frozen=True, kw_only=True):
+    """Audio sent for the first time since the last ``Usage``: about every 5 s of it, and at the end."""
+
+    seconds: float
+
+
+class LossReason(enum.Enum):
+    """Why audio was given up."""
+
+    BUFFER_FULL = "buffer_full"  # no link took it in time
+    NOT_HELD = "not_held"  # a new link would have to start before what is still held
+    ENDED = "ended"  # the session ended before it was sent
+
+
+class AudioLost(Value, frozen=True, kw_only=True):
+    """Audio that no link heard, or that none will be asked about again."""
+
+    start: float
+    end: float
+    reason: LossReason
+
+
+class EndReason(enum.Enum):
+    """How a session ended."""
+
+    COMPLETED = "completed"  # the last final came
+    INCOMPLETE = "incomplete"  # the input ended, but the last final never came
+    ABORTED = "aborted"  # the application said so
+    FAILED = "failed"  # the service or the network did
+
+
+class SessionEnded(Value, frozen=True, kw_only=True):
+    """The last output of every session."""
+
+    reason: EndReason
+    failure: Failure | None = None  # what went wrong, unless completed or aborted
+
+
+Event: TypeAlias = (
+    LinkOpened | SpeechStarted | SpeechEnded | InterimTranscript | FinalTranscript | Usage | AudioLost | SessionEnded
+)

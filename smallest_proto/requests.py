@@ -1,0 +1,138 @@
+"""Configuration -> request: method, URL, headers, body. The key is in the headers and in no ``repr``."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from .config import (
+    INDIA_ONLY_LANGUAGES,
+    US_ONLY_LANGUAGES,
+    Endpoint,
+    FileTranscriptionConfig,
+    TranscriptionConfig,
+)
+from .errors import ConfigurationError
+from .values import Secret, Value
+
+MAX_FILE_BYTES = 250_000_000  # the service answers 413 to more
+
+_LIVE_PATHS = {"unified": "/stt/live", "model": "/{model}/get_text", "direct": "/transcribe"}
+_FILE_PATHS = {"unified": "/stt/", "model": "/{model}/get_text"}
+
+
+class Request(Value, frozen=True, kw_only=True):
+    """One HTTP request, or the opening of one WebSocket (``ws``/``wss`` URL).
+
+    The query is private too: it can hold keywords and names.
+    """
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"query", "body"})
+
+    method: str
+    url: str  # absolute, without the query
+    query: str = ""  # URL-encoded, without "?"
+    headers: tuple[tuple[str, str], ...] = ()  # the Authorization value is a Secret
+    body: bytes | None = None
+
+    @property
+    def full_url(self) -> str:
+        """The URL with its query."""
+        return f"{self.url}?{self.query}" if self.query else self.url
+
+
+def live_transcription_request(config: TranscriptionConfig, endpoint: Endpoint) -> Request:
+    """The opening of a live transcription's WebSocket.
+
+    Raises ``ConfigurationError`` for a language that the region of ``endpoint`` does not serve.
+    """
+    _check_region(config.language, endpoint)
+    # Word times are always asked for: the watermark is the end of the last finalised word.
+    options = msgspec.structs.replace(config, word_timestamps=True, eou_timeout_ms=config.eou_timeout_ms or None)
+    return Request(
+        method="GET",
+        url=_url(endpoint, _LIVE_PATHS[endpoint.route], config.model, websocket=True),
+        query=_query(options, endpoint),
+        headers=_headers(endpoint),
+    )
+
+
+def file_transcription_request(
+    config: FileTranscriptionConfig, endpoint: Endpoint, *, audio: bytes | None = None, audio_url: str | None = None
+) -> Request:
+    """The transcription of a file: its bytes, or the URL that the service is to fetch it from.
+
+    Raises ``ConfigurationError`` for no audio, for over 250 MB of it, and for what the route or the model lacks.
+    """
+    if (audio is None) == (audio_url is None):
+        raise ConfigurationError("give either the audio's bytes or its URL")
+    if endpoint.route == "direct":
+        raise ConfigurationError("a server reached directly transcribes no files: use route='unified' or 'model'")
+    if audio is not None:
+        if not isinstance(audio, bytes):
+            raise ConfigurationError(f"the file's audio must be bytes, not {type(audio).__name__}")
+        if not audio:
+            raise ConfigurationError("the file is empty: there is nothing to transcribe")
+        if len(audio) > MAX_FILE_BYTES:
+            raise ConfigurationError(
+                f"the file has {len(audio) / 1e6:.0f} MB: the service takes at most {MAX_FILE_BYTES / 1e6:.0f} MB; "
+                "compress it, or stream it live"
+            )
+        content_type, body = "application/octet-stream", audio
+    else:
+        if config.model == "pulse-pro":
+            raise ConfigurationError("pulse-pro fetches no URL: send the file's bytes, or use model='pulse'")
+        if not isinstance(audio_url, str) or urlsplit(audio_url).scheme not in ("http", "https"):
+            raise ConfigurationError("the URL of the audio must be an absolute http or https URL")
+        content_type, body = "application/json", msgspec.json.encode({"url": audio_url})
+    return Request(
+        method="POST",
+        url=_url(endpoint, _FILE_PATHS[endpoint.route], config.model, websocket=False),
+        query=_query(config, endpoint),
+        headers=(*_headers(endpoint), ("Accept", "application/json"), ("Content-Type", content_type)),
+        body=body,
+    )
+
+
+def _url(endpoint: Endpoint, path: str, model: str, *, websocket: bool) -> str:
+    scheme, rest = endpoint.base_url.split("://", 1)
+    secure = scheme in ("https", "wss")
+    scheme = {(True, True): "wss", (True, False): "ws", (False, True): "https", (False, False): "http"}[
+        websocket, secure
+    ]
+    return f"{scheme}://{rest.rstrip('/')}{path.format(model=model)}"
+
+
+def _query(config: TranscriptionConfig | FileTranscriptionConfig, endpoint: Endpoint) -> str:
+    pairs: list[tuple[str, str]] = []
+    for name in config.__struct_fields__:
+        value = getattr(config, name)
+        if name == "keywords":
+            value = ",".join(map(_keyword, value)) or None
+        if value is None or (name == "model" and endpoint.route == "model"):  # there the path names it
+            continue
+        pairs.append((name, str(value).lower() if isinstance(value, bool) else str(value)))
+    return urlencode(pairs)
+
+
+def _keyword(keyword: str | tuple[str, float]) -> str:
+    return keyword if isinstance(keyword, str) else f"{keyword[0]}:{keyword[1]:g}"
+
+
+def _headers(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+    return (
+        ("Authorization", Secret(f"Bearer {endpoint.api_key}")),
+        ("X-Source", endpoint.source),
+        *endpoint.headers,
+    )
+
+
+def _check_region(language: str, endpoint: Endpoint) -> None:
+    """The vendor's two hosts serve different live languages; of any other host nothing is known."""
+    host = urlsplit(endpoint.base_url).hostname
+    if host == "api.smallest.ai" and language in US_ONLY_LANGUAGES:
+        raise ConfigurationError(f"{language} is served from the US alone: use https://api.us.smallest.ai/waves/v1")
+    if host == "api.us.smallest.ai" and language in INDIA_ONLY_LANGUAGES:
+        raise ConfigurationError(f"{language} is served from India alone: use https://api.smallest.ai/waves/v1")
