@@ -1,0 +1,83 @@
+"""Link seconds -> stream seconds, and the watermark: up to where everything said is final.
+
+The stream's clock counts the samples that the application gave. A link serves the stream from some sample on; the
+service counts its seconds from there.
+"""
+
+from __future__ import annotations
+
+from .audio import AudioFormat
+from .messages import Utterance, Word
+
+
+class Timeline:
+    """The clock of one stream. Positions are samples, times are seconds."""
+
+    __slots__ = ("_rate", "watermark")
+
+    def __init__(self, format: AudioFormat) -> None:
+        self._rate = format.clock_rate
+        self.watermark = 0  # samples; never moves back
+
+    def seconds(self, position: int) -> float:
+        return position / self._rate
+
+    def position(self, seconds: float) -> int:
+        return round(seconds * self._rate)
+
+    def advance(self, position: int) -> None:
+        """Everything said before ``position`` is final."""
+        if position > self.watermark:
+            self.watermark = position
+
+    def time(self, link_start: int, seconds: float, end: int) -> float:
+        """Stream seconds of a time of the link that began at sample ``link_start`` and was sent audio up to ``end``.
+
+        What lies outside of the audio that the link was sent is moved to its nearer end.
+        """
+        return min(max(link_start / self._rate + seconds, link_start / self._rate), end / self._rate)
+
+    def words(self, words: tuple[Word, ...], link_start: int, end: int) -> tuple[Word, ...]:
+        """The words of a final in stream time, in order and inside of the audio that the link was sent."""
+        offset, limit = link_start / self._rate, end / self._rate
+        at = 0.0
+        for word in words:
+            start, stop = word.start, word.end
+            if start is None or stop is None or not at <= start <= stop:
+                return self._mended(words, offset, limit)
+            at = start
+        if offset == 0.0 and at <= limit and words[-1].end <= limit:  # type: ignore[operator]
+            return words
+        return self._mended(words, offset, limit)
+
+    def utterances(self, utterances: tuple[Utterance, ...], link_start: int, end: int) -> tuple[Utterance, ...]:
+        """The utterances of a final in stream time, inside of the audio that the link was sent."""
+        return tuple(
+            Utterance(
+                text=utterance.text,
+                start=None if utterance.start is None else self.time(link_start, utterance.start, end),
+                end=None if utterance.end is None else self.time(link_start, utterance.end, end),
+                speaker=utterance.speaker,
+            )
+            for utterance in utterances
+        )
+
+    def _mended(self, words: tuple[Word, ...], offset: float, limit: float) -> tuple[Word, ...]:
+        """Each word moved by ``offset``; a time that goes back or lies beyond the audio is moved to where it can be."""
+        moved: list[Word] = []
+        at = offset
+        for word in words:
+            start = None if word.start is None else min(max(word.start + offset, at), limit)
+            end = None if word.end is None else min(max(word.end + offset, start or at), limit)
+            at = start if start is not None else at
+            moved.append(
+                Word(
+                    text=word.text,
+                    start=start,
+                    end=end,
+                    confidence=word.confidence,
+                    speaker=word.speaker,
+                    speaker_confidence=word.speaker_confidence,
+                )
+            )
+        return tuple(moved)

@@ -1,0 +1,152 @@
+"""Where a speaker's turn starts and ends. One table; START and END strictly alternate because no cell lets them not.
+
+The rules, from the wire's facts:
+
+- With voice activity events a turn starts at ``speech_started`` and ends at ``speech_ended``. These are acoustic and
+  independent of finals: what was said before ``speech_ended`` can become final after it, and belongs to the ended turn.
+- The service's detector misses quiet speech, and without the events there is no start at all: then the first transcript
+  that says something starts the turn. Punctuation alone says nothing.
+- A final alone does not end a turn when the service cuts inside an utterance. The answer to a finalize, the last final
+  and ``speech_final`` do; without voice activity events every final has to count as an end.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import TypeAlias
+
+from .messages import Transcription
+
+_says_something = re.compile(r"[^\W_]").search  # a letter or a digit of any script
+
+
+class TurnState(enum.Enum):
+    """What is known of the speaker."""
+
+    SILENT = "silent"
+    SPEAKING = "speaking"  # something of this turn is not final yet
+    SETTLED = "settled"  # the turn goes on; what was said in it so far is final
+    TRAILING = "trailing"  # the turn is over; its last final is still to come
+
+
+class TurnInput(enum.Enum):
+    """What can happen to a turn."""
+
+    ONSET = "onset"  # speech_started
+    OFFSET = "offset"  # speech_ended
+    WORDS = "words"  # an interim that says something
+    FINAL = "final"  # a final that says something, inside an utterance
+    FINAL_END = "final_end"  # a final that says something and ends the turn
+    LATE = "late"  # a final of a turn that has ended
+    EMPTY = "empty"  # a final that says nothing, inside an utterance
+    EMPTY_END = "empty_end"  # a final that says nothing and ends the turn
+    END = "end"  # the session ends
+
+
+class TurnAction(enum.Enum):
+    """What the application is told: START before the transcript, END after it."""
+
+    NOTHING = "nothing"
+    START = "start"
+    END = "end"
+    START_AND_END = "start and end"
+
+
+State, Input, Action = TurnState, TurnInput, TurnAction
+TurnTable: TypeAlias = dict[tuple[TurnState, TurnInput], tuple[TurnAction, TurnState]]
+
+# fmt: off
+TURNS: TurnTable = {
+    (State.SILENT,   Input.ONSET):     (Action.START,         State.SPEAKING),
+    (State.SILENT,   Input.OFFSET):    (Action.NOTHING,       State.SILENT),
+    (State.SILENT,   Input.WORDS):     (Action.START,         State.SPEAKING),
+    (State.SILENT,   Input.FINAL):     (Action.START,         State.SETTLED),
+    (State.SILENT,   Input.FINAL_END): (Action.START_AND_END, State.SILENT),
+    (State.SILENT,   Input.LATE):      (Action.NOTHING,       State.SILENT),
+    (State.SILENT,   Input.EMPTY):     (Action.NOTHING,       State.SILENT),
+    (State.SILENT,   Input.EMPTY_END): (Action.NOTHING,       State.SILENT),
+    (State.SILENT,   Input.END):       (Action.NOTHING,       State.SILENT),
+
+    (State.SPEAKING, Input.ONSET):     (Action.NOTHING,       State.SPEAKING),
+    (State.SPEAKING, Input.OFFSET):    (Action.END,           State.TRAILING),
+    (State.SPEAKING, Input.WORDS):     (Action.NOTHING,       State.SPEAKING),
+    (State.SPEAKING, Input.FINAL):     (Action.NOTHING,       State.SETTLED),
+    (State.SPEAKING, Input.FINAL_END): (Action.END,           State.SILENT),
+    (State.SPEAKING, Input.LATE):      (Action.NOTHING,       State.SPEAKING),
+    (State.SPEAKING, Input.EMPTY):     (Action.NOTHING,       State.SETTLED),
+    (State.SPEAKING, Input.EMPTY_END): (Action.END,           State.SILENT),
+    (State.SPEAKING, Input.END):       (Action.END,           State.SILENT),
+
+    (State.SETTLED,  Input.ONSET):     (Action.NOTHING,       State.SPEAKING),
+    (State.SETTLED,  Input.OFFSET):    (Action.END,           State.SILENT),
+    (State.SETTLED,  Input.WORDS):     (Action.NOTHING,       State.SPEAKING),
+    (State.SETTLED,  Input.FINAL):     (Action.NOTHING,       State.SETTLED),
+    (State.SETTLED,  Input.FINAL_END): (Action.END,           State.SILENT),
+    (State.SETTLED,  Input.LATE):      (Action.NOTHING,       State.SETTLED),
+    (State.SETTLED,  Input.EMPTY):     (Action.NOTHING,       State.SETTLED),
+    (State.SETTLED,  Input.EMPTY_END): (Action.END,           State.SILENT),
+    (State.SETTLED,  Input.END):       (Action.END,           State.SILENT),
+
+    (State.TRAILING, Input.ONSET):     (Action.START,         State.SPEAKING),
+    (State.TRAILING, Input.OFFSET):    (Action.NOTHING,       State.TRAILING),
+    (State.TRAILING, Input.WORDS):     (Action.NOTHING,       State.TRAILING),
+    (State.TRAILING, Input.FINAL):     (Action.NOTHING,       State.SILENT),
+    (State.TRAILING, Input.FINAL_END): (Action.NOTHING,       State.SILENT),
+    (State.TRAILING, Input.LATE):      (Action.NOTHING,       State.SILENT),
+    (State.TRAILING, Input.EMPTY):     (Action.NOTHING,       State.SILENT),
+    (State.TRAILING, Input.EMPTY_END): (Action.NOTHING,       State.SILENT),
+    (State.TRAILING, Input.END):       (Action.NOTHING,       State.SILENT),
+}
+# fmt: on
+del State, Input, Action
+
+
+class Turns:
+    """Follows the turns of one stream. Times are stream seconds."""
+
+    __slots__ = ("_ended_at", "_started_at", "_vad_events", "state")
+
+    def __init__(self, vad_events: bool) -> None:
+        self._vad_events = vad_events
+        self._started_at = 0.0  # the last speech_started
+        self._ended_at = 0.0  # the last speech_ended
+        self.state = TurnState.SILENT
+
+    def take(self, what: TurnInput) -> TurnAction:
+        action, self.state = TURNS[self.state, what]
+        return action
+
+    def onset(self, time: float) -> TurnAction:
+        self._started_at = time
+        return self.take(TurnInput.ONSET)
+
+    def offset(self, time: float) -> TurnAction:
+        self._ended_at = time
+        return self.take(TurnInput.OFFSET)
+
+    def transcript(self, message: Transcription, start: float, end: float) -> TurnAction:
+        """Take an interim or a final that says something between ``start`` and ``end``."""
+        if not message.is_final:
+            return self.take(TurnInput.WORDS)
+        if self._is_late(start, end):
+            return self.take(TurnInput.LATE)
+        return self.take(TurnInput.FINAL_END if self._ends_turn(message) else TurnInput.FINAL)
+
+    def empty(self, message: Transcription) -> TurnAction:
+        """Take a final that says nothing."""
+        return self.take(TurnInput.EMPTY_END if self._ends_turn(message) else TurnInput.EMPTY)
+
+    def _ends_turn(self, message: Transcription) -> bool:
+        return message.from_finalize or message.is_last or message.speech_final or not self._vad_events
+
+    def _is_late(self, start: float, end: float) -> bool:
+        if start >= self._ended_at:
+            return False
+        speaking = self.state is TurnState.SPEAKING or self.state is TurnState.SETTLED
+        return not speaking or end <= self._started_at
+
+
+def says_something(text: str) -> bool:
+    """Whether a transcript holds a letter or a digit: "." and "।" alone are no speech."""
+    return _says_something(text) is not None
