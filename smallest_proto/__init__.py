@@ -1,1 +1,122 @@
-"""smallest-proto: Smallest AI's speech services as pure state machines. No I/O, no clock, no threads."""
+"""smallest-proto: Smallest AI's speech services as pure state machines. No I/O, no clock, no threads.
+
+The service's side of the same protocols is in ``smallest_proto.server`` and ``smallest_proto.recognition``.
+"""
+
+from __future__ import annotations
+
+from .audio import AudioFormat, Encoding
+from .commands import (
+    AbortLink,
+    AbortRequest,
+    CloseLink,
+    Command,
+    ExchangeCommand,
+    OpenLink,
+    SendBinary,
+    SendPing,
+    SendRequest,
+    SendText,
+)
+from .config import (
+    BASE_URL,
+    US_BASE_URL,
+    Endpoint,
+    FileTranscriptionConfig,
+    RetryPolicy,
+    Route,
+    Timeouts,
+    TranscriptionConfig,
+)
+from .errors import (
+    ConfigurationError,
+    ConnectError,
+    DeadlineError,
+    DisconnectedError,
+    Failure,
+    FailureKind,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteError,
+    ServiceError,
+    SmallestError,
+    StatusError,
+)
+from .events import (
+    AudioLost,
+    EndReason,
+    Event,
+    FinalTranscript,
+    InterimTranscript,
+    LinkLost,
+    LinkOpened,
+    LossReason,
+    SessionEnded,
+    SpeechEnded,
+    SpeechStarted,
+    UpdateRejected,
+    Usage,
+)
+from .exchange import ExchangeFailed, FileTranscript, FileTranscription, TranscriptionAccepted
+from .messages import Utterance, Word
+from .requests import Request
+from .stats import LinkRecord, SessionStats
+from .transcription import TranscriptionSession
+
+__all__ = [
+    "BASE_URL",
+    "US_BASE_URL",
+    "AbortLink",
+    "AbortRequest",
+    "AudioFormat",
+    "AudioLost",
+    "CloseLink",
+    "Command",
+    "ConfigurationError",
+    "ConnectError",
+    "DeadlineError",
+    "DisconnectedError",
+    "Encoding",
+    "EndReason",
+    "Endpoint",
+    "Event",
+    "ExchangeCommand",
+    "ExchangeFailed",
+    "Failure",
+    "FailureKind",
+    "FileTranscript",
+    "FileTranscription",
+    "FileTranscriptionConfig",
+    "FinalTranscript",
+    "InterimTranscript",
+    "LinkLost",
+    "LinkOpened",
+    "LinkRecord",
+    "LocalProtocolError",
+    "LossReason",
+    "OpenLink",
+    "ProtocolError",
+    "RemoteError",
+    "Request",
+    "RetryPolicy",
+    "Route",
+    "SendBinary",
+    "SendPing",
+    "SendRequest",
+    "SendText",
+    "ServiceError",
+    "SessionEnded",
+    "SessionStats",
+    "SmallestError",
+    "SpeechEnded",
+    "SpeechStarted",
+    "StatusError",
+    "Timeouts",
+    "TranscriptionAccepted",
+    "TranscriptionConfig",
+    "TranscriptionSession",
+    "UpdateRejected",
+    "Usage",
+    "Utterance",
+    "Word",
+]

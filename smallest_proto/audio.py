@@ -6,7 +6,6 @@ Positions are whole samples of one format's clock; seconds are made at the edge.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
 from .errors import ConfigurationError, LocalProtocolError
@@ -37,7 +36,7 @@ class AudioFormat(Value, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.encoding not in get_args(Encoding):
             raise ConfigurationError(f"encoding must be one of {', '.join(get_args(Encoding))}, not {self.encoding!r}")
-        if self.sample_rate not in SAMPLE_RATES:
+        if not isinstance(self.sample_rate, int) or self.sample_rate not in SAMPLE_RATES:
             raise ConfigurationError(
                 f"sample_rate must be one of {', '.join(map(str, SAMPLE_RATES))} Hz, not {self.sample_rate!r}: "
                 "resample the audio first"
@@ -90,7 +89,8 @@ class Framer:
     def __init__(self, format: AudioFormat, start: int = 0) -> None:
         self._format = format
         self._width = format.sample_width
-        self._message_bytes = format.message_samples * (self._width or 0)
+        # -1: no chunk has the size of a message where packets pass through as they are
+        self._message_bytes = format.message_samples * self._width if self._width else -1
         self._parts: list[bytes] = []
         self._pending = 0  # bytes in parts
         self._start = start  # the sample at which parts begin
@@ -117,7 +117,7 @@ class Framer:
             view = self._view(audio)
             size = len(view)
         if self._width is None:
-            return self._packet(view)
+            return self._packet(audio if type(audio) is bytes else bytes(view))
         if self._pending + size < self._message_bytes:
             if size:
                 self._parts.append(audio if type(audio) is bytes else bytes(view))
@@ -147,15 +147,14 @@ class Framer:
         self._start = start + len(data) // (self._width or 1)
         return Chunk(start, self._start, data)
 
-    def _packet(self, view: memoryview) -> list[Chunk]:
-        if not view:
+    def _packet(self, data: bytes) -> list[Chunk]:
+        if not data:
             return []
-        if len(view) > MAX_MESSAGE_BYTES:
+        if len(data) > MAX_MESSAGE_BYTES:
             raise LocalProtocolError(
-                f"a packet of {len(view)} bytes: the service takes at most {MAX_MESSAGE_BYTES}; "
+                f"a packet of {len(data)} bytes: the service takes at most {MAX_MESSAGE_BYTES}; "
                 "send one packet (opus) or one page (ogg_opus) at a time"
             )
-        data = bytes(view)
         start = self._start
         if self._format.encoding == "opus":
             self._start += opus_packet_samples(data)
@@ -166,7 +165,7 @@ class Framer:
     def _view(self, audio: Buffer) -> memoryview:
         try:
             view = memoryview(audio)
-        except TypeError:
+        except (TypeError, ValueError, BufferError):  # no buffer, a released one, one that may not be exported
             raise LocalProtocolError(
                 f"audio must be bytes-like (bytes, bytearray, memoryview, an array), not {type(audio).__name__}"
             ) from None
@@ -181,41 +180,54 @@ class Framer:
 class ReplayBuffer:
     """The audio of a stream that may have to be sent again, and what still waits to be sent, in order.
 
-    ``waiting`` has not gone out on the present link; ``sent`` has, and is kept until ``trim`` says that it was heard.
+    ``waiting`` has not gone out on the present link; ``sent`` has, with the time when, and is kept until ``trim`` says
+    that it was heard.
     """
 
-    __slots__ = ("sent", "waiting")
+    __slots__ = ("_width", "sent", "waiting")
 
-    def __init__(self) -> None:
-        self.sent: deque[Chunk] = deque()
+    def __init__(self, format: AudioFormat) -> None:
+        self._width = format.sample_width
+        self.sent: deque[tuple[Chunk, float]] = deque()
         self.waiting: deque[Chunk] = deque()
-
-    def __iter__(self) -> Iterator[Chunk]:
-        yield from self.sent
-        yield from self.waiting
 
     @property
     def start(self) -> int | None:
         """The first sample that is held, or ``None`` when nothing is."""
-        held = self.sent or self.waiting
-        return held[0].start if held else None
+        if self.sent:
+            return self.sent[0][0].start
+        return self.waiting[0].start if self.waiting else None
 
     @property
     def waiting_samples(self) -> int:
-        """Samples given by the application that no link has taken yet."""
+        """Samples given by the application that the present link has not been sent."""
         return self.waiting[-1].end - self.waiting[0].start if self.waiting else 0
 
-    def take(self) -> Chunk:
+    def take(self, now: float) -> Chunk:
         """The next chunk to send; it counts as sent from now on."""
         chunk = self.waiting.popleft()
-        self.sent.append(chunk)
+        self.sent.append((chunk, now))
         return chunk
+
+    def sent_at(self, position: int) -> float | None:
+        """When the sample before ``position`` was sent, if that is still known."""
+        return next((at for chunk, at in self.sent if chunk.end >= position), None)
 
     def trim(self, position: int) -> None:
         """Forget the sent chunks that end at or before ``position``."""
         sent = self.sent
-        while sent and sent[0].end <= position:
+        while sent and sent[0][0].end <= position:
             sent.popleft()
+
+    def rewind(self, position: int) -> None:
+        """Let everything from sample ``position`` on wait again; packets of opus are not cut."""
+        while self.sent:
+            chunk, _ = self.sent.pop()
+            if chunk.end <= position and chunk.end > chunk.start:
+                continue
+            if chunk.start < position and self._width is not None:
+                chunk = Chunk(position, chunk.end, chunk.data[(position - chunk.start) * self._width :])
+            self.waiting.appendleft(chunk)
 
 
 def opus_packet_samples(packet: bytes) -> int:
@@ -235,7 +247,10 @@ def opus_packet_samples(packet: bytes) -> int:
 
 
 def ogg_page_end(data: bytes) -> int:
-    """The end in 48 kHz samples of the last whole Ogg page that starts in ``data`` (RFC 3533); 0 if none says it."""
+    """The end in 48 kHz samples of the last Ogg page that ``data`` holds the head of (RFC 3533); 0 if none says it.
+
+    ``data`` begins with a page; a page that is cut short counts, as its rest comes in a chunk that says no position.
+    """
     end, at = 0, 0
     while data[at : at + 4] == b"OggS" and len(data) >= at + 27:
         granule = int.from_bytes(data[at + 6 : at + 14], "little", signed=True)

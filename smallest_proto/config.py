@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, TypeGuard, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -42,6 +42,15 @@ MAX_KEYWORDS = 10_000
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+( [\x21-\x7e]+)*")
+_BASE_URL = re.compile(
+    r"(https?|wss?)://([a-z0-9][a-z0-9_.-]*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?(/[a-z0-9._~!$&'()*+,;=:@%/-]*)?", re.I
+)
+# Headers that the library or its transport writes itself: a second one would contradict it.
+_OWN_HEADER = re.compile(
+    "accept|authorization|connection|content-.*|expect|host|keep-alive|sec-websocket-.*|te|trailer|transfer-encoding"
+    "|upgrade|x-source",
+    re.I,
+)
 
 
 class Endpoint(Value, frozen=True, kw_only=True):
@@ -64,16 +73,16 @@ class Endpoint(Value, frozen=True, kw_only=True):
             raise ConfigurationError(
                 "no API key: pass api_key, or set SMALLEST_API_KEY where the client reads the environment"
             )
+        # From here on it cannot be shown by accident, not even by a traceback of the checks that follow.
+        msgspec.structs.force_setattr(self, "api_key", Secret(self.api_key))
         if not _HEADER_VALUE.fullmatch(self.api_key):
             raise ConfigurationError("the API key holds characters that no key has: check for line ends and quotes")
         if self.route not in get_args(Route):
             raise ConfigurationError(f"route must be one of {', '.join(get_args(Route))}, not {self.route!r}")
         self._check_url()
-        for name, value in (("X-Source", self.source), *self.headers):
-            if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not _HEADER_VALUE.fullmatch(value):
-                raise ConfigurationError(f"the header {name!r} cannot be sent: use ASCII without line ends")
-        if not isinstance(self.api_key, Secret):  # from here on it cannot be shown by accident
-            msgspec.structs.force_setattr(self, "api_key", Secret(self.api_key))
+        if not isinstance(self.source, str) or not _HEADER_VALUE.fullmatch(self.source):
+            raise ConfigurationError("source cannot stand in a header: use ASCII without line ends")
+        msgspec.structs.force_setattr(self, "headers", _checked_headers(self.headers))
 
     def _check_url(self) -> None:
         example = f"use a URL such as {BASE_URL}"
@@ -82,14 +91,16 @@ class Endpoint(Value, frozen=True, kw_only=True):
             url.port  # noqa: B018 - reading it checks it
         except (ValueError, AttributeError, TypeError):
             raise ConfigurationError(f"base_url cannot be read: {example}") from None
+        if not isinstance(self.base_url, str):
+            raise ConfigurationError(f"base_url must be text: {example}")
         if url.scheme not in ("http", "https", "ws", "wss"):
             raise ConfigurationError(f"base_url has the scheme {url.scheme!r}, not http, https, ws or wss: {example}")
-        if not url.hostname or not self.base_url.isascii() or re.search(r"[\s\x00-\x1f\x7f]", self.base_url):
-            raise ConfigurationError(f"base_url has no host that can be reached: {example}")
-        if url.query or url.fragment:
+        if "?" in self.base_url or "#" in self.base_url:
             raise ConfigurationError("base_url must end with its path: options are set in the configuration")
-        if url.username or url.password:
+        if "@" in url.netloc:
             raise ConfigurationError("base_url must not hold a user or a password: the key goes into api_key")
+        if not _BASE_URL.fullmatch(self.base_url) or url.port == 0:
+            raise ConfigurationError(f"base_url has no host that can be reached: {example}")
 
 
 class TranscriptionConfig(Value, frozen=True, kw_only=True):
@@ -105,7 +116,7 @@ class TranscriptionConfig(Value, frozen=True, kw_only=True):
     word_timestamps: bool = True  # False: events carry no words (they are asked for all the same, for the watermark)
     sentence_timestamps: bool | None = None
     diarize: bool | None = None
-    vad_events: bool | None = True  # acoustic speech starts and ends; turns are truer with them
+    vad_events: bool | None = None  # acoustic speech starts and ends: turns are truer with them
     endpointing: bool | None = None
     endpointing_timeout: int | None = None  # ms of silence; server default 600
     eou_timeout_ms: int | None = None  # 100..10000; 0 counts as not set; server default 800
@@ -131,10 +142,10 @@ class TranscriptionConfig(Value, frozen=True, kw_only=True):
         _one_of("model", self.model, LIVE_MODELS)
         _check_language(self.language, LIVE_LANGUAGES, self.model, "live transcription")
         _check_whole("endpointing_timeout", self.endpointing_timeout, 1, None, "milliseconds")
-        if self.eou_timeout_ms:
+        if self.eou_timeout_ms != 0 or type(self.eou_timeout_ms) is not int:
             _check_whole("eou_timeout_ms", self.eou_timeout_ms, 100, 10_000, "milliseconds, or 0 for the default")
         _check_whole("max_words", self.max_words, 1, None, "words")
-        _check_keywords(self.keywords)
+        msgspec.structs.force_setattr(self, "keywords", _checked_keywords(self.keywords))
         _check_booleans(self)
         if self.external_session_id is not None and not (
             isinstance(self.external_session_id, str) and _SESSION_ID.fullmatch(self.external_session_id)
@@ -186,15 +197,17 @@ class FileTranscriptionConfig(Value, frozen=True, kw_only=True):
             raise ConfigurationError("raw PCM needs both encoding and sample_rate; any other file needs neither")
         if self.encoding is not None and self.sample_rate is not None:
             AudioFormat(encoding=self.encoding, sample_rate=self.sample_rate)
-        _check_keywords(self.keywords)
+        msgspec.structs.force_setattr(self, "keywords", _checked_keywords(self.keywords))
         _check_booleans(self)
         if self.webhook_url is None:
             if self.webhook_method is not None or self.webhook_extra is not None:
                 raise ConfigurationError("webhook_method and webhook_extra need a webhook_url")
         elif self.model != "pulse-pro":
             raise ConfigurationError("only model='pulse-pro' answers by webhook_url")
-        elif urlsplit(self.webhook_url).scheme not in ("http", "https"):
-            raise ConfigurationError("webhook_url must be an http or https URL")
+        else:
+            check_web_url("webhook_url", self.webhook_url)
+            if self.webhook_extra is not None and not _encodable(self.webhook_extra):
+                raise ConfigurationError("webhook_extra must be text such as 'call:1234,agent:7'")
         if self.webhook_method not in (None, "GET", "POST"):
             raise ConfigurationError("webhook_method must be 'GET' or 'POST'")
 
@@ -203,19 +216,41 @@ class Timeouts(Value, frozen=True, kw_only=True):
     """Deadlines and paces, in seconds. Everything that is waited for ends."""
 
     opening: float = 10.0  # from OpenLink to link_opened
-    last: float = 10.0  # from close_stream to the last final
+    last: float = 10.0  # from close_stream to the last final, beside the time that the unfinalised audio lasts
     closing: float = 2.0  # from CloseLink to link_closed
     response: float = 300.0  # from a request to the end of its answer
+    ping: float = 5.0  # between a pong and the next ping
+    pong: float = 5.0  # from a ping to its pong
+    write: float = 5.0  # from a send to write_done
+    mute: float = 12.0  # audio goes out and nothing comes back; at half of it the service is asked for a final
+    keepalive: float = 5.0  # without anything sent, before the gateway is sent a keepalive
     # The service takes messages no closer together than 20 ms (0: as fast as the application gives them).
     message_interval: float = 0.02
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            value = getattr(self, name)
-            lowest = "at least 0" if name == "message_interval" else "more than 0"
-            ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            if not ok or value < 0 or (value == 0 and name != "message_interval"):
-                raise ConfigurationError(f"{name} must be a number of seconds, {lowest}, not {value!r}")
+            _check_seconds(name, getattr(self, name), zero=name == "message_interval")
+
+
+class RetryPolicy(Value, frozen=True, kw_only=True):
+    """When a lost connection is opened again: exponential waits with full jitter, in seconds."""
+
+    max_retries: int = 8  # consecutive failures that are forgiven; 0: none
+    first_delay: float = 0.25  # the longest wait after the first failure; it doubles with each one
+    longest_delay: float = 10.0
+    longest_retry_after: float = 60.0  # no longer is waited, whatever the service asks for
+    healthy_after: float = 10.0  # a link open for so long starts the count over
+
+    def __post_init__(self) -> None:
+        _check_whole("max_retries", self.max_retries, 0, None, "retries")
+        for name in ("first_delay", "longest_delay", "longest_retry_after", "healthy_after"):
+            _check_seconds(name, getattr(self, name), zero=True)
+
+
+def _check_seconds(name: str, value: object, *, zero: bool) -> None:
+    if not _is_number(value) or value < 0 or (value == 0 and not zero):
+        least = "of at least 0" if zero else "above 0"
+        raise ConfigurationError(f"{name} must be a number of seconds {least}, not {value!r}")
 
 
 def _one_of(name: str, value: object, allowed: Iterable[str]) -> None:
@@ -243,28 +278,59 @@ def _check_whole(name: str, value: object, lowest: int, highest: int | None, uni
         raise ConfigurationError(f"{name} must be a whole number {bounds} ({unit}), not {value!r}")
 
 
-def _check_keywords(keywords: object) -> None:
+def _checked_keywords(keywords: object) -> tuple[str | tuple[str, float], ...]:
+    checked: list[str | tuple[str, float]] = []
     if isinstance(keywords, str) or not isinstance(keywords, (tuple, list)):
         raise ConfigurationError("keywords must be a tuple of words or of (words, boost) pairs")
     if len(keywords) > MAX_KEYWORDS:
         raise ConfigurationError(f"{len(keywords):,} keywords: the service takes at most {MAX_KEYWORDS:,}")
     for at, keyword in enumerate(keywords):
         word, boost = keyword if isinstance(keyword, (tuple, list)) and len(keyword) == 2 else (keyword, 1.0)
-        if not isinstance(word, str) or not word.strip() or "," in word or ":" in word or not _encodable(word):
+        if not _encodable(word) or not word.strip() or "," in word or ":" in word:
             raise ConfigurationError(
                 f"keyword {at} must be a word or phrase without ',' and ':' (they separate keywords on the wire)"
             )
-        if isinstance(boost, bool) or not isinstance(boost, (int, float)) or not math.isfinite(boost) or boost <= 0:
+        if not _is_number(boost) or boost <= 0:
             raise ConfigurationError(f"the boost of keyword {at} must be a number above 0; 1 to 3 is the useful range")
+        checked.append(word if isinstance(keyword, str) else (word, boost))
+    return tuple(checked)
 
 
-def _encodable(text: str) -> bool:
-    """Whether text has no lone surrogates, which no URL can carry."""
+def check_web_url(name: str, url: object) -> None:
+    """Raise ``ConfigurationError`` for what is no URL that the service could call or fetch from."""
     try:
-        text.encode()
-    except UnicodeEncodeError:
+        parts = urlsplit(url) if _encodable(url) else None
+    except ValueError:
+        parts = None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"{name} must be an absolute http or https URL")
+
+
+def _checked_headers(headers: object) -> tuple[tuple[str, Secret], ...]:
+    if not isinstance(headers, (tuple, list)):
+        raise ConfigurationError("headers must be a tuple of (name, value) pairs")
+    for at, pair in enumerate(headers):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
+            raise ConfigurationError(f"header {at} must be a pair (name, value) of texts")
+        name, value = pair
+        if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not _HEADER_VALUE.fullmatch(value):
+            raise ConfigurationError(f"the header {name!r} cannot be sent: use ASCII without line ends")
+        if _OWN_HEADER.fullmatch(name):
+            raise ConfigurationError(f"the header {name!r} is written by the library: leave it out (key: api_key)")
+    return tuple((name, Secret(value)) for name, value in headers)  # one can hold the key of a proxy
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    """Whether value is a finite number; a whole one too large for a float is none."""
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
         return False
-    return True
+
+
+def _encodable(text: object) -> TypeGuard[str]:
+    """Whether it is text without lone surrogates, which no URL can carry."""
+    return isinstance(text, str) and not re.search("[\ud800-\udfff]", text)
 
 
 def _check_booleans(config: TranscriptionConfig | FileTranscriptionConfig) -> None:

@@ -17,6 +17,20 @@ class LinkOpened(Value, frozen=True, kw_only=True):
     seconds: float  # from OpenLink to open
 
 
+class LinkLost(Value, frozen=True, kw_only=True):
+    """The connection that served the stream is gone. The stream goes on: another one follows."""
+
+    link: int
+    failure: Failure
+    retry_in: float  # seconds until the next try
+
+
+class UpdateRejected(Value, frozen=True, kw_only=True):
+    """The service did not take the new options. The stream goes on with the old ones."""
+
+    failure: Failure
+
+
 class SpeechStarted(Value, frozen=True, kw_only=True):
     """A turn begins. After it, before the next one, comes exactly one ``SpeechEnded``."""
 
@@ -61,6 +75,7 @@ class FinalTranscript(Value, frozen=True, kw_only=True):
     from_finalize: bool = False  # answers finalize()
     is_last: bool = False  # answers end_input()
     provisional: bool = False  # the last interim, as the service ended without making it final
+    latency: float | None = None  # seconds from the sending of its last sample to its arrival, where words have times
 
 
 class Usage(Value, frozen=True, kw_only=True):
@@ -74,7 +89,8 @@ class LossReason(enum.Enum):
 
     BUFFER_FULL = "buffer_full"  # no link took it in time
     NOT_HELD = "not_held"  # a new link would have to start before what is still held
-    ENDED = "ended"  # the session ended before it was sent
+    REJECTED = "rejected"  # it was in a format that the service did not take
+    ENDED = "ended"  # the session ended before it was finalised
 
 
 class AudioLost(Value, frozen=True, kw_only=True):
@@ -89,7 +105,7 @@ class EndReason(enum.Enum):
     """How a session ended."""
 
     COMPLETED = "completed"  # the last final came
-    INCOMPLETE = "incomplete"  # the input ended, but the last final never came
+    INCOMPLETE = "incomplete"  # the input ended, but the last final did not come
     ABORTED = "aborted"  # the application said so
     FAILED = "failed"  # the service or the network did
 
@@ -102,5 +118,14 @@ class SessionEnded(Value, frozen=True, kw_only=True):
 
 
 Event: TypeAlias = (
-    LinkOpened | SpeechStarted | SpeechEnded | InterimTranscript | FinalTranscript | Usage | AudioLost | SessionEnded
+    LinkOpened
+    | LinkLost
+    | UpdateRejected
+    | SpeechStarted
+    | SpeechEnded
+    | InterimTranscript
+    | FinalTranscript
+    | Usage
+    | AudioLost
+    | SessionEnded
 )

@@ -4,68 +4,81 @@ from __future__ import annotations
 
 from collections import deque
 
+import msgspec
+
 from .commands import Command
 from .config import TranscriptionConfig
 from .events import Event, FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
 from .link import Link
 from .messages import SpeechOffset, SpeechOnset, Transcription, Word
+from .repetition import normalised, overlap, without_words
+from .sending import Sender
 from .timeline import Timeline
 from .turns import TurnAction, TurnInput, Turns, says_something
 
+_STARTS = (TurnAction.START, TurnAction.START_AND_END)
+_ENDS = (TurnAction.END, TurnAction.START_AND_END)
+_WORD_BEGUN = 0.5  # seconds before a probe in which a word can have begun that the service did not know of yet
+
+_RIGHT_NOW = 2.0  # seconds: no longer ago is a pause that may still last
+
 
 class Hearing:
-    """The incoming half of one stream."""
+    """The incoming half of a stream: its turns, its finals, and what is not final yet."""
 
-    def __init__(self, config: TranscriptionConfig, output: deque[Command | Event]) -> None:
-        self._show_words = config.word_timestamps
+    def __init__(self, config: TranscriptionConfig, timeline: Timeline, output: deque[Command | Event]) -> None:
         self._output = output
-        self._turns = Turns(bool(config.vad_events))
+        self._turns = Turns()
         self._interim: InterimTranscript | None = None  # said, and not final yet
-        self.timeline = Timeline(config.audio_format)
+        self._untimed: list[str] = []  # the words of finals without word times, after the watermark
+        self._repeated: list[str] = []  # those that the present link has not repeated yet
+        self.finals = self.timed = 0
+        self.latency_sum = self.latency_max = 0.0
+        self.use(config, timeline)
 
-    def voice_activity(self, link: Link, message: SpeechOnset | SpeechOffset) -> None:
-        """Take a message of the service's voice activity detector."""
-        timeline = self.timeline
+    def use(self, config: TranscriptionConfig, timeline: Timeline) -> None:
+        """From now on messages answer to ``config`` and their times to ``timeline``."""
+        self._show_words = config.word_timestamps
+        self._turns.vad_events = bool(config.vad_events)
+        self.timeline = timeline
+
+    def serve(self) -> None:
+        """A new link begins at the watermark: it repeats what was finalised after that."""
+        self._repeated = list(self._untimed)
+
+    def voice_activity(self, link: Link, message: SpeechOnset | SpeechOffset) -> bool:
+        """Take a message of the service's voice activity detector; return whether the speaker pauses right now.
+
+        It does not move the watermark: words from before it can still become final after it.
+        """
+        timeline, turns = self.timeline, self._turns
         if message.timestamp is None:  # then it is about now
             time = timeline.seconds(link.sent)
         else:
             time = timeline.time(link.start, message.timestamp, link.sent)
-        if type(message) is SpeechOnset:
-            if self._turns.onset(time) is TurnAction.START:
+        if isinstance(message, SpeechOnset):
+            if turns.onset(time) in _STARTS:
                 self._output.append(SpeechStarted(time=time, inferred=False))
-        elif self._turns.offset(time) is TurnAction.END:
+            return False
+        if turns.offset(time) in _ENDS:
             self._output.append(SpeechEnded(time=time))
+        return self._interim is None and timeline.seconds(link.sent) - time < _RIGHT_NOW
 
-    def transcription(self, link: Link, message: Transcription) -> None:
-        """Take an interim or a final."""
-        timeline = self.timeline
-        start, end = timeline.seconds(timeline.watermark), timeline.seconds(link.sent)
-        if not message.is_final:
-            self._heard_interim(message, start, end)
-            return
-        words = timeline.words(message.words, link.start, link.sent) if message.words else ()
-        timed = False
-        if words and (first := words[0].start) is not None and (last := words[-1].end) is not None:
-            start, end, timed = first, last, True
-        self._interim = None
-        if says_something(message.text):
-            action = self._turns.transcript(message, start, end)
-            if action is TurnAction.START or action is TurnAction.START_AND_END:
-                self._output.append(SpeechStarted(time=start if timed else end, inferred=True))
-            self._final(link, message, words, start, end)
+    def transcription(self, link: Link, message: Transcription, sender: Sender, now: float) -> bool:
+        """Take an interim or a final; return whether it is a final that leaves open how far the service has heard."""
+        answered = link.asked.popleft() if message.from_finalize and link.asked else None
+        if answered is not None and answered.probe:  # the application did not ask, it gets no answer
+            message = msgspec.structs.replace(message, from_finalize=False)
+        if message.is_final:
+            self._final(link, message, sender, now)
         else:
-            action = self._turns.empty(message)
-            if message.from_finalize or message.is_last:
-                self._final(link, message, words, start, end)
-        if action is TurnAction.END or action is TurnAction.START_AND_END:
-            self._output.append(SpeechEnded(time=end))
-        if timed:
-            timeline.advance(timeline.position(end))
-        if message.from_finalize and link.asked:  # all that was sent before the question is answered
-            timeline.advance(link.asked.popleft())
+            self._heard(link, message)
+        if answered is not None:  # all that was sent before the question is final
+            self._advance(answered.position - (self.timeline.samples(_WORD_BEGUN) if answered.probe else 0))
+        return message.is_final and answered is None and bool(self._untimed)
 
-    def end(self, link_sent: int) -> None:
-        """The stream is over: what was said and never made final is told as it stands, an open turn ends."""
+    def settle(self) -> None:
+        """No more finals come: what was said and never made final is told as it stands."""
         if (interim := self._interim) is not None:
             self._interim = None
             self._output.append(
@@ -77,27 +90,81 @@ class Hearing:
                     provisional=True,
                 )
             )
-        if self._turns.take(TurnInput.END) is TurnAction.END:
-            self._output.append(SpeechEnded(time=self.timeline.seconds(link_sent)))
 
-    def _heard_interim(self, message: Transcription, start: float, end: float) -> None:
-        if not says_something(message.text):
+    def end(self, time: float) -> None:
+        """The stream is over, and with it an open turn."""
+        self.settle()
+        if self._turns.take(TurnInput.END) is TurnAction.END:
+            self._output.append(SpeechEnded(time=time))
+
+    def _heard(self, link: Link, message: Transcription) -> None:
+        text = message.text
+        if self._repeated:
+            repeated, _ = overlap(self._repeated, normalised(text))
+            text = without_words(text, repeated)
+        if not says_something(text):
             return
-        if self._turns.transcript(message, start, end) is TurnAction.START:
+        timeline = self.timeline
+        start, end = timeline.seconds(max(timeline.watermark, link.start)), timeline.seconds(link.sent)
+        if self._turns.transcript(message, start, end) in _STARTS:
             self._output.append(SpeechStarted(time=end, inferred=True))
-        self._interim = InterimTranscript(text=message.text, start=start, end=end, session_id=message.session_id)
+        self._interim = InterimTranscript(text=text, start=start, end=end, session_id=message.session_id)
         self._output.append(self._interim)
 
-    def _final(self, link: Link, message: Transcription, words: tuple[Word, ...], start: float, end: float) -> None:
+    def _final(self, link: Link, message: Transcription, sender: Sender, now: float) -> None:
+        timeline, text = self.timeline, message.text
+        words: tuple[Word, ...] = ()
+        start, end = timeline.seconds(max(timeline.watermark, link.start)), timeline.seconds(link.sent)
+        timed = False
+        if message.words:
+            words = timeline.words(message.words, link.start, link.sent)
+            if (first := words[0].start) is not None and (last := words[-1].end) is not None:
+                start, end, timed = first, last, True
+        if not timed and self._repeated:
+            repeated, done = overlap(self._repeated, normalised(text))
+            text, words, self._repeated = without_words(text, repeated), words[repeated:], self._repeated[done:]
+        self._interim = None
+        spoken = says_something(text)
+        action = self._turns.transcript(message, start, end) if spoken else self._turns.empty(message)
+        if action in _STARTS:
+            self._output.append(SpeechStarted(time=start if timed else end, inferred=True))
+        if spoken or message.from_finalize or message.is_last:
+            position = timeline.position(end)
+            sent_at = sender.sent_at(position) if timed else None
+            latency = None if sent_at is None else now - sent_at
+            self._tell(link, message, text, words, start, end, latency)
+            if timed:
+                self._advance(position)
+            else:
+                self._untimed.extend(normalised(text))
+        if action in _ENDS:
+            self._output.append(SpeechEnded(time=end))
+
+    def _tell(
+        self,
+        link: Link,
+        message: Transcription,
+        text: str,
+        words: tuple[Word, ...],
+        start: float,
+        end: float,
+        latency: float | None,
+    ) -> None:
+        self.finals += 1
+        if latency is not None:
+            self.timed += 1
+            self.latency_sum += latency
+            self.latency_max = max(self.latency_max, latency)
+        utterances = message.utterances
+        if utterances:
+            utterances = self.timeline.utterances(utterances, link.start, link.sent)
         self._output.append(
             FinalTranscript(
-                text=message.text,
+                text=text,
                 start=start,
                 end=end,
                 words=words if self._show_words else (),
-                utterances=self.timeline.utterances(message.utterances, link.start, link.sent)
-                if message.utterances
-                else (),
+                utterances=utterances,
                 language=message.language,
                 languages=message.languages,
                 redacted_entities=message.redacted_entities,
@@ -105,5 +172,12 @@ class Hearing:
                 session_id=message.session_id,
                 from_finalize=message.from_finalize,
                 is_last=message.is_last,
+                latency=latency,
             )
         )
+
+    def _advance(self, position: int) -> None:
+        """Everything said before ``position`` is final: a new link will not repeat it."""
+        if position > self.timeline.watermark:
+            self.timeline.advance(position)
+            self._untimed.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from .errors import LocalProtocolError
 from .timers import Timers
@@ -69,20 +69,49 @@ LINKS: LinkTable = {
 del State, Input, Action
 
 
+class Ask(NamedTuple):
+    """A finalize, and where in the stream it was asked."""
+
+    position: int  # samples: everything before it is asked for
+    probe: bool  # asked by the session itself, to hear whether the service still hears
+
+
 class Link:
     """One connection: its number, where in the stream it begins, how far it was sent, and its own timers."""
 
-    __slots__ = ("asked", "next_message", "number", "opening_since", "sent", "start", "state", "timers")
+    __slots__ = (
+        "asked",
+        "drained",
+        "next_message",
+        "number",
+        "opened_at",
+        "requested_at",
+        "sent",
+        "start",
+        "state",
+        "suspected",
+        "timers",
+        "trial",
+    )
 
-    def __init__(self, number: int, start: int, now: float) -> None:
+    def __init__(self, number: int, now: float, *, trial: bool = False) -> None:
         self.number = number
-        self.start = start  # the sample of the stream at which the service begins to count this link's seconds
-        self.sent = start  # the end of what it was sent, in samples of the stream
+        self.trial = trial  # it is opened with options that no link was accepted with yet
+        self.start = 0  # the sample of the stream at which the service begins to count this link's seconds
+        self.sent = 0  # the end of what it was sent, in samples of the stream
         self.state = LinkState.OPENING
         self.timers = Timers()
-        self.asked: deque[int] = deque()  # where the finalizes were asked that it has not answered
-        self.opening_since = now
+        self.asked: deque[Ask] = deque()  # the finalizes that it has not answered
+        self.drained = False  # close_stream was sent on it
+        self.suspected = False  # it has been quiet for long
+        self.requested_at = now
+        self.opened_at: float | None = None
         self.next_message = now  # no audio message before then
+
+    @property
+    def open(self) -> bool:
+        """Whether it takes audio."""
+        return self.state is LinkState.OPEN
 
     def take(self, what: LinkInput) -> LinkAction:
         """Move on; raises ``LocalProtocolError`` for what a transport must not tell of such a link."""
@@ -90,4 +119,6 @@ class Link:
             action, self.state = LINKS[self.state, what]
         except KeyError:
             raise LocalProtocolError(f"link {self.number} is {self.state.value}: it cannot be {what.value}") from None
+        if self.state is LinkState.DRAINING:
+            self.drained = True
         return action

@@ -155,26 +155,25 @@ def decode(data: str | bytes | bytearray | memoryview) -> Message:
 
 def _told_apart(wire: _Wire, repaired: bool) -> Message:
     kind = wire.type
+    if kind == "speech_started":
+        return SpeechOnset(timestamp=_finite(wire.timestamp), session_id=wire.session_id)
+    if kind == "speech_ended":
+        return SpeechOffset(timestamp=_finite(wire.timestamp), session_id=wire.session_id)
+    if kind == "pong":
+        return Pong()
     text = wire.transcript or wire.transcription
-    if text is None and wire.is_final is None and wire.is_last is None and kind != "transcription":
-        if kind == "speech_started":
-            return SpeechOnset(timestamp=_finite(wire.timestamp), session_id=wire.session_id)
-        if kind == "speech_ended":
-            return SpeechOffset(timestamp=_finite(wire.timestamp), session_id=wire.session_id)
-        if kind == "pong":
-            return Pong()
-        if kind == "error" or wire.error is not None:
-            said = wire.message if wire.message is not None else wire.error
-            status = None if wire.status is None else str(wire.status)
-            return ErrorMessage(text=error_text(said), status=status, session_id=wire.session_id)
-        if wire.transcript is None and wire.transcription is None:
-            return UnknownMessage()
+    spoken = wire.transcript is not None or wire.transcription is not None
+    if kind == "error" or ((wire.error is not None or wire.status == "error") and not text):
+        said = wire.message if wire.message is not None else wire.error
+        status = None if wire.status is None else str(wire.status)
+        return ErrorMessage(text=error_text(said), status=status, session_id=wire.session_id)
+    if not spoken and wire.is_final is None and wire.is_last is None and kind != "transcription":
+        return UnknownMessage()
     words, utterances = wire.words or (), wire.utterances or ()
-    # With diarization a speaker is an integer, on some versions of the service the same in a string.
-    if words and any(type(word.speaker) is str for word in words):
-        words = tuple(_numbered(word) for word in words)
-    if utterances and any(type(utterance.speaker) is str for utterance in utterances):
-        utterances = tuple(_numbered(utterance) for utterance in utterances)
+    if not all(word.text and type(word.speaker) is not str for word in words):
+        words = tuple(_numbered(word) for word in words if word.text)
+    if not all(utterance.text and type(utterance.speaker) is not str for utterance in utterances):
+        utterances = tuple(_numbered(utterance) for utterance in utterances if utterance.text)
     return Transcription(
         text=text or "",
         is_final=wire.is_final or wire.is_last or False,  # a last that is no final is not in the contract: it is one
@@ -211,22 +210,22 @@ def read_json_object(data: str | bytes | bytearray | memoryview) -> dict[str, An
 def _repair(read: dict[str, Any]) -> _Wire:
     """Keep of each field what can be understood."""
     return _Wire(
-        type=_text(read.get("type")),
-        session_id=_text(read.get("session_id")),
-        status=_text(read.get("status")),
-        transcript=_text(read.get("transcript")),
-        transcription=_text(read.get("transcription")),
+        type=read_text(read.get("type")),
+        session_id=read_text(read.get("session_id")),
+        status=read_text(read.get("status")),
+        transcript=read_text(read.get("transcript")),
+        transcription=read_text(read.get("transcription")),
         is_final=_flag(read.get("is_final")),
         is_last=_flag(read.get("is_last")),
         from_finalize=_flag(read.get("from_finalize")),
         speech_final=_flag(read.get("speech_final")),
-        full_transcript=_text(read.get("full_transcript")),
-        language=_text(read.get("language")),
-        languages=_each(read.get("languages"), _text),
-        words=_each(read.get("words"), read_word),
-        utterances=_each(read.get("utterances"), read_utterance),
-        redacted_entities=_each(read.get("redacted_entities"), _text),
-        timestamp=_number(read.get("timestamp")),
+        full_transcript=read_text(read.get("full_transcript")),
+        language=read_text(read.get("language")),
+        languages=read_each(read.get("languages"), read_text),
+        words=read_each(read.get("words"), read_word),
+        utterances=read_each(read.get("utterances"), read_utterance),
+        redacted_entities=read_each(read.get("redacted_entities"), read_text),
+        timestamp=read_number(read.get("timestamp")),
         error=read.get("error"),
         message=read.get("message"),
     )
@@ -234,26 +233,26 @@ def _repair(read: dict[str, Any]) -> _Wire:
 
 def read_word(read: Any) -> Word | None:
     """A word from any JSON value, or ``None`` where there is none in it."""
-    if not isinstance(read, dict) or not (text := _text(read.get("word"))):
+    if not isinstance(read, dict) or not (text := read_text(read.get("word"))):
         return None
     return Word(
         text=text,
-        start=_number(read.get("start")),
-        end=_number(read.get("end")),
-        confidence=_number(read.get("confidence")),
+        start=read_number(read.get("start")),
+        end=read_number(read.get("end")),
+        confidence=read_number(read.get("confidence")),
         speaker=_speaker(read.get("speaker")),
-        speaker_confidence=_number(read.get("speaker_confidence")),
+        speaker_confidence=read_number(read.get("speaker_confidence")),
     )
 
 
 def read_utterance(read: Any) -> Utterance | None:
     """An utterance from any JSON value, or ``None`` where there is none in it."""
-    if not isinstance(read, dict) or not (text := _text(read.get("text"))):
+    if not isinstance(read, dict) or not (text := read_text(read.get("text"))):
         return None
     return Utterance(
         text=text,
-        start=_number(read.get("start")),
-        end=_number(read.get("end")),
+        start=read_number(read.get("start")),
+        end=read_number(read.get("end")),
         speaker=_speaker(read.get("speaker")),
     )
 
@@ -262,7 +261,7 @@ def error_text(said: Any) -> str:
     """The words of an error, whatever JSON value they came as."""
     if isinstance(said, dict):
         said = said.get("message")
-    return _text(said) or ""
+    return read_text(said) or ""
 
 
 def _whole(digits: str) -> int | None:
@@ -270,13 +269,15 @@ def _whole(digits: str) -> int | None:
     return int(digits) if len(digits) < 300 else None
 
 
-def _each(read: Any, element: Callable[[Any], T | None]) -> tuple[T, ...] | None:
+def read_each(read: Any, element: Callable[[Any], T | None]) -> tuple[T, ...] | None:
+    """What ``element`` makes of the items of a JSON list, without those of which it makes nothing."""
     if not isinstance(read, list):
         return None
     return tuple(made for item in read if (made := element(item)) is not None)
 
 
-def _text(read: Any) -> str | None:
+def read_text(read: Any) -> str | None:
+    """Text from any JSON value, without lone surrogates; a number is the text of it."""
     if isinstance(read, str):
         return read.encode("utf-8", "replace").decode() if not read.isascii() else read
     if isinstance(read, (int, float)) and not isinstance(read, bool):
@@ -292,7 +293,8 @@ def _flag(read: Any) -> bool | None:
     return None
 
 
-def _number(read: Any) -> float | None:
+def read_number(read: Any) -> float | None:
+    """A finite number from any JSON value, also from the text of one."""
     if isinstance(read, bool) or not isinstance(read, (int, float, str)):
         return None
     try:
@@ -306,18 +308,19 @@ def _finite(number: float | None) -> float | None:
 
 
 def _speaker(read: Any) -> int | str | None:
+    """With diarization an integer, on some versions of the service the same as a float or in a string."""
     if isinstance(read, bool):
         return None
     if isinstance(read, float) and read.is_integer():
         return int(read)
-    return read if isinstance(read, int) else _text(read)
+    if isinstance(read, str) and len(read) < 19 and read.isascii() and read.isdigit():
+        return int(read)
+    return read if isinstance(read, int) else read_text(read)
 
 
 _Numbered = TypeVar("_Numbered", Word, Utterance)
 
 
 def _numbered(value: _Numbered) -> _Numbered:
-    speaker = value.speaker
-    if isinstance(speaker, str) and speaker.isascii() and speaker.isdigit():
-        return msgspec.structs.replace(value, speaker=int(speaker[:18]))
-    return value
+    speaker = _speaker(value.speaker)
+    return value if speaker is value.speaker else msgspec.structs.replace(value, speaker=speaker)

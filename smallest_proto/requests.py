@@ -13,6 +13,7 @@ from .config import (
     Endpoint,
     FileTranscriptionConfig,
     TranscriptionConfig,
+    check_web_url,
 )
 from .errors import ConfigurationError
 from .values import Secret, Value
@@ -84,8 +85,7 @@ def file_transcription_request(
     else:
         if config.model == "pulse-pro":
             raise ConfigurationError("pulse-pro fetches no URL: send the file's bytes, or use model='pulse'")
-        if not isinstance(audio_url, str) or urlsplit(audio_url).scheme not in ("http", "https"):
-            raise ConfigurationError("the URL of the audio must be an absolute http or https URL")
+        check_web_url("audio_url", audio_url)
         content_type, body = "application/json", msgspec.json.encode({"url": audio_url})
     return Request(
         method="POST",
@@ -98,7 +98,7 @@ def file_transcription_request(
 
 def _url(endpoint: Endpoint, path: str, model: str, *, websocket: bool) -> str:
     scheme, rest = endpoint.base_url.split("://", 1)
-    secure = scheme in ("https", "wss")
+    secure = scheme.lower() in ("https", "wss")
     scheme = {(True, True): "wss", (True, False): "ws", (False, True): "https", (False, False): "http"}[
         websocket, secure
     ]

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from .errors import Failure
 from .values import Value
 
 
+class LinkRecord(Value, frozen=True, kw_only=True):
+    """One connection of a session, and how it ended."""
+
+    link: int
+    opened: bool = False
+    ended: bool = False
+    failure: Failure | None = None  # why it ended; None while it lives, and where the session itself ended it
+
+
 class SessionStats(Value, frozen=True, kw_only=True):
-    """Counts of one session so far. Seconds are seconds of audio."""
+    """Counts of one session so far. Seconds are seconds of audio, latencies seconds of time."""
 
     seconds_given: float  # by the application
-    seconds_sent: float  # to the service, for the first time
+    seconds_sent: float  # to the service, each for the first time
+    seconds_replayed: float  # to the service, again
+    seconds_lost: float  # as AudioLost told
     seconds_finalised: float  # the watermark: everything said before it is final
-    links_opened: int
+    links: tuple[LinkRecord, ...]
+    finals: int
+    final_latency_mean: float | None  # from the sending of a final's last sample to its arrival
+    final_latency_max: float | None
     messages_received: int
     messages_repaired: int  # something in them was not as it should be; the rest was used
-    messages_ignored: int  # of an unknown type, no JSON object, or answering nothing
+    messages_ignored: int  # of an unknown type, no JSON object, or of a link that no longer serves

@@ -11,19 +11,29 @@ from .messages import Utterance, Word
 
 
 class Timeline:
-    """The clock of one stream. Positions are samples, times are seconds."""
+    """The clock of the part of a stream that is in one format. Positions are samples of it, times are stream seconds.
 
-    __slots__ = ("_rate", "watermark")
+    ``origin`` is the stream second at which the part begins.
+    """
 
-    def __init__(self, format: AudioFormat) -> None:
+    __slots__ = ("_origin", "_rate", "watermark")
+
+    def __init__(self, format: AudioFormat, origin: float = 0.0) -> None:
         self._rate = format.clock_rate
+        self._origin = origin
         self.watermark = 0  # samples; never moves back
 
     def seconds(self, position: int) -> float:
-        return position / self._rate
+        return self._origin + position / self._rate
+
+    def duration(self, samples: int) -> float:
+        return samples / self._rate
+
+    def samples(self, seconds: float) -> int:
+        return round(seconds * self._rate)
 
     def position(self, seconds: float) -> int:
-        return round(seconds * self._rate)
+        return self.samples(seconds - self._origin)
 
     def advance(self, position: int) -> None:
         """Everything said before ``position`` is final."""
@@ -35,11 +45,11 @@ class Timeline:
 
         What lies outside of the audio that the link was sent is moved to its nearer end.
         """
-        return min(max(link_start / self._rate + seconds, link_start / self._rate), end / self._rate)
+        return min(self.seconds(link_start) + max(seconds, 0.0), self.seconds(end))
 
     def words(self, words: tuple[Word, ...], link_start: int, end: int) -> tuple[Word, ...]:
         """The words of a final in stream time, in order and inside of the audio that the link was sent."""
-        offset, limit = link_start / self._rate, end / self._rate
+        offset, limit = self.seconds(link_start), self.seconds(end)
         at = 0.0
         for word in words:
             start, stop = word.start, word.end

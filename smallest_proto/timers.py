@@ -13,7 +13,12 @@ class Timer(enum.Enum):
     LAST = "last"  # the last final is to be here by then
     CLOSING = "closing"  # the link is to be gone by then
     RESPONSE = "response"  # the answer of an HTTP exchange is to be whole by then
-    SPEECH = "speech"  # the recogniser is to have said something by then
+    RETRY = "retry"  # the next link is to be opened then
+    PING = "ping"  # the next ping is to go out then
+    PONG = "pong"  # the pong is to be here by then
+    WRITE = "write"  # what was sent is to have left by then
+    KEEPALIVE = "keepalive"  # the gateway is to be sent something by then
+    QUIET = "quiet"  # the service is to have said something by then
 
 
 class Timers:

@@ -1,110 +1,75 @@
-"""A live transcription: audio in, events out, whatever happens in between.
+"""A live transcription: audio in, events out, whatever happens to the connections in between.
 
-Told what happened and asked what to do; time is an argument. ``now`` is seconds of any monotonic clock. After every
-call, drain ``poll_output`` and wake the session with ``handle_timer`` at ``get_timer``.
+Told what happened and asked what to do; time is an argument: ``now`` is seconds of any monotonic clock. After every
+call, drain ``poll_output``, and wake the session with ``handle_timer`` at ``get_timer``.
+
+The stream consists of segments, each in one audio format; as a rule there is one. A segment is served by one link after
+the other, until its last final came.
 """
 
 from __future__ import annotations
 
-import enum
 from collections import deque
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from .commands import AbortLink, CloseLink, Command, OpenLink, SendText
-from .config import Endpoint, Timeouts, TranscriptionConfig
+from .audio import AudioFormat
+from .commands import Command, SendText
+from .config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig
+from .connection import NORMAL_CLOSURE, Change, ChangeKind, Connection
 from .errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
-from .events import EndReason, Event, LinkOpened, LossReason, SessionEnded
+from .events import EndReason, Event, LossReason, SessionEnded, UpdateRejected
 from .hearing import Hearing
-from .link import Link, LinkAction, LinkInput, LinkState
+from .link import Link, LinkInput, LinkState
 from .messages import (
     CLOSE_STREAM,
     ErrorMessage,
-    Pong,
+    MalformedMessage,
     SpeechOffset,
     SpeechOnset,
     Transcription,
+    UnknownMessage,
     decode,
 )
 from .requests import live_transcription_request
 from .sending import Sender
+from .stages import SESSIONS, SessionAction, SessionInput, SessionState
 from .stats import SessionStats
+from .timeline import Timeline
 from .timers import Timer, Timers
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_NORMAL = 1000  # WebSocket close code
+
+class _Segment:
+    """The part of a stream that is in one format."""
+
+    __slots__ = ("config", "fallback", "sender", "timeline")
+
+    def __init__(self, config: TranscriptionConfig, sender: Sender, timeline: Timeline) -> None:
+        self.config = config
+        self.fallback: TranscriptionConfig | None = None  # what to go back to if the service refuses this format
+        self.sender = sender
+        self.timeline = timeline
+
+    @property
+    def end(self) -> float:
+        """The end of the audio given, in stream seconds."""
+        return self.timeline.seconds(self.sender.given)
 
 
-class SessionState(enum.Enum):
-    """Where a session is in its life."""
-
-    NEW = "before start()"
-    STREAMING = "streaming"
-    ENDING = "after end_input()"  # what was given goes out; the last final is awaited
-    CLOSING = "after the last final"  # the link is to say goodbye
-    ENDED = "after the session has ended"
-
-
-class SessionInput(enum.Enum):
-    """What can happen to a session as a whole."""
-
-    START = "start()"
-    AUDIO = "send_audio()"
-    FINALIZE = "finalize()"
-    END_INPUT = "end_input()"
-    ABORT = "abort()"
-    LAST = "the last final"
-    LAST_DUE = "no last final in time"
-    LINK_LOST = "the link is lost"
-
-
-class SessionAction(enum.Enum):
-    """What the session does about it."""
-
-    GO_ON = "go on"
-    OPEN = "open a link"
-    CLOSE = "close the link"
-    COMPLETE = "end, completed"
-    GIVE_UP_LAST = "end, incomplete"
-    FAIL = "end, failed"
-    ABORT = "end, aborted"
-
-
-State, Input, Action = SessionState, SessionInput, SessionAction
-SessionTable: TypeAlias = dict[tuple[SessionState, SessionInput], tuple[SessionAction, SessionState]]
-
-# fmt: off
-SESSIONS: SessionTable = {
-    (State.NEW,       Input.START):     (Action.OPEN,         State.STREAMING),
-    (State.NEW,       Input.ABORT):     (Action.ABORT,        State.ENDED),
-
-    (State.STREAMING, Input.AUDIO):     (Action.GO_ON,        State.STREAMING),
-    (State.STREAMING, Input.FINALIZE):  (Action.GO_ON,        State.STREAMING),
-    (State.STREAMING, Input.END_INPUT): (Action.GO_ON,        State.ENDING),
-    (State.STREAMING, Input.LINK_LOST): (Action.FAIL,         State.ENDED),
-    (State.STREAMING, Input.ABORT):     (Action.ABORT,        State.ENDED),
-
-    (State.ENDING,    Input.LAST):      (Action.CLOSE,        State.CLOSING),
-    (State.ENDING,    Input.LAST_DUE):  (Action.GIVE_UP_LAST, State.ENDED),
-    (State.ENDING,    Input.LINK_LOST): (Action.FAIL,         State.ENDED),
-    (State.ENDING,    Input.ABORT):     (Action.ABORT,        State.ENDED),
-
-    (State.CLOSING,   Input.LINK_LOST): (Action.COMPLETE,     State.ENDED),
-    (State.CLOSING,   Input.ABORT):     (Action.ABORT,        State.ENDED),
-
-    (State.ENDED,     Input.ABORT):     (Action.GO_ON,        State.ENDED),
-}
-# fmt: on
-del State, Input, Action
+def _no_jitter() -> float:
+    return 1.0
 
 
 class TranscriptionSession:
     """One live transcription.
 
-    ``buffer_seconds`` bounds the audio that is held for replay. Raises ``ConfigurationError`` for a configuration that
-    ``endpoint`` does not serve. What the application does wrong raises ``LocalProtocolError`` and changes nothing;
-    nothing that a peer sends raises.
+    ``buffer_seconds`` bounds the audio that is held for replay; ``jitter`` gives numbers from 0 to 1 that spread the
+    waits between tries (``random.random``). Raises ``ConfigurationError`` for a configuration that ``endpoint`` does
+    not serve. What the application does wrong raises ``LocalProtocolError`` and changes nothing; nothing that a peer
+    sends raises.
     """
 
     def __init__(
@@ -113,20 +78,31 @@ class TranscriptionSession:
         endpoint: Endpoint,
         *,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        jitter: Callable[[], float] = _no_jitter,
         buffer_seconds: float = 30.0,
     ) -> None:
         if not buffer_seconds >= 1.0:
             raise ConfigurationError(f"buffer_seconds must be at least 1 second, not {buffer_seconds!r}")
-        self._request = live_transcription_request(config, endpoint)
+        self._endpoint = endpoint
         self._timeouts = timeouts
+        self._buffer_seconds = buffer_seconds
         self._state = SessionState.NEW
         self._output: deque[Command | Event] = deque()
         self._timers = Timers()
-        self._links: dict[int, Link] = {}
-        self._links_opened = 0
-        self._hearing = Hearing(config, self._output)
-        format = config.audio_format
-        self._sender = Sender(format, timeouts.message_interval, format.samples(buffer_seconds), self._output)
+        self._connection = Connection(
+            live_transcription_request(config, endpoint),
+            keepalive=endpoint.route != "direct",
+            timeouts=timeouts,
+            retry=retry,
+            jitter=jitter,
+            output=self._output,
+        )
+        self._wanted: TranscriptionConfig | None = None  # options of an update that no link was accepted with yet
+        self._segments = deque([self._segment(config, 0.0)])
+        self._over: list[_Segment] = []
+        self._hearing = Hearing(config, self._segments[0].timeline, self._output)
+        self._unanswered = 0  # links that were asked for the last final of the segment, and closed without it
         self._received = self._repaired = self._ignored = 0
 
     # What the application tells.
@@ -134,99 +110,120 @@ class TranscriptionSession:
     def start(self, now: float) -> None:
         """Open the first link. Audio can be given at once; it waits for the link."""
         self._step(SessionInput.START)
-        self._links_opened = number = self._links_opened + 1
-        link = self._links[number] = Link(number, self._hearing.timeline.watermark, now)
-        link.timers.set(Timer.OPENING, now + self._timeouts.opening)
-        self._output.append(OpenLink(link=number, request=self._request))
+        self._connection.open(now)
 
     def send_audio(self, audio: Buffer, now: float) -> None:
-        """Give audio of the configured format, in pieces of any size; opus and ogg_opus one packet or page at a time.
+        """Give audio of ``audio_format``, in pieces of any size; opus and ogg_opus one packet or page at a time.
 
         Raises ``LocalProtocolError`` for what is not bytes-like, before the start and after the end of the input.
         """
         self._step(SessionInput.AUDIO)
-        if self._sender.push(audio):
+        if self._segments[-1].sender.push(audio):
             self._pump(now)
 
     def finalize(self, now: float) -> None:
         """Ask for everything given so far as a final. The stream goes on."""
         self._step(SessionInput.FINALIZE)
-        self._sender.finalize()
+        self._segments[-1].sender.finalize()
         self._pump(now)
+
+    def update(self, config: TranscriptionConfig, now: float) -> None:
+        """Go over to other options, or tell ``UpdateRejected`` and go on with the present ones.
+
+        The stream does not stop for it: the present link hears on until a new one is open. Another sample rate or
+        encoding holds for the audio given from now on. Of several updates in a row the last one counts.
+        Raises ``ConfigurationError`` for options that the endpoint does not serve.
+        """
+        request = live_transcription_request(config, self._endpoint)
+        self._step(SessionInput.UPDATE)
+        segment = self._segments[-1]
+        if config.audio_format != segment.config.audio_format:
+            segment.sender.flush()
+            self._segments.append(self._segment(config, segment.end))
+            if len(self._segments) == 2:
+                self._expect_last(now)
+                self._pump(now)
+        elif len(self._segments) > 1:
+            segment.config = config
+        else:
+            self._wanted = None if config == segment.config else config
+            self._connection.replace(None if self._wanted is None else request, now)
 
     def end_input(self, now: float) -> None:
         """No more audio comes: send the rest, await the last final, end."""
         self._step(SessionInput.END_INPUT)
-        self._sender.flush()
+        self._segments[-1].sender.flush()
+        if len(self._segments) == 1:
+            self._expect_last(now)
         self._pump(now)
 
     def abort(self, now: float) -> None:
         """End at once, wherever the session is. Once it has ended this does nothing."""
         if self._step(SessionInput.ABORT) is SessionAction.ABORT:
-            self._end(EndReason.ABORTED, None)
+            self._end(EndReason.ABORTED, None, now)
 
     # What the transport tells. A number of a link that is gone finds nobody.
 
     def link_opened(self, link: int, now: float) -> None:
         """The WebSocket of ``link`` is open."""
-        if (found := self._links.get(link)) is not None:
-            found.take(LinkInput.OPENED)
-            found.timers.stop(Timer.OPENING)
-            self._output.append(LinkOpened(link=link, seconds=now - found.opening_since))
-            self._pump(now)
+        self._changed(self._connection.opened(link, now), now)
 
     def link_failed(self, link: int, failure: Failure, now: float) -> None:
         """``link`` could not be opened, or was lost without a close frame."""
-        if (found := self._links.get(link)) is not None:
-            found.take(LinkInput.FAILED)
-            self._lost(failure)
+        self._changed(self._connection.failed(link, failure, now), now)
 
     def link_closed(self, link: int, code: int, reason: str, now: float) -> None:
         """The peer closed ``link``, or answered our ``CloseLink``. ``reason`` is the peer's, and private."""
-        if (found := self._links.get(link)) is not None:
-            found.take(LinkInput.CLOSED)
-            said = f"the service closed the connection with code {code}"
-            self._lost(Failure(kind=FailureKind.DISCONNECTED, reason=said, code=code, detail=reason or None))
+        said = f"the service closed the connection with code {code}"
+        failure = Failure(kind=FailureKind.DISCONNECTED, reason=said, code=code, detail=reason or None)
+        self._changed(self._connection.closed(link, failure, now), now)
 
     def message_received(self, link: int, data: str | bytes, now: float) -> None:
         """A whole message of the service. A binary one is read as text: the service sends none."""
-        found = self._links.get(link)
-        if found is None:
-            return
         self._received += 1
+        found = self._connection.find(link)
+        if found is None:
+            self._ignored += 1
+            return
         message = decode(data)
+        if isinstance(message, (UnknownMessage, MalformedMessage)):  # no proof that anyone hears
+            self._ignored += 1
+            return
+        found.suspected = False
+        found.timers.stop(Timer.QUIET)
+        sender, ask = self._segments[0].sender, False
         if isinstance(message, Transcription):
             self._repaired += message.repaired
-            self._hearing.transcription(found, message)
-            self._sender.trim(self._hearing.timeline.watermark)
+            ask = self._hearing.transcription(found, message, sender, now)
             if message.is_last and found.state is LinkState.DRAINING:
-                self._close(found, now)
+                self._segment_over(SessionInput.LAST, now)
         elif isinstance(message, (SpeechOnset, SpeechOffset)):
-            self._hearing.voice_activity(found, message)
+            ask = self._hearing.voice_activity(found, message)
         elif isinstance(message, ErrorMessage):
-            said = "the service told of an error"
-            self._abandon(found, Failure(kind=FailureKind.SERVICE, reason=said, detail=message.text or None))
-        elif not isinstance(message, Pong):
-            self._ignored += 1
+            self._changed(self._connection.abandon(found, _told(message), now), now)
+        sender.trim()
+        if found.state is LinkState.DRAINING:
+            self._expect_word(found, now)
+        elif ask and found.open and sender.crowded:  # long noise, or finals without word times
+            self._probe(found, now)
 
     def pong_received(self, link: int, now: float) -> None:
         """The peer answered a ``SendPing``."""
+        self._connection.ponged(link, now)
 
     def write_done(self, link: int, now: float) -> None:
         """Everything that was asked of ``link`` so far has left for the socket."""
+        self._connection.written(link)
 
     def handle_timer(self, now: float) -> None:
         """The time of ``get_timer`` has come. Called early or for nothing, it does nothing."""
         while (timer := self._timers.pop_due(now)) is not None:
             if timer is Timer.PACE:
                 self._pump(now)
-            elif self._step(SessionInput.LAST_DUE) is SessionAction.GIVE_UP_LAST:
-                said = "the service did not send the last final in time"
-                self._end(EndReason.INCOMPLETE, Failure(kind=FailureKind.DEADLINE, reason=said))
-        for link in tuple(self._links.values()):
-            if (timer := link.timers.pop_due(now)) is not None:
-                said = f"{timer.value} the connection took longer than {getattr(self._timeouts, timer.value):g} s"
-                self._abandon(link, Failure(kind=FailureKind.DEADLINE, reason=said))
+            else:
+                self._segment_over(SessionInput.LAST_DUE, now)
+        while (change := self._connection.handle_timer(now)) is not None:
+            self._changed(change, now)
 
     # What is asked.
 
@@ -236,15 +233,18 @@ class TranscriptionSession:
 
     def get_timer(self) -> float | None:
         """When to call ``handle_timer``, or ``None``."""
-        due = [when for link in self._links.values() if (when := link.timers.next()) is not None]
-        if (own := self._timers.next()) is not None:
-            due.append(own)
-        return min(due, default=None)
+        links, own = self._connection.next_timer(), self._timers.next()
+        return links if own is None or (links is not None and links < own) else own
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        """The format in which the next audio is taken."""
+        return self._segments[-1].config.audio_format
 
     @property
     def ready_for_audio(self) -> bool:
         """Back-pressure: whether to give more now. What is given all the same is taken, up to the buffer's bound."""
-        return self._sender.ready
+        return self._segments[-1].sender.ready
 
     @property
     def ended(self) -> bool:
@@ -254,12 +254,18 @@ class TranscriptionSession:
     @property
     def stats(self) -> SessionStats:
         """What the session did so far."""
-        timeline = self._hearing.timeline
+        hearing, first = self._hearing, self._segments[0]
+        parts = [(part.timeline.duration, part.sender) for part in (*self._over, *self._segments)]
         return SessionStats(
-            seconds_given=timeline.seconds(self._sender.given),
-            seconds_sent=timeline.seconds(self._sender.sent),
-            seconds_finalised=timeline.seconds(timeline.watermark),
-            links_opened=self._links_opened,
+            seconds_given=sum(duration(sender.given) for duration, sender in parts),
+            seconds_sent=sum(duration(sender.sent) for duration, sender in parts),
+            seconds_replayed=sum(duration(sender.replayed) for duration, sender in parts),
+            seconds_lost=sum(duration(sender.lost) for duration, sender in parts),
+            seconds_finalised=first.timeline.seconds(first.timeline.watermark),
+            links=tuple(self._connection.records),
+            finals=hearing.finals,
+            final_latency_mean=hearing.latency_sum / hearing.timed if hearing.timed else None,
+            final_latency_max=hearing.latency_max if hearing.timed else None,
             messages_received=self._received,
             messages_repaired=self._repaired,
             messages_ignored=self._ignored,
@@ -274,52 +280,155 @@ class TranscriptionSession:
             raise LocalProtocolError(f"{what.value} is not possible {self._state.value}") from None
         return action
 
+    def _segment(self, config: TranscriptionConfig, origin: float) -> _Segment:
+        format, interval = config.audio_format, self._timeouts.message_interval
+        timeline = Timeline(format, origin)
+        return _Segment(config, Sender(format, timeline, interval, self._buffer_seconds, self._output), timeline)
+
+    @property
+    def _segment_complete(self) -> bool:
+        """Whether no more audio comes for the segment that is being served."""
+        return len(self._segments) > 1 or self._state is SessionState.ENDING
+
     def _pump(self, now: float) -> None:
-        """Send what waits, as far as the link and the pace let it; after the last of it, ask for the last final."""
-        for link in self._links.values():
-            if link.state is not LinkState.OPEN:
-                continue
-            if (wake := self._sender.pump(link, now)) is not None:
-                self._timers.set(Timer.PACE, wake)
-            elif self._state is SessionState.ENDING:
-                link.take(LinkInput.DRAIN)
-                self._output.append(SendText(link=link.number, text=CLOSE_STREAM))
-                # A recogniser that works in real time needs as long as what it has not finalised lasts.
-                backlog = self._hearing.timeline.seconds(link.sent - self._hearing.timeline.watermark)
-                self._timers.set(Timer.LAST, now + self._timeouts.last + backlog)
+        """Send what waits, as far as link and pace let it; after the last of a segment, ask for its last final."""
+        link = self._connection.serving
+        if link is None or not link.open:
+            return
+        output, before = self._output, len(self._output)
+        wake = self._segments[0].sender.pump(link, now)
+        if wake is not None:
+            self._timers.set(Timer.PACE, wake)
+        elif self._segment_complete:
+            link.take(LinkInput.DRAIN)
+            output.append(SendText(link=link.number, text=CLOSE_STREAM))
+        if len(output) > before:
+            self._connection.sent(link, now)
+            if Timer.QUIET not in link.timers:
+                self._expect_word(link, now)
 
-    def _close(self, link: Link, now: float) -> None:
-        """The last final is here: say goodbye."""
-        self._step(SessionInput.LAST)
-        self._timers.stop_all()
-        link.take(LinkInput.CLOSE)
-        link.timers.set(Timer.CLOSING, now + self._timeouts.closing)
-        self._output.append(CloseLink(link=link.number, code=_NORMAL))
+    def _expect_word(self, link: Link, now: float) -> None:
+        """Audio went out: something is to come back."""
+        link.timers.set(Timer.QUIET, now + self._timeouts.mute / 2)
 
-    def _abandon(self, link: Link, failure: Failure) -> None:
-        """Give ``link`` up: it failed us."""
-        if link.take(LinkInput.ABORT) is LinkAction.ABORT:
-            self._output.append(AbortLink(link=link.number))
-        self._lost(failure)
+    def _expect_last(self, now: float) -> None:
+        """Bound the wait for the last final: a recogniser may need as long as what it has not finalised lasts."""
+        segment = self._segments[0]
+        backlog = segment.end - segment.timeline.seconds(segment.timeline.watermark)
+        self._timers.set(Timer.LAST, now + self._timeouts.last + backlog)
 
-    def _lost(self, failure: Failure) -> None:
-        if self._step(SessionInput.LINK_LOST) is SessionAction.COMPLETE:
-            self._end(EndReason.COMPLETED, None)
+    def _changed(self, change: Change | None, now: float) -> None:
+        """The connection changed: take the stream on from there."""
+        if change is None:
+            return
+        kind, link, failure = change.kind, change.link, change.failure
+        if kind is ChangeKind.SERVING:
+            self._serve(link, now)
+        elif kind is ChangeKind.QUIET:
+            self._ask_if_mute(link, now)
+        elif kind is ChangeKind.CLOSED:
+            if self._state is SessionState.CLOSING and self._connection.idle:
+                self._step(SessionInput.LINKS_GONE)
+                self._end(EndReason.COMPLETED, None, now)
+        elif kind is ChangeKind.GIVEN_UP:
+            self._step(SessionInput.GIVEN_UP)
+            self._end(EndReason.FAILED, failure, now)
         else:
-            self._end(EndReason.FAILED, failure)
+            self._segments[0].sender.put_back(link)
+            if kind is ChangeKind.REJECTED and failure is not None:
+                self._rejected(failure, now)
+            elif link.drained and failure is not None and failure.code == NORMAL_CLOSURE:
+                self._unanswered += 1
+                if self._unanswered == 2:  # once more would be the same: this service sends none
+                    self._segment_over(SessionInput.UNANSWERED, now)
 
-    def _end(self, reason: EndReason, failure: Failure | None) -> None:
-        """Put everything out that is owed, ``SessionEnded`` last."""
-        for link in self._links.values():
-            if link.state is not LinkState.GONE and link.take(LinkInput.ABORT) is LinkAction.ABORT:
-                self._output.append(AbortLink(link=link.number))
-        self._links.clear()
+    def _serve(self, link: Link, now: float) -> None:
+        """``link`` is open: it hears everything from the watermark on."""
+        segment = self._segments[0]
+        if link.trial:
+            segment.config, self._wanted, segment.fallback = self._wanted or segment.config, None, None
+        if (before := self._connection.replaced) is not None:
+            segment.sender.put_back(before)
+        self._hearing.use(segment.config, segment.timeline)
+        self._hearing.serve()
+        segment.sender.serve(link)
+        self._pump(now)
+
+    def _ask_if_mute(self, link: Link, now: float) -> None:
+        """Audio goes out, nothing comes back. A caller can be silent, a service must answer a finalize."""
+        if link.suspected or not link.open:
+            said = "audio went out and nothing came back: the service is mute"
+            self._changed(self._connection.abandon(link, Failure(kind=FailureKind.DEADLINE, reason=said), now), now)
+            return
+        link.suspected = True
+        self._expect_word(link, now)
+        self._probe(link, now)
+
+    def _probe(self, link: Link, now: float) -> None:
+        """Ask for a final, unless it was asked already: the answer tells how far the service has heard."""
+        if not link.asked:
+            self._segments[0].sender.probe(link)
+            self._connection.sent(link, now)
+
+    def _rejected(self, failure: Failure, now: float) -> None:
+        self._wanted = None
+        self._output.append(UpdateRejected(failure=failure))
+        segment = self._segments[0]
+        if segment.fallback is None:
+            return
+        # What was given in the format that the service refused cannot be heard by it.
+        segment.sender.lose(0, segment.sender.given, LossReason.REJECTED)
+        self._over.append(self._segments.popleft())
+        if self._segments:
+            self._connection.close(now, live_transcription_request(self._segments[0].config, self._endpoint))
+            self._segments[0].fallback = segment.fallback
+        else:
+            self._segments.append(self._segment(segment.fallback, segment.end))
+        self._begin_segment(now)
+
+    def _segment_over(self, how: SessionInput, now: float) -> None:
+        """The last final of the segment is here, or will not come."""
         self._timers.stop_all()
-        sender, timeline = self._sender, self._hearing.timeline
-        self._hearing.end(sender.sent)
-        sender.report_usage()
-        if reason is EndReason.FAILED:
-            sender.lose(timeline.watermark, sender.given, LossReason.ENDED)
-        elif reason is EndReason.INCOMPLETE:
-            sender.lose(sender.sent, sender.given, LossReason.ENDED)
+        if len(self._segments) > 1:
+            over = self._segments.popleft()
+            if how is not SessionInput.LAST:
+                self._hearing.settle()
+                over.sender.lose(over.timeline.watermark, over.sender.given, LossReason.ENDED)
+            over.sender.report_usage()
+            self._over.append(over)
+            self._segments[0].fallback = over.config
+            self._connection.close(now, live_transcription_request(self._segments[0].config, self._endpoint))
+            self._begin_segment(now)
+        elif self._step(how) is SessionAction.CLOSE:
+            self._connection.close(now)
+        else:
+            said = "the service did not send the last final"
+            self._end(EndReason.INCOMPLETE, Failure(kind=FailureKind.DEADLINE, reason=said), now)
+
+    def _begin_segment(self, now: float) -> None:
+        self._unanswered = 0
+        self._hearing.use(self._segments[0].config, self._segments[0].timeline)
+        if self._segment_complete:
+            self._expect_last(now)
+
+    def _end(self, reason: EndReason, failure: Failure | None, now: float) -> None:
+        """Put everything out that is owed, ``SessionEnded`` last."""
+        self._connection.abort(now)
+        self._timers.stop_all()
+        first = self._segments[0]
+        self._hearing.end(first.timeline.seconds(first.sender.sent))
+        for segment in self._segments:
+            segment.sender.report_usage()
+            if reason is EndReason.FAILED or reason is EndReason.INCOMPLETE:
+                segment.sender.lose(segment.timeline.watermark, segment.sender.given, LossReason.ENDED)
         self._output.append(SessionEnded(reason=reason, failure=failure))
+
+
+def _told(message: ErrorMessage) -> Failure:
+    """The failure that an error message of the service tells of; its status can be an HTTP status or a word."""
+    status = int(message.status) if message.status is not None and message.status in _STATUSES else None
+    said = "the service told of an error" + (f" with status {status}" if status else "")
+    return Failure(kind=FailureKind.SERVICE, reason=said, status=status, detail=message.text or None)
+
+
+_STATUSES = frozenset(map(str, range(400, 600)))

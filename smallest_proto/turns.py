@@ -26,8 +26,8 @@ class TurnState(enum.Enum):
 
     SILENT = "silent"
     SPEAKING = "speaking"  # something of this turn is not final yet
-    SETTLED = "settled"  # the turn goes on; what was said in it so far is final
-    TRAILING = "trailing"  # the turn is over; its last final is still to come
+    SETTLED = "settled"  # the turn goes on; what was heard of it so far is final
+    TRAILING = "trailing"  # the turn is over; its last final can still come
 
 
 class TurnInput(enum.Enum):
@@ -79,7 +79,7 @@ TURNS: TurnTable = {
     (State.SPEAKING, Input.END):       (Action.END,           State.SILENT),
 
     (State.SETTLED,  Input.ONSET):     (Action.NOTHING,       State.SPEAKING),
-    (State.SETTLED,  Input.OFFSET):    (Action.END,           State.SILENT),
+    (State.SETTLED,  Input.OFFSET):    (Action.END,           State.TRAILING),
     (State.SETTLED,  Input.WORDS):     (Action.NOTHING,       State.SPEAKING),
     (State.SETTLED,  Input.FINAL):     (Action.NOTHING,       State.SETTLED),
     (State.SETTLED,  Input.FINAL_END): (Action.END,           State.SILENT),
@@ -103,13 +103,17 @@ del State, Input, Action
 
 
 class Turns:
-    """Follows the turns of one stream. Times are stream seconds."""
+    """Follows the turns of one stream. Times are stream seconds.
 
-    __slots__ = ("_ended_at", "_started_at", "_vad_events", "state")
+    A new link hears again what is not final, and its detector tells again of starts and ends that were told already:
+    those are known by their times.
+    """
 
-    def __init__(self, vad_events: bool) -> None:
-        self._vad_events = vad_events
-        self._started_at = 0.0  # the last speech_started
+    __slots__ = ("_ended_at", "_started_at", "state", "vad_events")
+
+    def __init__(self) -> None:
+        self.vad_events = False
+        self._started_at = 0.0  # the start of the last turn
         self._ended_at = 0.0  # the last speech_ended
         self.state = TurnState.SILENT
 
@@ -118,33 +122,43 @@ class Turns:
         return action
 
     def onset(self, time: float) -> TurnAction:
-        self._started_at = time
+        """Take ``speech_started``."""
+        if time < self._ended_at:
+            return TurnAction.NOTHING
+        if not self._speaking:
+            self._started_at = time
         return self.take(TurnInput.ONSET)
 
     def offset(self, time: float) -> TurnAction:
+        """Take ``speech_ended``."""
+        if time <= self._ended_at or (self._speaking and time <= self._started_at):
+            return TurnAction.NOTHING
         self._ended_at = time
         return self.take(TurnInput.OFFSET)
 
     def transcript(self, message: Transcription, start: float, end: float) -> TurnAction:
         """Take an interim or a final that says something between ``start`` and ``end``."""
+        if message.is_final and self._is_late(start, end):
+            return self.take(TurnInput.LATE)
+        if not self._speaking:
+            self._started_at = start
         if not message.is_final:
             return self.take(TurnInput.WORDS)
-        if self._is_late(start, end):
-            return self.take(TurnInput.LATE)
         return self.take(TurnInput.FINAL_END if self._ends_turn(message) else TurnInput.FINAL)
 
     def empty(self, message: Transcription) -> TurnAction:
         """Take a final that says nothing."""
         return self.take(TurnInput.EMPTY_END if self._ends_turn(message) else TurnInput.EMPTY)
 
+    @property
+    def _speaking(self) -> bool:
+        return self.state is TurnState.SPEAKING or self.state is TurnState.SETTLED
+
     def _ends_turn(self, message: Transcription) -> bool:
-        return message.from_finalize or message.is_last or message.speech_final or not self._vad_events
+        return message.from_finalize or message.is_last or message.speech_final or not self.vad_events
 
     def _is_late(self, start: float, end: float) -> bool:
-        if start >= self._ended_at:
-            return False
-        speaking = self.state is TurnState.SPEAKING or self.state is TurnState.SETTLED
-        return not speaking or end <= self._started_at
+        return start < self._ended_at and (not self._speaking or end <= self._started_at)
 
 
 def says_something(text: str) -> bool:

@@ -7,7 +7,7 @@ thousand of them each minute. What a value holds of the user's (the key, what wa
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 import msgspec
 
@@ -16,6 +16,10 @@ class Secret(str):
     """Text that goes over the wire and is never shown: it is a ``str`` whose ``repr`` says nothing."""
 
     __slots__ = ()
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Secret:
+        # Printers of locals (rich, typer) cut long text before they show it.
+        return Secret(super().__getitem__(key))
 
     def __repr__(self) -> str:
         return "'***'"

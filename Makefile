@@ -1,0 +1,62 @@
+# Everything runs in .venv, which the first use makes; all that the machine needs to bring is Python 3.10 or newer.
+# The stamps in .venv say what is installed there: a change of pyproject.toml installs again.
+
+PYTHON ?= python3
+VENV := .venv
+IN := $(VENV)/bin/python
+PIP := $(IN) -m pip install -qq --disable-pip-version-check --no-input
+STEP := @printf '%-16s'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test check bench style types imports
+
+help: ## what can be made
+	@echo 'Usage: make TARGET'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@echo 'Variables: PYTHON=python3.12 makes .venv with that Python; ARGS="--fast" goes to the demo, the tests or the benchmark.'
+
+demo: $(VENV)/.demo ## human speech becomes text, live, over real sockets, with no key
+	@$(VENV)/bin/smallest-proto demo $(ARGS)
+
+test: $(VENV)/.develop style types ## style, types, and all tests with the floor of branch coverage
+	@$(IN) -m pytest -q --cov --cov-report=term $(ARGS)
+
+check: $(VENV)/.develop style types imports ## style, types and the import rule: quick
+
+bench: $(VENV)/.develop ## what the core costs, beside baselines of the same run
+	@$(IN) tests/benchmarks/core.py $(ARGS)
+
+style: $(VENV)/.develop
+	$(STEP) 'ruff check' && $(IN) -m ruff check
+	$(STEP) 'ruff format' && $(IN) -m ruff format --check
+
+types: $(VENV)/.develop
+	$(STEP) 'mypy --strict' && $(IN) -m mypy
+
+imports: $(VENV)/.develop
+	$(STEP) 'imports' && $(IN) -m pytest -q tests/test_imports.py
+
+# One folder for all: what the tests need holds what the demo needs.
+$(VENV)/.demo: pyproject.toml $(VENV)/.made
+	@echo 'Installing what the demo needs (once) ...'
+	@$(PIP) -e '.[cli]'
+	@touch $@
+
+$(VENV)/.develop: pyproject.toml $(VENV)/.made
+	@echo 'Installing what the tests need (once) ...'
+	@$(PIP) -e '.[all]' --group test --group lint
+	@touch $(VENV)/.demo $@
+
+# pip knows dependency groups since 25.1, and the one that comes with a Python can be older.
+$(VENV)/.made:
+	@command -v '$(PYTHON)' >/dev/null || \
+		{ echo 'There is no $(PYTHON): install Python 3.10 or newer, or name one: make PYTHON=/path/to/python3.12' >&2; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed; $(PYTHON) is $$('$(PYTHON)' -V 2>&1). Name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@echo 'Making $(VENV) with $(PYTHON) (once) ...'
+	@'$(PYTHON)' -m venv $(VENV) || \
+		{ echo '$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+	@$(PIP) --upgrade 'pip>=25.1'
+	@touch $@

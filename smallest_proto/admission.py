@@ -1,0 +1,243 @@
+"""What comes to the service's door: a request is read and let in, or answered.
+
+The paths, the options and their checks are those that a client has, read from the other side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from .audio import AudioFormat
+from .config import FileTranscriptionConfig, TranscriptionConfig
+from .errors import ConfigurationError
+from .messages import Utterance, Word
+from .requests import MAX_FILE_BYTES
+from .segments import Heard
+from .values import Value
+
+
+class LiveRequest(Value, frozen=True, kw_only=True):
+    """A live transcription that may begin: accept the WebSocket and make a ``LiveService``."""
+
+    options: TranscriptionConfig  # what the client set; None where the service's default holds
+    gateway: bool  # False on /transcribe: a server reached directly knows no keepalive and shapes its errors otherwise
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        """The format of the audio that will come."""
+        return self.options.audio_format
+
+
+class FileRequest(Value, frozen=True, kw_only=True):
+    """The transcription of a file that may begin: read the body (at most 250 MB), then give ``file_answer``."""
+
+    options: FileTranscriptionConfig
+    content_type: str
+
+
+class Response(Value, frozen=True, kw_only=True):
+    """An HTTP answer."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"body"})
+
+    status: int
+    headers: tuple[tuple[str, str], ...]  # Content-Type and Content-Length among them
+    body: bytes
+
+
+def read_request(
+    method: str,
+    target: str,
+    headers: Iterable[tuple[str, str]],
+    *,
+    websocket: bool,
+    api_key: str | None = None,
+    diarization: bool = False,
+    request_id: str | None = None,
+) -> LiveRequest | FileRequest | Response:
+    """Read a request's head: what is to be done, or the answer that refuses it. Never raises.
+
+    ``target`` is the path with its query; any path may stand before those of the service. ``websocket`` says whether
+    an upgrade was asked for. ``api_key`` is the one that is let in; with ``None`` any is, but not none at all.
+    ``diarization`` says whether the recogniser can tell speakers apart; if not, ``diarize=true`` is refused.
+    """
+    method = method.upper()
+    fields = {name.lower(): value for name, value in headers}
+    try:
+        url = urlsplit(target)
+        query = dict(parse_qsl(url.query, keep_blank_values=True, max_num_fields=1000))
+    except ValueError:
+        return error_answer(400, "the request target cannot be read", request_id)
+    try:
+        route = _route(url.path, query)
+        if websocket and "GET" not in route.methods:
+            raise _Refusal(404, "no live transcription here: it is at /stt/live")
+        allowed = ("GET",) if websocket else route.methods
+        if method not in allowed:
+            raise _Refusal(405, f"use {' or '.join(allowed)} here, not {method[:16]}", ("Allow", ", ".join(allowed)))
+        _check_key(fields.get("authorization", ""), api_key)
+        if method == "GET" and not websocket:
+            raise _Refusal(426, "live transcription is a WebSocket: ask for an upgrade", ("Upgrade", "websocket"))
+        if not route.model:
+            raise _Refusal(400, "model is missing: add model=pulse to the query")
+        if websocket:
+            request: LiveRequest | FileRequest = _live_request(route, query)
+        else:
+            request = _file_request(route, query, fields)
+        if request.options.diarize and not diarization:
+            raise _Refusal(400, "diarize: this server cannot tell speakers apart; leave it out")
+        return request
+    except _Refusal as refusal:
+        return error_answer(refusal.status, str(refusal), request_id, headers=refusal.headers)
+    except ConfigurationError as error:
+        return error_answer(400, str(error), request_id)
+
+
+def file_answer(request: FileRequest, heard: Sequence[Heard], duration: float, request_id: str) -> Response:
+    """The answer to a file that was transcribed: ``heard`` in order (finals count), ``duration`` of the audio in s."""
+    finals = [item for item in heard if item.final and item.text]
+    options = request.options
+    body: dict[str, Any] = {
+        "status": "success",
+        "transcription": " ".join(final.text for final in finals),
+        # One flag turns on both, as the vendor's API file says.
+        "words": [wire_word(word) for final in finals for word in final.words] if options.word_timestamps else [],
+        "language": options.language,
+        "metadata": {"duration": duration},
+        "request_id": request_id,
+    }
+    if options.model != "pulse-pro":  # which answers with no utterances
+        asked = options.word_timestamps or options.sentence_timestamps
+        body["utterances"] = [utterance for final in finals for utterance in wire_utterances(final)] if asked else []
+    return _answer(200, body)
+
+
+def error_answer(
+    status: int, message: str, request_id: str | None = None, *, headers: Iterable[tuple[str, str]] = ()
+) -> Response:
+    """An error in the shape of the service, such as 400 for a file that is no audio, or 503 when no worker is free."""
+    body = {"error": message.encode("utf-8", "replace").decode()}
+    if request_id is not None:
+        body["request_id"] = request_id
+    return _answer(status, body, headers)
+
+
+class _Refusal(Exception):
+    """What a request is answered with in place of what it asked for."""
+
+    def __init__(self, status: int, message: str, *headers: tuple[str, str]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
+class _Route(Value, frozen=True, kw_only=True):
+    methods: tuple[str, ...]  # GET: a WebSocket; POST: a file
+    model: str  # empty: none was named
+    gateway: bool = True
+    # The service has two defaults (the vendor's API files): without being asked for, words come on the older routes.
+    words: bool = True
+
+
+def _route(path: str, query: Mapping[str, str]) -> _Route:
+    names = [unquote(name) for name in path.split("/") if name]
+    if names[-2:] == ["stt", "live"]:
+        return _Route(methods=("GET",), model=query.get("model", ""), words=False)
+    if names[-1:] == ["stt"]:
+        return _Route(methods=("POST",), model=query.get("model", ""))
+    if names[-1:] == ["get_text"] and len(names) > 1:
+        return _Route(methods=("POST", "GET"), model=names[-2])
+    if names[-1:] == ["transcribe"]:
+        return _Route(methods=("GET",), model=query.get("model", "pulse"), gateway=False)
+    raise _Refusal(404, "no such path: live transcription is at /stt/live, file transcription at /stt/")
+
+
+def _check_key(authorization: str, api_key: str | None) -> None:
+    scheme, _, key = authorization.strip().partition(" ")
+    challenge = ("WWW-Authenticate", "Bearer")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise _Refusal(401, "the API key is missing: send the header Authorization: Bearer KEY", challenge)
+    if api_key is not None and key.strip() != api_key:  # a stand-in for the service guards nothing: no constant time
+        raise _Refusal(401, "the API key is wrong", challenge)
+
+
+def _live_request(route: _Route, query: Mapping[str, str]) -> LiveRequest:
+    options = {"word_timestamps": route.words, **_options(TranscriptionConfig, query), "model": route.model}
+    if "vad" in query and "vad_events" not in query:  # an older name of the same
+        options["vad_events"] = _option("vad", query["vad"], bool)
+    return LiveRequest(options=TranscriptionConfig(**options), gateway=route.gateway)
+
+
+def _file_request(route: _Route, query: Mapping[str, str], fields: Mapping[str, str]) -> FileRequest:
+    options = {**_options(FileTranscriptionConfig, query), "model": route.model}
+    request = FileRequest(
+        options=FileTranscriptionConfig(**options),
+        content_type=fields.get("content-type", "application/octet-stream").partition(";")[0].strip().lower(),
+    )
+    if request.options.webhook_url is not None:
+        raise _Refusal(400, "webhook_url: this server reaches no network; leave it out and wait for the answer")
+    if request.content_type == "application/json":
+        raise _Refusal(400, "audio by URL: this server reaches no network; send the file itself as the body")
+    if request.content_type.startswith("multipart/"):
+        raise _Refusal(400, "send the file itself as the body (application/octet-stream), not a form")
+    length = fields.get("content-length", "").strip()
+    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > MAX_FILE_BYTES):
+        raise _Refusal(413, f"the file is larger than {MAX_FILE_BYTES // 1_000_000} MB")
+    return request
+
+
+def _options(config: type[TranscriptionConfig | FileTranscriptionConfig], query: Mapping[str, str]) -> dict[str, Any]:
+    """The options of the query as fields of ``config``. What it does not know is passed over, as the service does."""
+    kinds = {field.name: field.type for field in msgspec.structs.fields(config)}
+    options = {name: _option(name, query[name], kind) for name, kind in kinds.items() if name in query}
+    if "keywords" in options:
+        options["keywords"] = tuple(map(_keyword, query["keywords"].split(",")))
+    return options
+
+
+def _option(name: str, value: str, kind: Any) -> Any:
+    if kind in (bool, bool | None):
+        wanted = "true or false"
+        kind = bool
+    elif kind in (int, int | None):
+        wanted = "a whole number"
+        kind = int
+    else:  # the configuration itself checks a text
+        return value
+    try:
+        return msgspec.convert(value.lower(), kind, strict=False)
+    except msgspec.ValidationError:
+        raise _Refusal(400, f"{name} must be {wanted}, not {value[:40]!r}") from None
+
+
+def _keyword(entry: str) -> str | tuple[str, float]:
+    word, colon, boost = entry.rpartition(":")
+    if not colon:
+        return entry
+    try:
+        return word, float(boost)
+    except ValueError:
+        raise _Refusal(400, "keywords must be like Blackwell:1,Jensen Huang:2") from None
+
+
+def _answer(status: int, body: Mapping[str, Any], headers: Iterable[tuple[str, str]] = ()) -> Response:
+    data = msgspec.json.encode(body)
+    fixed = (("Content-Type", "application/json"), ("Content-Length", str(len(data))))
+    return Response(status=status, headers=(*fixed, *headers), body=data)
+
+
+def wire_word(word: Word) -> dict[str, Any]:
+    return {field: value for field, value in msgspec.to_builtins(word).items() if value is not None}
+
+
+def wire_utterances(heard: Heard) -> list[dict[str, Any]]:
+    """The sentences of a final: the recogniser's, or the whole of it as one."""
+    utterances = heard.utterances
+    if not utterances and heard.text:
+        words = heard.words or (Word(),)
+        utterances = (Utterance(text=heard.text, start=words[0].start, end=words[-1].end),)
+    return [{k: v for k, v in msgspec.to_builtins(utterance).items() if v is not None} for utterance in utterances]

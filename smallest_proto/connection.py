@@ -1,0 +1,284 @@
+"""A connection that outlives its links: opens them, watches them, replaces them, and gives up when that is hopeless.
+
+Three things are watched on a link: a ping without a pong, a write that does not finish, and quiet while audio goes out.
+What is sent and heard on it is not known here.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+
+from .commands import AbortLink, CloseLink, Command, OpenLink, SendPing, SendText
+from .config import RetryPolicy, Timeouts
+from .errors import Failure, FailureKind
+from .events import Event, LinkLost, LinkOpened
+from .link import Link, LinkAction, LinkInput, LinkState
+from .messages import KEEPALIVE
+from .requests import Request
+from .retry import Verdict, classify, delay
+from .stats import LinkRecord
+from .timers import Timer, Timers
+from .values import Value
+
+NORMAL_CLOSURE = 1000  # WebSocket close code
+
+
+class ChangeKind(enum.Enum):
+    """What became of the connection."""
+
+    SERVING = "serving"  # a link is open and takes over
+    LOST = "lost"  # the link that served is gone; another one follows by itself
+    REJECTED = "rejected"  # the new options cannot be had; the old ones go on
+    QUIET = "quiet"  # audio goes out, nothing comes back
+    CLOSED = "closed"  # the link that we closed is gone
+    GIVEN_UP = "given up"  # no more links follow
+
+
+class Change(Value, frozen=True):
+    """One change of the connection, told to the session that owns it."""
+
+    kind: ChangeKind
+    link: Link
+    failure: Failure | None = None
+
+
+class Connection:
+    """The links of one session: at most one serves, at most one is to replace it, some are saying goodbye."""
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        keepalive: bool,
+        timeouts: Timeouts,
+        retry: RetryPolicy,
+        jitter: Callable[[], float],
+        output: deque[Command | Event],
+    ) -> None:
+        self._request = request
+        self._trial: Request | None = None  # options that no link was accepted with yet
+        self._keepalive = keepalive
+        self._timeouts = timeouts
+        self._retry = retry
+        self._jitter = jitter
+        self._output = output
+        self._links: dict[int, Link] = {}
+        self._candidate: Link | None = None
+        self._failures = 0  # consecutive
+        self._timers = Timers()
+        self.serving: Link | None = None
+        self.replaced: Link | None = None  # the link that the one that serves took over from
+        self.records: list[LinkRecord] = []
+
+    # What the session tells.
+
+    def open(self, now: float) -> None:
+        """Open the link that is to serve."""
+        self.serving = self._open(now)
+
+    def replace(self, request: Request | None, now: float) -> None:
+        """Go over to ``request``; ``None`` takes back what was wanted. Of several the last one counts."""
+        self._trial = request
+        self._drop_candidate(now)
+        if self.serving is None:
+            return  # the next try takes it up
+        if self.serving.state is not LinkState.OPENING:
+            self._candidate = self._open(now) if request is not None else None
+        else:
+            self._abort(self.serving, now, None)
+            self.open(now)
+
+    def sent(self, link: Link, now: float) -> None:
+        """Something was sent on ``link``."""
+        timers = link.timers
+        if Timer.WRITE not in timers:
+            timers.set(Timer.WRITE, now + self._timeouts.write)
+        if self._keepalive:
+            timers.set(Timer.KEEPALIVE, now + self._timeouts.keepalive)
+
+    def close(self, now: float, next_request: Request | None = None) -> None:
+        """Say goodbye on the link that serves; with ``next_request`` another one is opened with that."""
+        self._drop_candidate(now)
+        self._timers.stop_all()
+        if (link := self.serving) is not None:
+            self.serving = None
+            self._say_goodbye(link, now)
+        if next_request is not None:
+            self._trial = next_request
+            self.open(now)
+
+    def abandon(self, link: Link, failure: Failure, now: float) -> Change | None:
+        """Give up ``link``: it failed."""
+        self._abort(link, now, failure)
+        return self._gone(link, failure, now)
+
+    def abort(self, now: float) -> None:
+        """Drop every link at once."""
+        self._timers.stop_all()
+        for link in tuple(self._links.values()):
+            self._abort(link, now, None)
+        self.serving = self._candidate = None
+
+    # What the transport tells. A number of a link that is gone finds nobody.
+
+    def find(self, number: int) -> Link | None:
+        """The link that serves, if ``number`` is its number: what another one hears is heard again by this one."""
+        return self.serving if self.serving is not None and self.serving.number == number else None
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is no link, not even one that says goodbye."""
+        return not self._links
+
+    def opened(self, number: int, now: float) -> Change | None:
+        """The WebSocket is open: the link serves from now on, and the one that it replaces says goodbye."""
+        if (link := self._links.get(number)) is None:
+            return None
+        link.take(LinkInput.OPENED)
+        link.opened_at = link.next_message = now
+        link.timers.stop(Timer.OPENING)
+        link.timers.set(Timer.PING, now + self._timeouts.ping)
+        self.sent(link, now)
+        link.timers.stop(Timer.WRITE)
+        self._output.append(LinkOpened(link=number, seconds=now - link.requested_at))
+        if link.trial and self._trial is not None:
+            self._request, self._trial = self._trial, None
+        if link is self._candidate:
+            self._candidate = None
+            self.replaced = self.serving
+            if self.serving is not None:
+                self._say_goodbye(self.serving, now)
+        else:
+            self.replaced = None
+        self.serving = link
+        return Change(ChangeKind.SERVING, link)
+
+    def failed(self, number: int, failure: Failure, now: float) -> Change | None:
+        """The link could not be opened, or was lost."""
+        return self._ended(number, LinkInput.FAILED, failure, now)
+
+    def closed(self, number: int, failure: Failure, now: float) -> Change | None:
+        """The peer closed the link, or answered our goodbye."""
+        return self._ended(number, LinkInput.CLOSED, failure, now)
+
+    def ponged(self, number: int, now: float) -> None:
+        """The peer answered a ping."""
+        if (link := self._links.get(number)) is not None and Timer.PONG in link.timers:
+            link.timers.stop(Timer.PONG)
+            link.timers.set(Timer.PING, now + self._timeouts.ping)
+
+    def written(self, number: int) -> None:
+        """What was sent has left."""
+        if (link := self._links.get(number)) is not None:
+            link.timers.stop(Timer.WRITE)
+
+    def next_timer(self) -> float | None:
+        """When to call ``handle_timer``, or ``None``."""
+        due = [when for link in self._links.values() if (when := link.timers.next()) is not None]
+        if (own := self._timers.next()) is not None:
+            due.append(own)
+        return min(due, default=None)
+
+    def handle_timer(self, now: float) -> Change | None:
+        """Do what is due; call it again until it returns ``None``."""
+        if self._timers.pop_due(now) is not None:  # RETRY
+            self.open(now)
+        for link in tuple(self._links.values()):
+            while (timer := link.timers.pop_due(now)) is not None:
+                change = self._due(link, timer, now)
+                if change is not None:
+                    return change
+        return None
+
+    # What follows.
+
+    def _due(self, link: Link, timer: Timer, now: float) -> Change | None:
+        if timer is Timer.QUIET:
+            return Change(ChangeKind.QUIET, link)
+        if timer is Timer.PING:
+            self._output.append(SendPing(link=link.number))
+            link.timers.set(Timer.PONG, now + self._timeouts.pong)
+            return None
+        if timer is Timer.KEEPALIVE:
+            self._output.append(SendText(link=link.number, text=KEEPALIVE))
+            self.sent(link, now)
+            return None
+        return self.abandon(link, Failure(kind=FailureKind.DEADLINE, reason=_OVERDUE[timer]), now)
+
+    def _open(self, now: float) -> Link:
+        request = self._request if self._trial is None else self._trial
+        link = Link(len(self.records) + 1, now, trial=request is self._trial)
+        self.records.append(LinkRecord(link=link.number))
+        self._links[link.number] = link
+        link.timers.set(Timer.OPENING, now + self._timeouts.opening)
+        self._output.append(OpenLink(link=link.number, request=request))
+        return link
+
+    def _say_goodbye(self, link: Link, now: float) -> None:
+        if link.take(LinkInput.CLOSE) is LinkAction.ABORT:  # it was not open yet
+            self._output.append(AbortLink(link=link.number))
+            self._forget(link, None)
+            return
+        link.timers.stop_all()
+        link.timers.set(Timer.CLOSING, now + self._timeouts.closing)
+        self._output.append(CloseLink(link=link.number, code=NORMAL_CLOSURE))
+
+    def _drop_candidate(self, now: float) -> None:
+        if (link := self._candidate) is not None:
+            self._candidate = None
+            self._abort(link, now, None)
+
+    def _abort(self, link: Link, now: float, failure: Failure | None) -> None:
+        if link.take(LinkInput.ABORT) is LinkAction.ABORT:
+            self._output.append(AbortLink(link=link.number))
+        self._forget(link, failure)
+
+    def _forget(self, link: Link, failure: Failure | None) -> None:
+        del self._links[link.number]
+        opened = link.opened_at is not None
+        self.records[link.number - 1] = LinkRecord(link=link.number, opened=opened, ended=True, failure=failure)
+
+    def _ended(self, number: int, what: LinkInput, failure: Failure, now: float) -> Change | None:
+        if (link := self._links.get(number)) is None:
+            return None
+        closing = link.state is LinkState.CLOSING
+        link.take(what)
+        self._forget(link, None if closing else failure)
+        return self._gone(link, failure, now)
+
+    def _gone(self, link: Link, failure: Failure, now: float) -> Change | None:
+        """``link`` is no more: what follows from it."""
+        if link is self._candidate:
+            self._candidate = self._trial = None
+            return Change(ChangeKind.REJECTED, link, failure)
+        if link is not self.serving:
+            return Change(ChangeKind.CLOSED, link)
+        self.serving = None
+        if link.opened_at is not None and now - link.opened_at >= self._retry.healthy_after:
+            self._failures = 0
+        self._failures += 1
+        if self._candidate is not None:  # it takes over when it opens
+            self.serving, self._candidate = self._candidate, None
+            self._output.append(LinkLost(link=link.number, failure=failure, retry_in=0.0))
+            return Change(ChangeKind.LOST, link, failure)
+        final = classify(failure) is Verdict.FINAL
+        if final and link.trial:
+            self._trial = None
+            self.open(now)
+            return Change(ChangeKind.REJECTED, link, failure)
+        if final or self._failures > self._retry.max_retries:
+            return Change(ChangeKind.GIVEN_UP, link, failure)
+        wait = delay(failure, self._failures, self._retry, self._jitter)
+        self._timers.set(Timer.RETRY, now + wait)
+        self._output.append(LinkLost(link=link.number, failure=failure, retry_in=wait))
+        return Change(ChangeKind.LOST, link, failure)
+
+
+_OVERDUE = {
+    Timer.OPENING: "the connection did not open in time",
+    Timer.CLOSING: "the connection did not close in time",
+    Timer.PONG: "the service did not answer a ping in time: the connection is dead",
+    Timer.WRITE: "what was sent did not leave in time: the connection is stuck",
+}

@@ -1,0 +1,331 @@
+"""What a recogniser is to the service's side, and the two that need no model: for tests, yours and ours.
+
+``PlainRecogniser`` says given words at given times, whatever it hears. ``CodedRecogniser`` really listens, but to
+*coded audio*: PCM whose samples say which word they belong to and where in it they are. So a test can count words
+exactly: one that went missing, came twice, or lost a single sample on the way shows in the transcript.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import ClassVar, Protocol, TypeAlias
+
+from .audio import AudioFormat, ogg_page_end, opus_packet_samples
+from .config import TranscriptionConfig
+from .errors import ConfigurationError
+from .messages import Word
+from .segments import (
+    ENDPOINTING_MS,
+    INTERIM_SECONDS,
+    VOICE_END_SECONDS,
+    Heard,
+    Recognised,
+    Segmenter,
+    VoiceEnded,
+    VoiceStarted,
+    pause_seconds,
+    words_limit,
+)
+from .values import Value
+
+__all__ = [
+    "DAMAGED",
+    "ENDPOINTING_MS",
+    "INTERIM_SECONDS",
+    "MAX_CODED_WORD",
+    "VOICE_END_SECONDS",
+    "CodedRecogniser",
+    "CodedSpeech",
+    "CodedWord",
+    "Heard",
+    "PlainRecogniser",
+    "Recognised",
+    "Recogniser",
+    "RecogniserFactory",
+    "VoiceEnded",
+    "VoiceStarted",
+    "coded_speech",
+    "pause_seconds",
+    "words_limit",
+]
+
+DAMAGED = "?"  # how a word begins that a CodedRecogniser did not hear whole: "?17", or "?" where no word is to be seen
+MAX_CODED_WORD = 32766  # 16-bit samples carry no higher number
+
+_TRIPLE = struct.Struct("<3h")
+
+
+class Recogniser(Protocol):
+    """Hears one link's audio, in order. It may be slow: a host may call it on any thread, one call at a time."""
+
+    def hear(self, audio: bytes) -> Sequence[Recognised]:
+        """Take audio in the link's format: whole samples (or one packet of opus); return what came of it, in order."""
+        ...
+
+    def finalize(self) -> Sequence[Recognised]:
+        """Make all that was heard so far final. If nothing was said since the last final, there is no final."""
+        ...
+
+
+RecogniserFactory: TypeAlias = Callable[[TranscriptionConfig], Recogniser]  # one recogniser per link
+
+
+class PlainRecogniser:
+    """Says ``words`` as their times come by, whatever the audio is: any encoding, silence too.
+
+    ``words`` are in order, each with ``start`` and ``end`` in seconds of the link's audio. Raises
+    ``ConfigurationError`` if they are not.
+    """
+
+    def __init__(self, words: Iterable[Word], options: TranscriptionConfig | None = None) -> None:
+        options = options or TranscriptionConfig()
+        self._format = options.audio_format
+        self._segmenter = Segmenter(options)
+        self._position = 0  # samples heard
+        self._told = 0  # samples of which the segmenter knows
+        self._words: deque[tuple[int, int, Word]] = deque()
+        last = 0
+        for word in words:
+            if (
+                word.start is None
+                or word.end is None
+                or not last <= self._format.samples(word.start) < (end := self._format.samples(word.end))
+            ):
+                raise ConfigurationError("each word needs a start and a later end, and begins after the one before it")
+            self._words.append((self._format.samples(word.start), end, word))
+            last = end
+
+    def hear(self, audio: bytes) -> Sequence[Recognised]:
+        self._position = self._after(audio)
+        while self._told < self._position:
+            start, end, word = self._words[0] if self._words else (self._position, 0, None)
+            if self._told < start:
+                to = min(start, self._position)
+                self._segmenter.silence(self._told, to)
+            else:
+                to = min(end, self._position)
+                self._segmenter.voice(self._told, to)
+            self._told = to
+            if word is not None and to == end:
+                self._segmenter.add(word)
+                self._words.popleft()
+        return self._segmenter.take()
+
+    def finalize(self) -> Sequence[Recognised]:
+        """A word that is being said is not over: it is left for the next final."""
+        self._segmenter.flush()
+        return self._segmenter.take()
+
+    def _after(self, audio: bytes) -> int:
+        if width := self._format.sample_width:
+            return self._position + len(audio) // width
+        if self._format.encoding == "opus":
+            return self._position + opus_packet_samples(audio)
+        return max(self._position, ogg_page_end(audio))
+
+
+class CodedWord(Value, frozen=True, kw_only=True):
+    """One word of coded audio and where it is: from sample ``start`` to before sample ``end``."""
+
+    number: int
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        """How a ``CodedRecogniser`` says it: ``w17``."""
+        return f"w{self.number}"
+
+
+class CodedSpeech(Value, frozen=True, kw_only=True):
+    """Coded audio, and what is to be heard in it."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"pcm"})
+
+    pcm: bytes  # linear16
+    words: tuple[CodedWord, ...]
+    sample_rate: int  # Hz
+
+    @property
+    def text(self) -> str:
+        """All the words."""
+        return " ".join(word.text for word in self.words)
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return len(self.pcm) / 2 / self.sample_rate
+
+
+def coded_speech(script: Iterable[int | float], *, sample_rate: int = 16000, gap: float = 0.05) -> CodedSpeech:
+    """Make coded audio. In ``script`` an ``int`` is a word, a ``float`` a pause in seconds: ``[1, 2, 0.8, 3, 1.0]``.
+
+    Between two words without a pause there is a ``gap`` of silence (seconds, may be 0). The words last from 0.12 to
+    0.4 s, each number its own time. Raises ``ConfigurationError`` for a number outside 0..32766 or a negative pause.
+    """
+    AudioFormat(sample_rate=sample_rate)
+    parts: list[bytes] = []
+    words: list[CodedWord] = []
+    position = 0  # samples
+    after_word = False
+    for item in script:
+        if after_word or isinstance(item, float):
+            pause = item if isinstance(item, float) else gap
+            if not 0 <= pause < 1e6:
+                raise ConfigurationError(f"a pause must be a number of seconds of at least 0, not {pause!r}")
+            samples = round(pause * sample_rate)
+            parts.append(bytes(2 * samples))
+            position += samples
+        after_word = not isinstance(item, float)
+        if isinstance(item, float):
+            continue
+        if not 0 <= item <= MAX_CODED_WORD:
+            raise ConfigurationError(f"a coded word has a number from 0 to {MAX_CODED_WORD}, not {item!r}")
+        parts.append(_coded_word(item, sample_rate))
+        start, position = position, position + len(parts[-1]) // 2
+        words.append(CodedWord(number=item, start=start, end=position))
+    return CodedSpeech(pcm=b"".join(parts), words=tuple(words), sample_rate=sample_rate)
+
+
+@lru_cache(maxsize=1024)
+def _coded_word(number: int, sample_rate: int) -> bytes:
+    """The PCM of one word: pairs of samples, first the number of the word (> 0), then that of the pair (< 0).
+
+    So each sample is other than silence, and any two neighbours say which word they are of, and where in it.
+    """
+    pairs = round((0.12 + 0.01 * (number * 11 % 29)) * sample_rate / 2)
+    places = _places(pairs)
+    name = (number + 1).to_bytes(2, "little")
+    pcm = bytearray(4 * pairs)
+    pcm[0::4], pcm[1::4] = name[:1] * pairs, name[1:] * pairs
+    pcm[2::4], pcm[3::4] = places[0::2], places[1::2]
+    return bytes(pcm)
+
+
+@lru_cache(maxsize=128)
+def _places(pairs: int) -> bytes:
+    return struct.pack(f"<{pairs}h", *range(-1, -pairs - 1, -1))
+
+
+class CodedRecogniser:
+    """Recognises coded audio, sample for sample; the same audio gives the same results however it is cut.
+
+    A word that was heard whole is ``w17``. One of which a part is missing (the link began in the middle of it, samples
+    were lost, or a finalize cut it) is ``?17`` with the times of the part; what is no coded audio is ``?``.
+    Raises ``ConfigurationError`` unless the audio is linear16.
+    """
+
+    def __init__(self, options: TranscriptionConfig | None = None) -> None:
+        options = options or TranscriptionConfig()
+        if options.encoding != "linear16":
+            raise ConfigurationError(f"coded audio is linear16, not {options.encoding}")
+        self._format = options.audio_format
+        self._segmenter = Segmenter(options)
+        self._rest = b""  # samples that need the next ones to be understood
+        self._position = 0  # samples understood
+        self._text = ""  # what is being heard, if anything
+        self._start = 0  # the sample from which it was heard
+        self._coded = b""  # how it must go on,
+        self._offset = 0  # from which byte
+        self._whole = False
+
+    def hear(self, audio: bytes) -> Sequence[Recognised]:
+        data = self._rest + audio if self._rest else audio
+        size = len(data) - len(data) % 2
+        at = 0
+        while at < size:
+            if self._coded:
+                at += self._go_on(data, at, size)
+            elif (silence := _zeros(data, at, size)) > 0:
+                self._end_word()
+                self._segmenter.silence(self._position, self._position + silence // 2)
+                self._position += silence // 2
+                at += silence
+            elif size - at < _TRIPLE.size:  # three samples tell for certain where in a word we are
+                break
+            else:
+                at += self._begin(data, at)
+        self._rest = data[at:]
+        return self._segmenter.take()
+
+    def finalize(self) -> Sequence[Recognised]:
+        """Make all that was heard final; a word in the middle of which this comes is cut in two damaged ones."""
+        if self._text:
+            self._whole = False
+            self._say_word()
+        self._segmenter.flush()
+        return self._segmenter.take()
+
+    def _go_on(self, data: bytes, at: int, size: int) -> int:
+        """Hear the next part of a word; return how many bytes it had."""
+        length = min(size - at, len(self._coded) - self._offset)
+        # One comparison of bytes per message and word: no loop over samples.
+        if data[at : at + length] != self._coded[self._offset : self._offset + length]:
+            length = _agreement(data, at, self._coded, self._offset, length)
+            self._whole = False
+            over = True
+        else:
+            over = self._offset + length == len(self._coded)
+        if length:
+            self._segmenter.voice(self._position, self._position + length // 2)
+        self._position += length // 2
+        self._offset += length
+        if over:
+            self._end_word()
+        return length
+
+    def _begin(self, data: bytes, at: int) -> int:
+        """Find out of which word these samples are; return how many bytes were none of a word."""
+        first, second, third = _TRIPLE.unpack_from(data, at)
+        name, place = (first, second) if first > 0 else (second, first)
+        coded = _coded_word(name - 1, self._format.sample_rate) if name > 0 > place else b""
+        if first > 0:
+            offset = 4 * (-place - 1)
+            goes_on = third == name or offset + 4 == len(coded)
+        else:
+            offset = 4 * (-place - 1) + 2
+            goes_on = third == place - 1
+        if coded and goes_on and offset < len(coded):
+            self._end_word()
+            self._text, self._start = f"w{name - 1}", self._position
+            self._coded, self._offset, self._whole = coded, offset, offset == 0
+            return 0
+        if not self._text:  # noise: one damaged word, up to what can be understood
+            self._text, self._start, self._whole = "w", self._position, False
+        self._segmenter.voice(self._position, self._position + 1)
+        self._position += 1
+        return 2
+
+    def _end_word(self) -> None:
+        if self._text:
+            self._say_word()
+            self._text = ""
+        self._coded = b""
+
+    def _say_word(self) -> None:
+        if self._position > self._start:
+            text = self._text if self._whole else DAMAGED + self._text[1:]
+            start, end = self._format.seconds(self._start), self._format.seconds(self._position)
+            self._segmenter.add(Word(text=text, start=start, end=end, confidence=1.0 if self._whole else 0.0))
+        self._start = self._position
+
+
+def _zeros(data: bytes, at: int, size: int) -> int:
+    """Bytes of silence from ``at`` on, in whole samples."""
+    if data[at] or data[at + 1]:
+        return 0
+    rest = data[at : min(size, at + 16384)]  # no more in one round: a long file is not copied again and again
+    return (len(rest) - len(rest.lstrip(b"\0"))) // 2 * 2
+
+
+def _agreement(data: bytes, at: int, coded: bytes, offset: int, length: int) -> int:
+    """Bytes that two stretches of samples have in common, in whole samples, where not all are."""
+    low, high = 0, length // 2  # samples: the first low agree, the first high do not
+    while high - low > 1:
+        middle = (low + high) // 2
+        same = data[at + 2 * low : at + 2 * middle] == coded[offset + 2 * low : offset + 2 * middle]
+        low, high = (middle, high) if same else (low, middle)
+    return 2 * low

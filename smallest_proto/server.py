@@ -1,0 +1,241 @@
+"""The service's side of the same protocols, pure as well: for tests, for the local server, for other people's tests.
+
+``read_request`` reads what came to the door and answers it, or says what is to be done. ``LiveService`` is one live
+transcription link. What can be decided without a model is decided here; a host moves messages, runs the recogniser
+(on a thread, if it is slow) and tells the time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
+
+import msgspec
+
+from .admission import (
+    FileRequest,
+    LiveRequest,
+    Response,
+    error_answer,
+    file_answer,
+    read_request,
+    wire_utterances,
+    wire_word,
+)
+from .audio import MAX_MESSAGE_BYTES
+from .errors import LocalProtocolError
+from .messages import CLOSE_STREAM, FINALIZE, KEEPALIVE, read_json_object
+from .segments import Heard, Recognised, VoiceStarted
+from .values import Value
+
+__all__ = [
+    "INACTIVITY_SECONDS",
+    "Close",
+    "FileRequest",
+    "Finalize",
+    "Hear",
+    "LiveRequest",
+    "LiveService",
+    "Reply",
+    "Response",
+    "ServiceCommand",
+    "error_answer",
+    "file_answer",
+    "read_request",
+]
+
+INACTIVITY_SECONDS = 60.0  # the service closes a link on which the client says nothing for so long
+
+_CLIENT_MESSAGES = (FINALIZE, CLOSE_STREAM, KEEPALIVE)
+
+
+class Hear(Value, frozen=True, kw_only=True):
+    """Give audio to the recogniser, then its results to ``recognised``."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"audio"})
+
+    audio: bytes  # whole samples, or one packet
+
+
+class Finalize(Value, frozen=True, kw_only=True):
+    """Finalize the recogniser, then give its results to ``finalized``."""
+
+
+class Reply(Value, frozen=True, kw_only=True):
+    """Send one text message."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    text: str  # JSON
+
+
+class Close(Value, frozen=True, kw_only=True):
+    """Close the WebSocket. It is the last command."""
+
+    code: int
+    reason: str
+
+
+ServiceCommand: TypeAlias = Hear | Finalize | Reply | Close
+
+
+class LiveService:
+    """One live transcription link, seen from the service.
+
+    Told what comes in (``now`` in seconds of any monotonic clock), asked what is to be done: ``poll_output`` until it
+    gives ``None``, after every call. ``Hear`` and ``Finalize`` go to the recogniser in order, and their results come
+    back by ``recognised`` and ``finalized`` in the same order, at any later time. Nothing that a client sends raises.
+
+    Over 8192 bytes in one binary message are an error message and a close with 1009; a text message that is not
+    understood is an error message, and the link goes on. ``inactivity``: after so many seconds without a message from
+    the client the link is closed with 1000.
+    """
+
+    def __init__(self, request: LiveRequest, session_id: str, *, inactivity: float = INACTIVITY_SECONDS) -> None:
+        self._options = request.options
+        self._gateway = request.gateway
+        self._session_id = session_id
+        self._inactivity = inactivity
+        self._width = request.audio_format.sample_width or 1
+        self._part = b""  # of a sample whose rest comes with the next message
+        self._deadline: float | None = None
+        self._out: deque[ServiceCommand] = deque()
+        self._finalizing: deque[bool] = deque()  # the finalizes under way; True for the one of close_stream
+        self._ending = False  # close_stream came
+        self._closed = False
+        self._full = ""  # all finals
+
+    @property
+    def closed(self) -> bool:
+        """``Close`` has been put out: what comes now is passed over."""
+        return self._closed
+
+    def poll_output(self) -> ServiceCommand | None:
+        """The next thing to do, or ``None``."""
+        return self._out.popleft() if self._out else None
+
+    def get_timer(self) -> float | None:
+        """When to call ``handle_timer``, or ``None``."""
+        return self._deadline
+
+    def start(self, now: float) -> None:
+        """The WebSocket is open."""
+        self._deadline = now + self._inactivity
+
+    def message_received(self, data: str | bytes, now: float) -> None:
+        """A message came from the client: text or binary."""
+        if self._closed or self._ending:
+            return
+        self._deadline = now + self._inactivity
+        if isinstance(data, str):
+            self._told(data)
+        elif len(data) > MAX_MESSAGE_BYTES:
+            self._error(f"a binary message may have {MAX_MESSAGE_BYTES} bytes: send less at a time")
+            self._close(1009, "message too big")
+        else:
+            self._hear(data)
+
+    def recognised(self, items: Sequence[Recognised], now: float) -> None:
+        """The results of the oldest ``Hear`` under way."""
+        for item in items:
+            self._tell(item)
+
+    def finalized(self, items: Sequence[Recognised], now: float) -> None:
+        """The results of the oldest ``Finalize`` under way. Raises ``LocalProtocolError`` if there is none."""
+        if not self._finalizing:
+            raise LocalProtocolError("finalized() answers a Finalize, and none is under way")
+        last = self._finalizing.popleft()
+        finals = [at for at, item in enumerate(items) if isinstance(item, Heard) and item.final]
+        # The answer is the last final; with nothing said there is none, and an empty one answers.
+        answer = finals[-1] if finals else len(items)
+        for item in items[:answer]:
+            self._tell(item)
+        heard = items[answer] if finals else Heard(text="", final=True)
+        self._tell(heard, from_finalize=not last, is_last=last)
+        if last:
+            self._close(1000, "")
+            return
+        for item in items[answer + 1 :]:
+            self._tell(item)
+
+    def handle_timer(self, now: float) -> None:
+        """The time of ``get_timer`` has come."""
+        if self._deadline is not None and now >= self._deadline:
+            self._close(1000, f"no message from the client for {self._inactivity:g} s")
+
+    def fail(self, message: str, code: int, now: float) -> None:
+        """The service cannot go on (1011), is full (1013) or goes away (1001): an error message, then the close."""
+        if not self._closed:
+            message = message.encode("utf-8", "replace").decode()
+            self._error(message)
+            self._close(code, message)
+
+    def _told(self, text: str) -> None:
+        read = read_json_object(text)
+        kind = read if isinstance(read, str) else read.get("type")
+        if kind == "finalize":
+            self._finalize(last=False)
+        elif kind == "close_stream":
+            self._ending = True
+            self._deadline = None
+            self._finalize(last=True)
+        elif kind == "keepalive" and self._gateway:
+            self._reply({"type": "pong"})
+        else:  # what the client said is not repeated: it may be private
+            self._error("unknown message: " + " or ".join(_CLIENT_MESSAGES if self._gateway else _CLIENT_MESSAGES[:2]))
+
+    def _finalize(self, *, last: bool) -> None:
+        self._finalizing.append(last)
+        self._out.append(Finalize())
+
+    def _hear(self, audio: bytes) -> None:
+        if self._part or len(audio) % self._width:
+            audio = self._part + audio
+            whole = len(audio) - len(audio) % self._width
+            audio, self._part = audio[:whole], audio[whole:]
+        if audio:
+            self._out.append(Hear(audio=audio))
+
+    def _tell(self, item: Recognised, *, from_finalize: bool = False, is_last: bool = False) -> None:
+        if self._closed:
+            return
+        if isinstance(item, Heard):
+            self._transcription(item, from_finalize, is_last)
+        elif self._options.vad_events:
+            kind = "speech_started" if isinstance(item, VoiceStarted) else "speech_ended"
+            self._reply({"type": kind, "session_id": self._session_id, "timestamp": item.time})
+
+    def _transcription(self, heard: Heard, from_finalize: bool, is_last: bool) -> None:
+        options = self._options
+        message: dict[str, Any] = {"type": "transcription", "status": "success"} if self._gateway else {}
+        message |= {"session_id": self._session_id, "transcript": heard.text}
+        if self._gateway:
+            message["transcription"] = heard.text
+        message |= {"is_final": heard.final, "is_last": is_last}
+        if heard.final:
+            self._full = f"{self._full} {heard.text}".strip()
+            message |= {"from_finalize": from_finalize, "speech_final": heard.endpoint}
+            message |= {"language": options.language, "languages": [options.language]}
+            if options.word_timestamps:
+                message["words"] = [wire_word(word) for word in heard.words]
+            if options.sentence_timestamps:
+                message["utterances"] = wire_utterances(heard)
+        if options.full_transcript:
+            message["full_transcript"] = self._full
+        self._reply(message)
+
+    def _error(self, message: str) -> None:
+        if self._gateway:
+            self._reply({"type": "error", "status": "error", "message": message, "session_id": self._session_id})
+        else:
+            self._reply({"error": message})
+
+    def _reply(self, message: Mapping[str, Any]) -> None:
+        self._out.append(Reply(text=msgspec.json.encode(message).decode()))
+
+    def _close(self, code: int, reason: str) -> None:
+        self._closed = True
+        self._deadline = None
+        # A close frame has room for 123 bytes of reason (RFC 6455, section 5.5).
+        self._out.append(Close(code=code, reason=reason.encode()[:123].decode(errors="ignore")))

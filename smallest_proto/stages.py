@@ -1,0 +1,74 @@
+"""The stages of a session, as a table: what the application may call when, and how a session ends."""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeAlias
+
+
+class SessionState(enum.Enum):
+    """Where a session is in its life."""
+
+    NEW = "before start()"
+    STREAMING = "while streaming"
+    ENDING = "after end_input()"  # what was given goes out; the last final is awaited
+    CLOSING = "after the last final"  # the link says goodbye
+    ENDED = "after the session has ended"
+
+
+class SessionInput(enum.Enum):
+    """What can happen to a session as a whole."""
+
+    START = "start()"
+    AUDIO = "send_audio()"
+    FINALIZE = "finalize()"
+    UPDATE = "update()"
+    END_INPUT = "end_input()"
+    ABORT = "abort()"
+    LAST = "the last final"
+    LAST_DUE = "no last final in time"
+    UNANSWERED = "no last final from two links that were asked for it"
+    GIVEN_UP = "no more links"
+    LINKS_GONE = "the last link is gone"
+
+
+class SessionAction(enum.Enum):
+    """What the session does about it."""
+
+    GO_ON = "go on"
+    OPEN = "open a link"
+    CLOSE = "close the link"
+    COMPLETE = "end: completed"
+    INCOMPLETE = "end: incomplete"
+    FAIL = "end: failed"
+    ABORT = "end: aborted"
+
+
+State, Input, Action = SessionState, SessionInput, SessionAction
+SessionTable: TypeAlias = dict[tuple[SessionState, SessionInput], tuple[SessionAction, SessionState]]
+
+# fmt: off
+SESSIONS: SessionTable = {
+    (State.NEW,       Input.START):      (Action.OPEN,       State.STREAMING),
+    (State.NEW,       Input.ABORT):      (Action.ABORT,      State.ENDED),
+
+    (State.STREAMING, Input.AUDIO):      (Action.GO_ON,      State.STREAMING),
+    (State.STREAMING, Input.FINALIZE):   (Action.GO_ON,      State.STREAMING),
+    (State.STREAMING, Input.UPDATE):     (Action.GO_ON,      State.STREAMING),
+    (State.STREAMING, Input.END_INPUT):  (Action.GO_ON,      State.ENDING),
+    (State.STREAMING, Input.GIVEN_UP):   (Action.FAIL,       State.ENDED),
+    (State.STREAMING, Input.ABORT):      (Action.ABORT,      State.ENDED),
+
+    (State.ENDING,    Input.LAST):       (Action.CLOSE,      State.CLOSING),
+    (State.ENDING,    Input.LAST_DUE):   (Action.INCOMPLETE, State.ENDED),
+    (State.ENDING,    Input.UNANSWERED): (Action.INCOMPLETE, State.ENDED),
+    (State.ENDING,    Input.GIVEN_UP):   (Action.FAIL,       State.ENDED),
+    (State.ENDING,    Input.ABORT):      (Action.ABORT,      State.ENDED),
+
+    (State.CLOSING,   Input.LINKS_GONE): (Action.COMPLETE,   State.ENDED),
+    (State.CLOSING,   Input.ABORT):      (Action.ABORT,      State.ENDED),
+
+    (State.ENDED,     Input.ABORT):      (Action.GO_ON,      State.ENDED),
+}
+# fmt: on
+del State, Input, Action

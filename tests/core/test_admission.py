@@ -1,0 +1,272 @@
+"""Requests at the service's door: what is let in, what is answered, and that none of them raises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smallest_proto.config import Endpoint, FileTranscriptionConfig, TranscriptionConfig
+from smallest_proto.messages import Utterance, Word
+from smallest_proto.recognition import Heard
+from smallest_proto.requests import Request, file_transcription_request, live_transcription_request
+from smallest_proto.server import FileRequest, LiveRequest, Response, error_answer, file_answer, read_request
+
+KEY = [("authorization", "Bearer some-key")]
+LIVE = "/waves/v1/stt/live?model=pulse"
+
+
+def read(
+    target: str, *, method: str = "GET", headers: Sequence[tuple[str, str]] = KEY, websocket: bool = True, **more: Any
+) -> LiveRequest | FileRequest | Response:
+    return read_request(method, target, headers, websocket=websocket, **more)
+
+
+def read_live(target: str, **more: Any) -> LiveRequest:
+    request = read(target, **more)
+    assert isinstance(request, LiveRequest), request
+    return request
+
+
+def read_file(target: str, **more: Any) -> FileRequest:
+    request = read(target, method="POST", websocket=False, **more)
+    assert isinstance(request, FileRequest), request
+    return request
+
+
+def error_of(response: LiveRequest | FileRequest | Response) -> tuple[int, str]:
+    assert isinstance(response, Response), response
+    headers = dict(response.headers)
+    assert headers["Content-Type"] == "application/json"
+    assert int(headers["Content-Length"]) == len(response.body)
+    return response.status, json.loads(response.body)["error"]
+
+
+flags = st.sampled_from((None, True, False))
+configs = st.builds(
+    TranscriptionConfig,
+    language=st.sampled_from(("en", "hi", "multi-asian")),
+    encoding=st.sampled_from(("linear16", "linear32", "alaw", "mulaw", "opus", "ogg_opus")),
+    sample_rate=st.sampled_from((8000, 16000, 48000)),
+    sentence_timestamps=flags,
+    diarize=flags,
+    vad_events=flags,
+    endpointing=flags,
+    endpointing_timeout=st.none() | st.integers(1, 5000),
+    eou_timeout_ms=st.none() | st.integers(100, 10000),
+    format=flags,
+    numerals=flags,
+    finalize_on_words=flags,
+    max_words=st.none() | st.integers(1, 100),
+    redact_pii=flags,
+    full_transcript=flags,
+    keywords=st.lists(
+        st.one_of(
+            st.text("abz äü&=%+", min_size=1).filter(str.strip),
+            st.tuples(st.text("abz é", min_size=1).filter(str.strip), st.sampled_from((1.0, 2.5))),
+        ),
+        max_size=3,
+    ).map(tuple),
+    external_session_id=st.none() | st.text("abc-_.9", min_size=1, max_size=128),
+)
+
+
+def ask(request: Request, *, websocket: bool) -> LiveRequest | FileRequest | Response:
+    path = request.url.split("://", 1)[1].partition("/")[2]
+    return read_request(
+        request.method, f"/{path}?{request.query}", request.headers, websocket=websocket, diarization=True
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(configs, st.sampled_from(("unified", "model", "direct")), st.sampled_from(("", "/", "/waves/v1", "/a/b/c/")))
+def test_what_a_client_asks_for_is_what_the_service_reads(config: TranscriptionConfig, route: Any, base: str) -> None:
+    endpoint = Endpoint(api_key="k", base_url=f"http://localhost:1{base}", route=route)
+    asked = ask(live_transcription_request(config, endpoint), websocket=True)
+    assert asked == LiveRequest(options=config, gateway=route != "direct")
+
+
+@settings(max_examples=40, deadline=None)
+@given(flags, flags, st.sampled_from(("pulse", "pulse-pro")), st.sampled_from(("unified", "model")), st.booleans())
+def test_what_a_client_asks_of_a_file_is_what_the_service_reads(
+    word_timestamps: bool | None, format: bool | None, model: str, route: Any, raw: bool
+) -> None:
+    config = FileTranscriptionConfig(
+        model=model,
+        word_timestamps=word_timestamps,
+        format=format,
+        encoding="linear16" if raw else None,
+        sample_rate=8000 if raw else None,
+    )
+    endpoint = Endpoint(api_key="k", base_url="http://localhost/waves/v1", route=route)
+    asked = ask(file_transcription_request(config, endpoint, audio=b"RIFF"), websocket=False)
+    assert asked == FileRequest(options=config, content_type="application/octet-stream")
+
+
+def test_defaults_of_the_routes() -> None:
+    assert read_live(LIVE).options.word_timestamps is False
+    assert read_live("/pulse/get_text").options.word_timestamps is True
+    assert read_live("/transcribe").options.word_timestamps is True
+    assert read_live("/stt/live/?model=pulse&word_timestamps=true").options.word_timestamps is True
+    assert read_live("/pulse-2/get_text").options.model == "pulse-2"
+    assert read_live("/transcribe?model=pulse-2").options.model == "pulse-2"
+    assert read_live(LIVE).audio_format.sample_rate == 16000
+
+
+def test_the_older_name_of_vad_events() -> None:
+    assert read_live(f"{LIVE}&vad=true").options.vad_events is True
+    assert read_live(f"{LIVE}&vad=true&vad_events=false").options.vad_events is False
+
+
+def test_what_the_service_does_not_know_is_passed_over() -> None:
+    assert read_live(f"{LIVE}&colour=blue") == read_live(LIVE)
+
+
+def test_headers_and_key_whatever_their_case() -> None:
+    read_live(LIVE, headers=[("AUTHORIZATION", "bearer secret ")], api_key="secret")
+    wrong = read(LIVE, headers=[("Authorization", "Bearer other")], api_key="secret")
+    assert error_of(wrong) == (401, "the API key is wrong")
+    assert isinstance(wrong, Response)
+    assert b"secret" not in wrong.body
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "status", "text"),
+    [
+        ("/", {}, 404, "/stt/live"),
+        ("/get_text", {}, 404, "no such path"),
+        ("/stt/?model=pulse", {}, 404, "/stt/live"),
+        ("/stt/live/more?model=pulse", {}, 404, "no such path"),
+        (LIVE, {"method": "POST"}, 405, "GET"),
+        (LIVE, {"method": "POST", "websocket": False}, 405, "GET"),
+        ("/stt?model=pulse", {"websocket": False}, 405, "POST"),
+        ("/pulse/get_text", {"method": "DELETE", "websocket": False}, 405, "POST or GET"),
+        (LIVE, {"websocket": False}, 426, "WebSocket"),
+        ("/pulse/get_text", {"websocket": False}, 426, "WebSocket"),
+        (LIVE, {"headers": []}, 401, "Authorization: Bearer KEY"),
+        (LIVE, {"headers": [("authorization", "Basic a2V5")]}, 401, "missing"),
+        (LIVE, {"headers": [("authorization", "Bearer ")]}, 401, "missing"),
+        ("/stt/live", {}, 400, "model=pulse"),
+        ("/stt/live?model=whisper", {}, 400, "pulse"),
+        ("/stt/live?model=pulse-pro", {}, 400, "pulse-pro has no live transcription"),
+        ("/pulse-pro/get_text", {}, 400, "pulse-pro has no live transcription"),
+        (f"{LIVE}&sample_rate=11025", {}, 400, "8000, 16000"),
+        (f"{LIVE}&sample_rate=fast", {}, 400, "sample_rate must be a whole number, not 'fast'"),
+        (f"{LIVE}&encoding=mp3", {}, 400, "linear16"),
+        (f"{LIVE}&language=tlh", {}, 400, "en"),
+        (f"{LIVE}&vad_events=maybe", {}, 400, "vad_events must be true or false, not 'maybe'"),
+        (f"{LIVE}&vad=maybe", {}, 400, "vad must be true or false"),
+        (f"{LIVE}&eou_timeout_ms=50", {}, 400, "100 to 10000"),
+        (f"{LIVE}&max_words=0", {}, 400, "max_words"),
+        (f"{LIVE}&keywords=a:b", {}, 400, "Blackwell:1,Jensen Huang:2"),
+        (f"{LIVE}&keywords=", {}, 400, "keyword 0"),
+        (f"{LIVE}&external_session_id=a%20b", {}, 400, "external_session_id"),
+        (f"{LIVE}&diarize=true", {}, 400, "cannot tell speakers apart"),
+        ("http://[bad/", {}, 400, "cannot be read"),
+        ("/stt/live?" + "a=1&" * 2000, {}, 400, "cannot be read"),
+        ("/stt/", {"method": "POST", "websocket": False}, 400, "model is missing"),
+        ("/stt/?model=pulse&encoding=linear16", {"method": "POST", "websocket": False}, 400, "both"),
+        ("/pulse/get_text?diarize=true", {"method": "POST", "websocket": False}, 400, "speakers"),
+        (
+            "/stt?model=pulse-pro&webhook_url=http://a/b",
+            {"method": "POST", "websocket": False},
+            400,
+            "reaches no network",
+        ),
+        (
+            "/stt?model=pulse",
+            {"method": "POST", "websocket": False, "headers": [*KEY, ("Content-Type", "application/JSON; charset=x")]},
+            400,
+            "audio by URL: this server reaches no network",
+        ),
+        (
+            "/stt?model=pulse",
+            {"method": "POST", "websocket": False, "headers": [*KEY, ("content-type", "multipart/form-data")]},
+            400,
+            "as the body",
+        ),
+        (
+            "/stt?model=pulse",
+            {"method": "POST", "websocket": False, "headers": [*KEY, ("CONTENT-LENGTH", "250000001")]},
+            413,
+            "250 MB",
+        ),
+    ],
+)
+def test_refusals_say_what_would_be_right(target: str, more: dict[str, Any], status: int, text: str) -> None:
+    refused = read(target, **more)
+    assert error_of(refused)[0] == status
+    assert text in error_of(refused)[1]
+    named = read(target, **more, request_id="r-1")
+    assert isinstance(named, Response)
+    assert json.loads(named.body)["request_id"] == "r-1"
+
+
+def test_refusals_carry_the_headers_that_belong_to_them() -> None:
+    def headers(target: str, **more: Any) -> dict[str, str]:
+        refused = read(target, **more)
+        assert isinstance(refused, Response)
+        return dict(refused.headers)
+
+    assert headers(LIVE, headers=[])["WWW-Authenticate"] == "Bearer"
+    assert headers("/pulse/get_text", method="PUT", websocket=False)["Allow"] == "POST, GET"
+    assert headers(LIVE, websocket=False)["Upgrade"] == "websocket"
+
+
+def test_a_recogniser_that_tells_speakers_apart_may_be_asked_to() -> None:
+    assert read_live(f"{LIVE}&diarize=true", diarization=True).options.diarize is True
+
+
+hints = st.sampled_from(
+    ("/stt/live?model=pulse&", "/pulse/get_text?", "/stt?model=", "keywords=", "sample_rate=", "%", "=")
+)
+targets = st.one_of(st.text(), st.lists(st.one_of(hints, st.text(max_size=5))).map("".join))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=10) | st.sampled_from(("GET", "POST")), targets, st.text(max_size=10), st.booleans())
+def test_no_request_raises(method: str, target: str, value: str, websocket: bool) -> None:
+    for headers in ([], KEY, [*KEY, (value, value), ("content-length", value), ("content-type", value)]):
+        answer = read_request(method, target, headers, websocket=websocket, api_key=value)
+        assert isinstance(answer, (LiveRequest, FileRequest, Response))
+        if isinstance(answer, Response):
+            assert error_of(answer)[0] in range(400, 427)
+
+
+# File answers.
+
+
+def test_the_answer_to_a_file() -> None:
+    words = (Word(text="Hello", start=0.1, end=0.4, confidence=0.9), Word(text="there.", start=0.5, end=0.9))
+    heard = [
+        Heard(text="Hello"),
+        Heard(text="Hello there.", words=words, final=True),
+        Heard(text="", final=True),
+        Heard(text="Bye.", final=True, utterances=(Utterance(text="Bye.", start=2.0, end=2.5),)),
+    ]
+    plain = json.loads(file_answer(read_file("/stt?model=pulse"), heard, 3.0, "r-2").body)
+    assert plain == {
+        "status": "success",
+        "transcription": "Hello there. Bye.",
+        "words": [],
+        "utterances": [],
+        "language": "en",
+        "metadata": {"duration": 3.0},
+        "request_id": "r-2",
+    }
+    full = json.loads(file_answer(read_file("/stt?model=pulse&word_timestamps=true"), heard, 3.0, "r").body)
+    assert full["words"] == [
+        {"word": "Hello", "start": 0.1, "end": 0.4, "confidence": 0.9},
+        {"word": "there.", "start": 0.5, "end": 0.9},
+    ]
+    assert full["utterances"] == [
+        {"text": "Hello there.", "start": 0.1, "end": 0.9},
+        {"text": "Bye.", "start": 2.0, "end": 2.5},
+    ]
+    pro = json.loads(file_answer(read_file("/stt?model=pulse-pro&word_timestamps=true"), heard, 3.0, "r").body)
+    assert "utterances" not in pro
+    assert error_of(error_answer(503, "no worker \udc00 free")) == (503, "no worker ? free")

@@ -1,0 +1,296 @@
+"""What the user sets: good values stand, bad ones get a message that says what would be right."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smallest_proto.audio import SAMPLE_RATES, AudioFormat
+from smallest_proto.config import (
+    FILE_LANGUAGES,
+    LIVE_LANGUAGES,
+    MAX_KEYWORDS,
+    Endpoint,
+    FileTranscriptionConfig,
+    RetryPolicy,
+    Timeouts,
+    TranscriptionConfig,
+)
+from smallest_proto.errors import ConfigurationError
+
+HOOKED: dict[str, Any] = {"model": "pulse-pro", "webhook_url": "https://h/cb"}
+HUGE = 10**400  # a whole number that no float holds
+BOOLEANS = ("diarize", "format", "punctuate", "capitalize", "itn_normalize", "numerals", "redact_pii", "redact_pci")
+LIVE_BOOLEANS = (
+    *BOOLEANS, "word_timestamps", "sentence_timestamps", "vad_events", "endpointing", "finalize_on_words",
+    "full_transcript",
+)  # fmt: skip
+FILE_BOOLEANS = (*BOOLEANS, "word_timestamps", "sentence_timestamps", "emotion_detection", "gender_detection")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"model": "pulse-pro"}, "no live transcription: use model='pulse'"),
+        ({"model": "whisper"}, "model must be one of pulse, pulse-2"),
+        ({"model": None}, "model must be one of pulse, pulse-2"),
+        ({"language": "xx"}, "use one of .*en.*hi"),
+        ({"language": "uk"}, "live transcription has no language 'uk'"),  # files have it
+        ({"language": None}, "use one of"),
+        ({"language": ["en"]}, "use one of"),
+        ({"model": "pulse-2", "language": "de"}, "use language='en', or model='pulse'"),
+        ({"encoding": "mp3"}, "encoding must be one of linear16, linear32, alaw, mulaw, opus, ogg_opus"),
+        ({"encoding": None}, "encoding must be one of linear16"),
+        ({"encoding": []}, "encoding must be one of linear16"),
+        ({"sample_rate": 11025}, "sample_rate must be one of 8000, 16000.*resample"),
+        ({"sample_rate": 16000.0}, "sample_rate must be one of"),
+        ({"sample_rate": "16000"}, "sample_rate must be one of"),
+        ({"sample_rate": None}, "sample_rate must be one of"),
+        ({"endpointing_timeout": 0}, "whole number of at least 1"),
+        ({"endpointing_timeout": 300.0}, "milliseconds"),
+        ({"endpointing_timeout": True}, "whole number"),
+        ({"eou_timeout_ms": 99}, "from 100 to 10000"),
+        ({"eou_timeout_ms": 10_001}, "from 100 to 10000"),
+        ({"eou_timeout_ms": -1}, "0 for the default"),
+        ({"eou_timeout_ms": ""}, "whole number"),
+        ({"eou_timeout_ms": False}, "whole number"),
+        ({"eou_timeout_ms": 0.0}, "whole number"),
+        ({"max_words": 0}, "whole number of at least 1"),
+        ({"keywords": "Jensen"}, "tuple of words"),
+        ({"keywords": None}, "tuple of words"),
+        ({"keywords": {"Jensen": 1}}, "tuple of words"),
+        ({"keywords": ("a",) * (MAX_KEYWORDS + 1)}, "10,001 keywords: the service takes at most 10,000"),
+        ({"keywords": ("a,b",)}, "keyword 0 must be .* without ',' and ':'"),
+        ({"keywords": ("a", "b:2")}, "keyword 1 must be .* without ',' and ':'"),
+        ({"keywords": ("",)}, "keyword 0"),
+        ({"keywords": (5,)}, "keyword 0"),
+        ({"keywords": (("a", 1, 2),)}, "keyword 0"),
+        ({"keywords": ("\ud800",)}, "keyword 0"),
+        ({"keywords": (("a", 0),)}, "boost of keyword 0 must be a number above 0"),
+        ({"keywords": (("a", math.nan),)}, "boost of keyword 0"),
+        ({"keywords": (("a", HUGE),)}, "boost of keyword 0"),
+        ({"keywords": (("a", True),)}, "boost of keyword 0"),
+        ({"keywords": (("a", "2"),)}, "boost of keyword 0"),
+        ({"external_session_id": ""}, "1 to 128 of the characters"),
+        ({"external_session_id": "a" * 129}, "1 to 128 of the characters"),
+        ({"external_session_id": "a b"}, "1 to 128 of the characters"),
+        ({"external_session_id": "a\n"}, "1 to 128 of the characters"),
+        ({"external_session_id": 5}, "1 to 128 of the characters"),
+        *(({name: "true"}, f"{name} must be True, False or None") for name in LIVE_BOOLEANS),
+    ],
+)
+def test_a_live_transcription_says_what_would_be_right(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        TranscriptionConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"model": "pulse-2"}, "model must be one of pulse, pulse-pro"),
+        ({"language": "yue"}, "file transcription has no language 'yue'"),
+        ({"model": "pulse-pro", "language": "de"}, "use language='en', or model='pulse'"),
+        ({"encoding": "linear16"}, "both encoding and sample_rate"),
+        ({"sample_rate": 16000}, "both encoding and sample_rate"),
+        ({"encoding": "wav", "sample_rate": 16000}, "encoding must be one of"),
+        ({"encoding": "linear16", "sample_rate": 1}, "sample_rate must be one of"),
+        ({"keywords": "a"}, "tuple of words"),
+        ({"webhook_url": "https://h"}, "only model='pulse-pro'"),
+        ({"webhook_method": "GET"}, "need a webhook_url"),
+        ({"webhook_extra": "a:b"}, "need a webhook_url"),
+        ({**HOOKED, "webhook_method": "PUT"}, "'GET' or 'POST'"),
+        ({**HOOKED, "webhook_extra": 5}, "webhook_extra must be text"),
+        ({**HOOKED, "webhook_extra": "\ud800"}, "webhook_extra must be text"),
+        *(
+            ({**HOOKED, "webhook_url": url}, "webhook_url must be an absolute http or https URL")
+            for url in (5, b"http://h", "", "h", "ftp://h", "http://", "http://[", "https:///x", "http://\udfff")
+        ),
+        *(({name: 1}, f"{name} must be True, False or None") for name in FILE_BOOLEANS),
+    ],
+)
+def test_a_file_transcription_says_what_would_be_right(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        FileTranscriptionConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"api_key": ""}, "SMALLEST_API_KEY"),
+        ({"api_key": " "}, "SMALLEST_API_KEY"),
+        ({"api_key": None}, "SMALLEST_API_KEY"),
+        ({"api_key": b"key"}, "SMALLEST_API_KEY"),
+        ({"api_key": "secret\n"}, "line ends and quotes"),
+        ({"api_key": "secret\r\nX-Evil: 1"}, "line ends"),
+        ({"api_key": " secret"}, "characters that no key has"),
+        ({"api_key": "s\u00e9cret"}, "characters that no key has"),
+        ({"route": "direct "}, "route must be one of unified, model, direct"),
+        ({"route": None}, "route must be one of unified, model, direct"),
+        ({"source": ""}, "source"),
+        ({"source": None}, "source"),
+        ({"source": "a\nb"}, "source"),
+        ({"headers": "abc"}, "tuple of .name, value. pairs"),
+        ({"headers": {"X-A": "b"}}, "tuple of .name, value. pairs"),
+        ({"headers": (("X-A",),)}, "header 0 must be a pair"),
+        ({"headers": (("X-A", "b"), ("X-A", 5))}, "header 1 must be a pair"),
+        ({"headers": (("X A", "b"),)}, "'X A' cannot be sent"),
+        ({"headers": (("X-A:", "b"),)}, "cannot be sent"),
+        ({"headers": (("X-A", "b\r\nX-B: c"),)}, "cannot be sent"),
+        ({"headers": (("", "b"),)}, "cannot be sent"),
+        *(
+            ({"headers": ((name, "b"),)}, "written by the library")
+            for name in ("Authorization", "authorization", "HOST", "Content-Length", "Transfer-Encoding", "Upgrade")
+        ),
+        *(({"headers": ((name, "b"),)}, "by the library") for name in ("Connection", "Sec-WebSocket-Key", "X-Source")),
+    ],
+)
+def test_an_endpoint_says_what_would_be_right(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        Endpoint(**{"api_key": "key", **options})
+    assert "secret" not in str(caught.value) + repr(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        (None, "such as https://"),
+        (5, "such as https://"),
+        (b"https://h", "such as https://"),
+        ("", "such as https://"),
+        ("api.smallest.ai/waves/v1", "such as https://"),
+        ("//h", "such as https://"),
+        ("ftp://h", "'ftp', not http, https, ws or wss"),
+        ("https://", "no host"),
+        ("https:///waves", "no host"),
+        ("https://h st", "no host"),
+        ("https://h\n", "no host"),
+        (" https://h", "no host"),
+        ("https://h/\u00e4", "no host"),
+        ("https://h\u2028", "no host"),
+        ("https://ho\\st", "no host"),
+        ("https://h<>", "no host"),
+        ('https://h/"', "no host"),
+        ("https://h/{model}", "no host"),
+        ("https://h,evil", "no host"),
+        ("https://-", "no host"),
+        ("https://h:", "no host"),
+        ("https://h:0", "no host"),
+        ("https://h:99999", "cannot be read"),
+        ("https://h:x", "cannot be read"),
+        ("https://[::1", "cannot be read"),
+        ("https://[zz]", "cannot be read|no host"),
+        ("https://h?", "end with its path"),
+        ("https://h/#", "end with its path"),
+        ("https://h?model=pulse", "end with its path"),
+        ("https://@h", "must not hold a user"),
+        ("https://secret@h", "must not hold a user"),
+        ("https://u:secret@h", "must not hold a user"),
+    ],
+)
+def test_a_base_url_says_what_would_be_right(url: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        Endpoint(api_key="key", base_url=url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.smallest.ai/waves/v1", "https://api.smallest.ai/waves/v1/", "HTTPS://API.SMALLEST.AI/waves/v1",
+        "http://localhost:8000", "ws://127.0.0.1:1/a/b", "wss://[::1]:65535/", "http://speech_server.internal",
+        "https://h/a%20b/~c",
+    ],
+)  # fmt: skip
+def test_base_urls_that_stand(url: str) -> None:
+    assert Endpoint(api_key="key", base_url=url).base_url == url
+
+
+@given(st.text())
+def test_a_base_url_stands_or_is_a_configuration_error(text: str) -> None:
+    for url in (text, f"https://{text}", f"https://h{text}", f"https://h/{text}"):
+        try:
+            Endpoint(api_key="key", base_url=url)
+        except ConfigurationError:
+            continue
+        assert url.isascii()
+        assert not set(url) & set(' ?#\\@"<>{}\r\n\t\0') - ({"@"} if url.startswith("https://h/") else set())
+
+
+_EVERY = (TranscriptionConfig, FileTranscriptionConfig, Timeouts, RetryPolicy, Endpoint, AudioFormat)
+_ANYTHING = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.just(HUGE), st.floats(), st.text(), st.binary(), st.just([]),
+    st.just({}), st.lists(st.tuples(st.text(), st.just(HUGE) | st.floats() | st.text())), st.just(("a", "b")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", _EVERY)
+@given(data=st.data())
+def test_any_value_anywhere_stands_or_is_a_configuration_error(kind: Any, data: st.DataObject) -> None:
+    fields = st.sampled_from(kind.__struct_fields__)
+    options = data.draw(st.dictionaries(fields, _ANYTHING, max_size=3))
+    if kind is Endpoint:
+        options.setdefault("api_key", "key")
+    try:
+        made = kind(**options)
+    except ConfigurationError:
+        return
+    hash(made)  # nothing in it can change later
+    assert repr(made)
+
+
+@pytest.mark.parametrize("kind", [TranscriptionConfig, FileTranscriptionConfig])
+@given(st.lists(st.text(alphabet="abc é", min_size=1).filter(str.strip) | st.tuples(st.just("x"), st.floats(0.5, 9))))
+def test_keywords_in_a_list_are_kept_as_they_were(kind: Any, keywords: list[Any]) -> None:
+    config = kind(keywords=keywords)
+    assert config.keywords == tuple(keywords)
+    keywords.append("later")
+    assert "later" not in config.keywords
+
+
+@given(st.sampled_from(sorted(LIVE_LANGUAGES)), st.sampled_from(SAMPLE_RATES), st.integers(100, 10_000) | st.just(0))
+def test_what_the_live_service_has_stands(language: str, rate: int, eou: int) -> None:
+    config = TranscriptionConfig(language=language, sample_rate=rate, eou_timeout_ms=eou)
+    assert config.audio_format == AudioFormat(encoding="linear16", sample_rate=rate)
+
+
+@given(st.sampled_from(sorted(FILE_LANGUAGES)), st.sampled_from(SAMPLE_RATES))
+def test_what_the_file_service_has_stands(language: str, rate: int) -> None:
+    assert FileTranscriptionConfig(language=language, encoding="mulaw", sample_rate=rate).language == language
+
+
+@pytest.mark.parametrize("name", Timeouts().__struct_fields__)
+@pytest.mark.parametrize("value", [-1, math.nan, math.inf, -math.inf, pytest.param(HUGE, id="huge"), "1", None, True])
+def test_a_deadline_is_a_number_of_seconds(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be a number of seconds (above|of at least) 0"):
+        Timeouts(**{name: value})
+
+
+@pytest.mark.parametrize("name", Timeouts().__struct_fields__)
+def test_only_the_pace_can_be_nothing(name: str) -> None:
+    if name == "message_interval":
+        assert Timeouts(message_interval=0).message_interval == 0
+    else:
+        with pytest.raises(ConfigurationError, match="above 0"):
+            Timeouts(**{name: 0})
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"max_retries": -1}, "max_retries must be a whole number of at least 0"),
+        ({"max_retries": 1.5}, "whole number"),
+        ({"first_delay": -0.1}, "first_delay must be a number of seconds of at least 0"),
+        ({"longest_delay": math.inf}, "longest_delay must be a number of seconds"),
+        ({"longest_retry_after": "60"}, "longest_retry_after must be a number of seconds"),
+        ({"healthy_after": None}, "healthy_after must be a number of seconds"),
+    ],
+)
+def test_a_retry_policy_says_what_would_be_right(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        RetryPolicy(**options)
+    assert RetryPolicy(max_retries=0, first_delay=0).max_retries == 0

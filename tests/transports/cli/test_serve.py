@@ -1,0 +1,107 @@
+"""The server as a user starts it: what it says, what it hears, how it ends, and where it cannot listen."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from smallest_transports.cli.app import commands
+from smallest_transports.cli.problems import KEY_VARIABLE
+from smallest_transports.cli.serve import instructions
+
+StartCommand = Callable[..., "subprocess.Popen[bytes]"]
+WriteAudio = Callable[..., Path]
+
+
+@pytest.fixture
+def serving(start_command: StartCommand) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """``serve`` at a free port with a key, and its base URL."""
+    with start_command("serve", "--port", "0", "--key", "sk_of_the_server") as process:
+        assert process.stdout is not None
+        first = process.stdout.readline().decode()
+        listening = re.fullmatch(r"Listening at (http://127\.0\.0\.1:\d+/waves/v1)\n", first)
+        assert listening, first
+        yield process, listening[1]
+        process.kill()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_serves_until_it_is_told_to_stop(
+    serving: tuple[subprocess.Popen[bytes], str], write_audio: WriteAudio, number: signal.Signals, code: int
+) -> None:
+    process, url = serving
+    typed = ["transcribe", "--format", "json", "--base-url", url, str(write_audio("tone.wav"))]
+    runner = CliRunner()
+    heard = runner.invoke(commands, typed, env={KEY_VARIABLE: "sk_of_the_server"})
+    assert heard.exit_code == 0, heard.stderr
+    assert '"duration": 1.0' in heard.stdout
+    refused = runner.invoke(commands, typed, env={KEY_VARIABLE: "another"})
+    assert refused.exit_code == 1
+    assert "401" in refused.stderr
+
+    process.send_signal(number)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    stdout, stderr = process.stdout.read(), process.stderr.read()
+    assert process.wait() == code
+    assert stderr == b""
+    assert b"export SMALLEST_API_KEY=" in stdout
+    assert b"sk_of_the_server" not in stdout
+
+
+def test_what_to_set_in_a_client_is_true() -> None:
+    """The Python line runs, and the curl line goes where the service has its route."""
+    url = "http://127.0.0.1:8765/waves/v1"
+    lines = "\n".join(instructions(url, with_key=False))
+    python = re.search(r"Python +(.*)", lines)
+    assert python
+    import smallest_transports.asyncio
+
+    made: dict[str, object] = {"smallest_transports": smallest_transports}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(KEY_VARIABLE, "any")
+        exec(python[1], made)
+    assert isinstance(made["client"], smallest_transports.asyncio.Client)
+    assert f'"{url}/stt/?model=pulse&language=en"' in lines
+    assert "Ctrl-C stops" in lines
+    assert "development" in lines
+
+
+def serve(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(commands, ["serve", *arguments])
+    assert result.stdout == ""
+    return result.exit_code, result.stderr
+
+
+def test_a_port_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = serve("--port", str(port))
+    assert code == 1
+    assert said == f"Error: port {port} is in use: take another with --port, or --port 0 for any that is free\n"
+
+
+def test_an_address_that_is_not_here() -> None:
+    code, said = serve("--port", "0", "--host", "host.invalid")
+    warning, error = said.splitlines()
+    assert code == 1
+    assert warning.startswith("Warning: host.invalid can be reached from other machines. This is a development tool")
+    assert error == "Error: host.invalid is no address of this machine: use 127.0.0.1, or 0.0.0.0 for all"
+
+
+def test_beyond_loopback_it_warns(start_command: StartCommand) -> None:
+    with start_command("serve", "--host", "0.0.0.0", "--port", "0") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"Listening at http://")
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"Warning: 0.0.0.0 can be reached from other machines" in stderr
+    assert b"any key opens it (--key names one)" in stderr

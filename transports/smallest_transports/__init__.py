@@ -1,0 +1,1 @@
+"""Transports for smallest-proto: one small driver for each framework, an in-memory network, a local server."""

@@ -1,0 +1,180 @@
+"""What every driver does between a state machine of the core and its connections; pure as well.
+
+A driver adds a clock, connections, a timer, and a way to wait. The calls that can change something end in ``pump``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from smallest_proto import commands
+from smallest_proto.errors import Failure
+from smallest_proto.events import EndReason, SessionEnded
+from smallest_proto.exchange import FileTranscription
+from smallest_proto.requests import Request
+from smallest_proto.transcription import TranscriptionSession
+
+from . import _wire as wire
+
+
+class Link(Protocol):
+    """One connection of a driver: it carries what its wire gives, and says what it hears to ``Driving.hear``."""
+
+    number: int
+    wire: Any  # ClientWebSocket or ClientExchange
+    paused: bool  # the socket does not take what was written: more only makes it late
+
+    def flush(self) -> bool:
+        """Write what waits; whether all that was written since the last time has left for the socket."""
+
+    def finish(self) -> None:
+        """Close the connection once what waits is out."""
+
+    def abort(self) -> None:
+        """Drop the connection, or the attempt to open it."""
+
+
+class Driving:
+    """Runs one state machine of the core: tells it what happens, does what it asks, keeps what it puts out."""
+
+    def __init__(self, machine: TranscriptionSession | FileTranscription) -> None:
+        self.machine: Any = machine  # the two are alike, but for what comes over their wires
+        self.is_session = isinstance(machine, TranscriptionSession)
+        # By number, as a session can have two open at once: the old one hears on while the new one opens.
+        self.links: dict[int, Link] = {}
+        # Not bounded: a consumer that does not read must not hold up the protocol (pongs, deadlines, the end). Events
+        # are few, some ten per second of speech; audio, which is much, is what back-pressure holds.
+        self.outputs: deque[Any] = deque()
+        self.mistake: Exception | None = None  # ours, met where nobody awaits it
+        self._last: Any = None
+
+    # What a driver adds.
+
+    def now(self) -> float:
+        """Seconds of a monotonic clock."""
+        raise NotImplementedError
+
+    def open(self, number: int, request: Request, codec: wire.ClientWebSocket | wire.ClientExchange) -> Link:
+        """Begin to connect; ``lose`` is told if that fails."""
+        raise NotImplementedError
+
+    def wake_at(self, due: float | None) -> None:
+        """Tell ``machine.handle_timer`` then; too early does no harm."""
+        raise NotImplementedError
+
+    def changed(self) -> None:
+        """Whoever waits for an output or for ``ready`` is to look again."""
+        raise NotImplementedError
+
+    # What happens.
+
+    def tell(self, told: Callable[..., None], *args: Any) -> None:
+        """Tell the machine something, and do what it asks. Raises what the machine raises."""
+        told(*args, self.now())
+        self.pump()
+
+    def hear(self, link: Link, data: bytes) -> None:
+        """Bytes came in over a link; ``b""``: no more will."""
+        for event in link.wire.receive_data(data):
+            if self.links.get(link.number) is not link:
+                return  # given up in the meantime
+            self._heard(link, event)
+        self.pump()  # what the wire answers by itself
+
+    def lose(self, link: Link, failure: Failure) -> None:
+        """A link could not be opened, or broke."""
+        if self.links.get(link.number) is not link:
+            return
+        self._let_go(link)
+        if self.is_session:
+            self.tell(self.machine.link_failed, link.number, failure)
+        else:
+            self.tell(self.machine.exchange_failed, failure)
+
+    def pump(self) -> None:
+        """Do all that the machine asks; what one drain of its queue gives is written together."""
+        while True:
+            while (output := self.machine.poll_output()) is not None:
+                self._do(output)
+            written = [link.number for link in tuple(self.links.values()) if link.flush()]
+            if not written or not self.is_session:
+                break
+            for number in written:
+                self.machine.write_done(number, self.now())
+        self.wake_at(self.machine.get_timer())
+        self.changed()
+
+    # What is asked.
+
+    def ready(self) -> bool:
+        """Whether to give more audio now, or to find out why there is no use in it."""
+        if self.over():
+            return True
+        return self.machine.ready_for_audio and not any(link.paused for link in self.links.values())
+
+    def over(self) -> bool:
+        """Whether nothing more is put out."""
+        return self.machine.ended or self.mistake is not None
+
+    def check(self) -> None:
+        """Raises what the session failed with."""
+        if self.mistake is not None:
+            raise self.mistake
+        if isinstance(self._last, SessionEnded) and self._last.reason is EndReason.FAILED and self._last.failure:
+            raise self._last.failure.error()
+
+    def _do(self, output: Any) -> None:
+        match output:
+            case commands.OpenLink(link=number, request=request):
+                self.links[number] = self.open(number, request, wire.ClientWebSocket(request))
+            case commands.SendRequest(request=request):
+                self.links[0] = self.open(0, request, wire.ClientExchange(request))
+            case commands.SendBinary(link=number, data=data):
+                self.links[number].wire.send_binary(data)
+            case commands.SendText(link=number, text=text):
+                self.links[number].wire.send_text(text)
+            case commands.SendPing(link=number):
+                self.links[number].wire.ping()
+            case commands.CloseLink(link=number, code=code):
+                self.links[number].wire.close(code)
+            case commands.AbortLink(link=number):
+                self._abort(number)
+            case commands.AbortRequest():
+                self._abort(0)
+            case _:
+                self._last = output
+                self.outputs.append(output)
+
+    def _heard(self, link: Link, event: wire.WebSocketEvent | wire.ExchangeEvent) -> None:
+        machine, number = self.machine, link.number
+        match event:
+            case wire.TextMessage(text=message):
+                self.tell(machine.message_received, number, message)
+            case wire.BinaryMessage(data=data):
+                self.tell(machine.message_received, number, data)
+            case wire.Pong():
+                self.tell(machine.pong_received, number)
+            case wire.Opened():
+                self.tell(machine.link_opened, number)
+            case wire.Closed(code=code, reason=reason):
+                self._let_go(link)
+                self.tell(machine.link_closed, number, code, reason)
+            case wire.ResponseStarted(status=status, headers=headers):
+                self.tell(machine.response_started, status, headers)
+            case wire.Body(data=data):
+                self.tell(machine.body_received, data)
+            case wire.Ended():
+                self._let_go(link)
+                self.tell(machine.response_ended)
+            case wire.Refused(failure=failure) | wire.ProtocolBroken(failure=failure):
+                self.lose(link, failure)
+
+    def _abort(self, number: int) -> None:
+        if (link := self.links.pop(number, None)) is not None:  # an exchange says it of what is lost as well
+            link.abort()
+
+    def _let_go(self, link: Link) -> None:
+        del self.links[link.number]
+        link.finish()

@@ -1,0 +1,63 @@
+"""Bytes <-> WebSocket messages and HTTP/1.1, both sides of each, without I/O.
+
+``ClientWebSocket`` and ``ClientExchange`` are what a driver needs, ``ServerConnection`` is what a listener needs. All
+have one shape: ``receive_data(bytes)`` gives events (``b""`` is the end of what the peer sends), the other methods say
+what is to go out, and ``data_to_send()`` gives it as bytes; ``finished`` tells that the socket can be closed once they
+are out. Whatever a peer sends comes out as an event; nothing raises. What is sent over a connection that is already
+closing goes nowhere, as it would on the network: the two cross on the way.
+"""
+
+from __future__ import annotations
+
+from .events import (
+    BadRequest,
+    BinaryMessage,
+    Body,
+    Closed,
+    Ended,
+    ExchangeEvent,
+    MessageEvent,
+    Opened,
+    Pong,
+    ProtocolBroken,
+    Refused,
+    RequestReceived,
+    ResponseStarted,
+    ServerEvent,
+    TextMessage,
+    WebSocketEvent,
+)
+
+try:
+    from .client import Address, ClientExchange, ClientWebSocket, address
+    from .server import ServerConnection
+except ModuleNotFoundError as exc:
+    if exc.name not in ("h11", "wsproto"):
+        raise
+    raise ImportError(
+        'the transports speak WebSocket and HTTP with wsproto and h11: pip install "smallest-proto[asyncio]"'
+    ) from exc
+
+__all__ = [
+    "Address",
+    "BadRequest",
+    "BinaryMessage",
+    "Body",
+    "ClientExchange",
+    "ClientWebSocket",
+    "Closed",
+    "Ended",
+    "ExchangeEvent",
+    "MessageEvent",
+    "Opened",
+    "Pong",
+    "ProtocolBroken",
+    "Refused",
+    "RequestReceived",
+    "ResponseStarted",
+    "ServerConnection",
+    "ServerEvent",
+    "TextMessage",
+    "WebSocketEvent",
+    "address",
+]

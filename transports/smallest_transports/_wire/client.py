@@ -1,0 +1,185 @@
+"""The client's side: one WebSocket, or one HTTP exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import h11
+from wsproto.utilities import generate_accept_token, generate_nonce
+
+from smallest_proto.errors import ConfigurationError, Failure, FailureKind
+from smallest_proto.refusals import refusal
+from smallest_proto.requests import Request
+
+from .connection import Messages, Phase, Wire, read_headers, tokens
+from .events import Body, Ended, ExchangeEvent, Opened, ProtocolBroken, Refused, ResponseStarted, WebSocketEvent
+
+MAX_REFUSAL_BYTES = 64 * 2**10  # kept of the body that comes with a refusal
+PIECE_BYTES = 256 * 2**10  # of a large file that goes out at once, so that it never fills a write buffer
+
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+# Headers that say how the message is framed are this module's business.
+_OURS = frozenset(("host", "connection", "upgrade", "content-length", "transfer-encoding", "expect", "te", "trailer"))
+
+
+class Address(NamedTuple):
+    """Where a request goes."""
+
+    host: str  # without the brackets of an IPv6 address
+    port: int
+    secure: bool  # over TLS
+
+
+def address(request: Request) -> Address:
+    """Where to connect for a request. Raises ``ConfigurationError`` for a URL that leads nowhere."""
+    try:
+        url = urlsplit(request.url)
+        host, port = url.hostname, url.port
+    except ValueError:
+        host, port, url = None, None, urlsplit("")
+    if not host or url.scheme not in _PORTS or port == 0:
+        raise ConfigurationError("the URL must be an absolute http, https, ws or wss URL with a host")
+    return Address(host, port or _PORTS[url.scheme], url.scheme in ("https", "wss"))
+
+
+class ClientWebSocket(Messages):
+    """A WebSocket from its handshake on. ``data_to_send`` gives the handshake first.
+
+    Raises ``ConfigurationError`` for a request that HTTP cannot carry.
+    """
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(h11.CLIENT)
+        self._nonce = generate_nonce()
+        self._refusal: h11.Response | None = None
+        self._body = b""  # of the refusal
+        upgrade = (
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key", self._nonce.decode()),
+            ("Sec-WebSocket-Version", "13"),
+        )
+        self._say(_head(request, upgrade), h11.EndOfMessage())
+
+    def receive_data(self, data: bytes) -> list[WebSocketEvent]:
+        """What the server said; ``b""``: it says nothing more."""
+        if self._phase is Phase.HTTP:
+            return self._read_answer(data)
+        if self._phase is Phase.MESSAGES:
+            return [*self._read_messages(data)] if data else [self._lost()]
+        return []
+
+    def _read_answer(self, data: bytes) -> list[WebSocketEvent]:
+        try:
+            for event in self._http_events(data):
+                if isinstance(event, h11.InformationalResponse) and event.status_code == 101:
+                    return self._opened(event)
+                if isinstance(event, h11.Response):
+                    self._refusal = event
+                elif isinstance(event, h11.Data):
+                    self._body += event.data
+                    if len(self._body) >= MAX_REFUSAL_BYTES:
+                        return [self._refused()]
+                elif isinstance(event, h11.EndOfMessage):
+                    return [self._refused()]
+        except h11.RemoteProtocolError as exc:
+            self._phase = Phase.OVER
+            # A refusal whose page is cut short is a refusal all the same.
+            return [self._refused() if self._refusal else _no_answer(data, str(exc))]
+        return []
+
+    def _opened(self, event: h11.InformationalResponse) -> list[WebSocketEvent]:
+        headers = read_headers(event)
+        said = dict(headers)
+        accepts = (
+            "websocket" in tokens(headers, "upgrade")
+            and "upgrade" in tokens(headers, "connection")
+            and said.get("sec-websocket-accept") == generate_accept_token(self._nonce).decode()
+            # None was offered.
+            and "sec-websocket-extensions" not in said
+            and "sec-websocket-protocol" not in said
+        )
+        if not accepts:
+            self._phase = Phase.OVER
+            reason = "the server's answer to the WebSocket handshake is not a right one: check base_url"
+            return [ProtocolBroken(failure=Failure(kind=FailureKind.PROTOCOL, reason=reason, status=101))]
+        self._phase = Phase.MESSAGES
+        return [Opened(headers=headers), *self._read_messages(self._http.trailing_data[0])]
+
+    def _refused(self) -> Refused:
+        assert self._refusal is not None
+        self._phase = Phase.OVER
+        body = self._body[:MAX_REFUSAL_BYTES]
+        return Refused(failure=refusal(self._refusal.status_code, read_headers(self._refusal), body))
+
+
+class ClientExchange(Wire):
+    """One HTTP request and its answer; the connection is closed after it.
+
+    Raises ``ConfigurationError`` for a request that HTTP cannot carry.
+    """
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(h11.CLIENT)
+        self._body = request.body or b""
+        self._sent = 0  # bytes of the body
+        length = (("Content-Length", str(len(self._body))),) if request.body is not None else ()
+        self._say(_head(request, (("Connection", "close"), *length)))
+
+    def data_to_send(self) -> bytes:
+        """The next piece of the request, of at most 256 KiB; ``b""`` when all of it was given."""
+        if self._out:
+            return super().data_to_send()
+        piece = self._body[self._sent : self._sent + PIECE_BYTES]
+        self._sent += len(piece)
+        return piece
+
+    def receive_data(self, data: bytes) -> list[ExchangeEvent]:
+        """What the server said; ``b""``: it says nothing more."""
+        if self._phase is Phase.OVER:
+            return []
+        events: list[ExchangeEvent] = []
+        try:
+            for event in self._http_events(data):
+                if isinstance(event, h11.Response):
+                    events.append(ResponseStarted(status=event.status_code, headers=read_headers(event)))
+                elif isinstance(event, h11.Data):
+                    events.append(Body(bytes(event.data)))
+                elif isinstance(event, h11.EndOfMessage):
+                    self._phase = Phase.OVER
+                    events.append(Ended())
+                    break
+        except h11.RemoteProtocolError as exc:
+            self._phase = Phase.OVER
+            events.append(_no_answer(data, str(exc)))
+        return events
+
+
+def _head(request: Request, framing: Iterable[tuple[str, str]]) -> h11.Request:
+    where = address(request)
+    url = urlsplit(request.url)
+    host = f"[{where.host}]" if ":" in where.host else where.host
+    if where.port != _PORTS[url.scheme]:
+        host += f":{where.port}"
+    target = url.path or "/"
+    if request.query:
+        target += f"?{request.query}"
+    for name, _ in request.headers:
+        if name.lower() in _OURS or name.lower().startswith("sec-websocket-"):
+            raise ConfigurationError(f"the header {name} is set by the transport: leave it out")
+    try:
+        return h11.Request(method=request.method, target=target, headers=[("Host", host), *framing, *request.headers])
+    except (h11.LocalProtocolError, UnicodeError):
+        pass
+    # Raised out here as an exception keeps the one that it was raised beside, and h11's repeats the header: the key.
+    raise ConfigurationError("the request holds characters that HTTP cannot carry: check its URL and headers")
+
+
+def _no_answer(data: bytes, detail: str) -> ProtocolBroken:
+    if not data:
+        kind, reason = FailureKind.DISCONNECTED, "the server closed the connection before its answer was whole"
+    else:
+        kind, reason = FailureKind.PROTOCOL, "what answers here does not speak HTTP/1.1: check base_url"
+    return ProtocolBroken(failure=Failure(kind=kind, reason=reason, detail=detail))

@@ -1,0 +1,66 @@
+"""Where transcripts go: standard output, or files that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from .problems import Problem, WrongUse
+
+
+def write_out(text: str) -> None:
+    """Text to standard output: as the terminal takes it, in UTF-8 to anything else."""
+    click.echo(text if sys.stdout.isatty() else text.encode("utf-8", "replace"), nl=False)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Make ``path`` hold ``text``: beside it first, then renamed, so that a reader never sees a part.
+
+    Raises ``Problem`` if it cannot be written.
+    """
+    path = path.resolve()  # a link stays, and leads to the new text
+    try:
+        if path.exists() and not path.is_file():  # a device or a pipe: nothing to rename over
+            path.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+            return
+        part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+        try:
+            with open(part, "x", encoding="utf-8", errors="replace", newline="\n") as file:
+                file.write(text)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise Problem(f"{path}: cannot be written: {error.strerror or type(error).__name__}") from None
+
+
+def check_output(path: Path) -> None:
+    """Find out before the work is done that its result could not be kept. Raises ``WrongUse``."""
+    folder = path if path.is_dir() else path.resolve().parent
+    if not folder.exists():
+        raise WrongUse(f"--output: the directory {folder} does not exist: make it first")
+    if not folder.is_dir():
+        raise WrongUse(f"--output: {folder} is no directory")
+    if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe
+        return
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise WrongUse(f"--output: the directory {folder} is not writable")
+
+
+def output_names(folder: Path, names: Sequence[str], suffix: str) -> list[Path]:
+    """One file in ``folder`` for each name: ``call.wav`` becomes ``call.srt``.
+
+    Raises ``WrongUse`` if two would become one.
+    """
+    paths = [folder / f"{'stdin' if name == '-' else Path(name).stem}{suffix}" for name in names]
+    seen: dict[Path, str] = {}
+    for path, name in zip(paths, names, strict=True):
+        if path in seen:
+            raise WrongUse(f"{seen[path]} and {name} would both become {path}: transcribe them one at a time")
+        seen[path] = name
+    return paths

@@ -1,0 +1,109 @@
+"""What goes wrong, in one line that says what would be right. The key is in none of it."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+import click
+
+from smallest_proto.errors import (
+    ConfigurationError,
+    ConnectError,
+    DeadlineError,
+    LocalProtocolError,
+    RemoteError,
+)
+
+KEY_VARIABLE = "SMALLEST_API_KEY"
+_SECRETS = "smallest_transports.cli.secrets"  # where the context keeps what must not be shown
+_DEBUG = "smallest_transports.cli.debug"
+
+
+class Problem(click.ClickException):
+    """The command did not do what was asked: exit code 1."""
+
+
+class WrongUse(Problem):
+    """The command cannot be run as it was given: exit code 2."""
+
+    exit_code = 2
+
+
+def keep_secret(context: click.Context, secret: str) -> None:
+    """Never show this text, whatever an error says."""
+    context.find_root().meta.setdefault(_SECRETS, set()).add(secret)
+
+
+def redact(text: str) -> str:
+    """The text without the keys that this run knows."""
+    context = click.get_current_context(silent=True)
+    secrets = set(context.find_root().meta.get(_SECRETS, ())) if context else set()
+    secrets.add(os.environ.get(KEY_VARIABLE, ""))
+    # The longest first: one key can be the beginning of another.
+    for secret in sorted((secret.strip() for secret in secrets), key=len, reverse=True):
+        if secret:
+            text = text.replace(secret, "***")
+    return text
+
+
+def set_debug(context: click.Context) -> None:
+    """Tell more of errors from here on."""
+    context.find_root().meta[_DEBUG] = True
+
+
+def debugging() -> bool:
+    """Whether ``--debug`` was given."""
+    context = click.get_current_context(silent=True)
+    return bool(context and context.find_root().meta.get(_DEBUG))
+
+
+def say(text: str) -> None:
+    """One line to standard error: standard output is for transcripts."""
+    click.echo(redact(text), err=True)
+
+
+def explain(error: BaseException) -> str:
+    """One line on any error, with what to do about it where that is known."""
+    if isinstance(error, click.ClickException):
+        return redact(error.format_message())
+    if isinstance(error, RemoteError):
+        return redact(_explain_remote(error))
+    if isinstance(error, (ConfigurationError, LocalProtocolError)):
+        return redact(str(error))
+    if isinstance(error, ModuleNotFoundError):
+        return f'{error.name} is not installed: pip install "smallest-proto[cli]"'
+    if isinstance(error, ImportError):
+        return redact(str(error))
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        return redact(f"{where}{error.strerror or type(error).__name__}")
+    return f"unexpected {type(error).__name__}, a bug of this program: --debug shows where"
+
+
+def show_details(error: BaseException) -> None:
+    """With ``--debug``: the traceback and the service's own words, to standard error."""
+    if not debugging():
+        return
+    say("".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip())
+    remote = error if isinstance(error, RemoteError) else error.__cause__
+    if isinstance(remote, RemoteError):
+        say(repr(remote.failure))
+        if remote.failure.detail:
+            say(f"the service said: {remote.failure.detail}")
+
+
+def _explain_remote(error: RemoteError) -> str:
+    failure = error.failure
+    said = failure.reason.rstrip(".")
+    if failure.status == 401:
+        return f"{said}: check --api-key or {KEY_VARIABLE}"
+    if isinstance(error, ConnectError):
+        return f"{said}: check --base-url and the network, or use --local to need neither"
+    if isinstance(error, DeadlineError):
+        return f"{said}: try again, or use --local"
+    if failure.retry_after is not None:
+        return f"{said}; it asks to wait {failure.retry_after:g} s"
+    return said

@@ -1,0 +1,92 @@
+"""Running a command's coroutine: signals that end it cleanly, audio that goes out while events come in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from smallest_proto.config import TranscriptionConfig
+from smallest_proto.events import Event
+
+if TYPE_CHECKING:
+    from smallest_transports.asyncio import Client
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end, or until Ctrl-C or SIGTERM: then everything is closed and the exit code is 130 or 143.
+
+    The second Ctrl-C does not wait for that.
+    """
+    stopped_by: list[int] = []
+
+    async def main() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+
+        def stop(number: int) -> None:
+            stopped_by.append(number)
+            asyncio.get_running_loop().remove_signal_handler(number)
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Not on Windows and not outside the main thread: there Python's own handling has to do.
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as the shell does for a job in the background
+                    asyncio.get_running_loop().add_signal_handler(number, stop, number)
+        return await work
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        if not stopped_by:
+            raise
+        raise click.exceptions.Exit(128 + stopped_by[0]) from None
+
+
+async def stream_pieces(
+    client: Client, config: TranscriptionConfig, pieces: AsyncIterable[bytes], heard: Callable[[Event], None]
+) -> None:
+    """Stream audio and tell of every event until the session has ended.
+
+    Raises what the session failed with, or what the pieces did.
+    """
+    async with client.stream_transcription(config) as stream:
+
+        async def send() -> None:
+            async for piece in pieces:
+                await stream.send_audio(piece)
+            await stream.end_input()
+
+        async def receive() -> None:
+            async for event in stream:
+                heard(event)
+
+        # Events first: where the session fails, that is the reason, and what send_audio makes of it is not.
+        await _all_or_first_error(receive(), send())
+
+
+async def in_thread(items: Iterator[T]) -> AsyncIterable[T]:
+    """What an iterator that reads a file gives, read off the event loop."""
+    while (item := await asyncio.to_thread(next, items, None)) is not None:
+        yield item
+
+
+async def _all_or_first_error(*works: Coroutine[Any, Any, None]) -> None:
+    # asyncio.TaskGroup is new in Python 3.11.
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome

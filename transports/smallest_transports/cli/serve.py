@@ -1,0 +1,71 @@
+"""``smallest-proto serve``: the local server, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+
+import click
+
+from smallest_transports.local.server import LocalServer
+
+from .problems import KEY_VARIABLE, Problem, say
+from .running import run
+
+
+def serve(*, host: str, port: int, key: str | None, max_live: int) -> None:
+    """Listen until Ctrl-C or SIGTERM. Raises ``Problem`` if it cannot listen there."""
+    if not _is_loopback(host):
+        say(
+            f"Warning: {host} can be reached from other machines. This is a development tool: without TLS, "
+            f"{'with one key for all' if key else 'and any key opens it (--key names one)'}."
+        )
+    run(_serve(host, port, key, max_live))
+
+
+async def _serve(host: str, port: int, key: str | None, max_live: int) -> None:
+    try:
+        async with LocalServer(host=host, port=port, key=key, max_live=max_live) as server:
+            click.echo("\n".join(instructions(server.base_url, with_key=key is not None)))
+            await asyncio.Event().wait()
+    except OSError as error:
+        raise Problem(_cannot_listen(host, port, error)) from None
+
+
+def instructions(base_url: str, *, with_key: bool) -> list[str]:
+    """What to set in a client. The key is never in it."""
+    key = "THE_KEY_GIVEN_TO_SERVE" if with_key else "any"
+    curl = (
+        f'curl -H "Authorization: Bearer ${KEY_VARIABLE}" -H "Content-Type: application/octet-stream" '
+        f'--data-binary @FILE "{base_url}/stt/?model=pulse&language=en"'
+    )
+    return [
+        f"Listening at {base_url}",
+        "A stand-in for development, with its own recogniser (English) and without the service's quality.",
+        "",
+        f"  shell    export {KEY_VARIABLE}={key}",
+        f"           smallest-proto transcribe --base-url {base_url} FILE",
+        f'  Python   client = smallest_transports.asyncio.Client(base_url="{base_url}")',
+        f"  curl     {curl}",
+        "",
+        "Any other client of the service takes the same base URL. Ctrl-C stops.",
+    ]
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use: take another with --port, or --port 0 for any that is free"
+    if error.errno == errno.EACCES:
+        return f"port {port} is not allowed to you: take one above 1023 with --port"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is no address of this machine: use 127.0.0.1, or 0.0.0.0 for all"
+    return f"cannot listen at {host}, port {port}: {error.strerror or type(error).__name__}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,274 @@
+"""``smallest-proto transcribe``: files to transcripts, over HTTP or as a live stream, by the service or locally."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from smallest_proto.config import FileTranscriptionConfig, Timeouts, TranscriptionConfig
+from smallest_proto.errors import StatusError
+from smallest_proto.events import AudioLost, EndReason, Event, FinalTranscript, SessionEnded
+from smallest_proto.values import Value
+from smallest_transports.asyncio import Client
+
+from .formats import SUFFIXES, Transcript, render
+from .output import check_output, output_names, write_file, write_out
+from .problems import Problem, WrongUse, explain, say, show_details
+from .running import in_thread, run, stream_pieces
+from .sources import LIVE_RATE, READABLE, AudioReader, Source, find_source, is_audio
+
+_LONGEST_ANSWER = 3600.0  # seconds for a whole file: Ctrl-C is there for whoever has less patience
+_LONGEST_LAST = 60.0  # seconds for the last final: a recogniser on a small machine can be behind
+
+
+class Options(Value, frozen=True, kw_only=True):
+    """What ``transcribe`` was asked for."""
+
+    live: bool
+    local: bool
+    base_url: str
+    api_key: str
+    format: str
+    language: str
+    model: str
+    output: Path | None
+    jobs: int
+
+
+def transcribe(names: Sequence[str], options: Options) -> bool:
+    """Transcribe every file; whether all went well. What is wrong with the options raises before any work is done."""
+    config = _configure(options)
+    places = _places(names, options)
+    # Before the loop: a read of a pipe cannot be cancelled.
+    sources = [_found(name, options) for name in names]
+    return run(_transcribe(sources, places, config, options))
+
+
+def _configure(options: Options) -> TranscriptionConfig | FileTranscriptionConfig:
+    if options.live:
+        return TranscriptionConfig(model=options.model, language=options.language, sample_rate=LIVE_RATE)
+    return FileTranscriptionConfig(model=options.model, language=options.language, word_timestamps=True)
+
+
+def _places(names: Sequence[str], options: Options) -> list[Path] | None:
+    """A file for each transcript, or ``None`` where all go to one place."""
+    if names.count("-") > 1:
+        raise WrongUse("standard input can be read once: give '-' once")
+    output = options.output
+    if output is None or not output.is_dir():
+        if len(names) > 1 and options.format in ("srt", "vtt"):
+            raise WrongUse(
+                f"{len(names)} files do not go into one {options.format} file: give a directory that exists to --output"
+            )
+        if output is not None:
+            check_output(output)
+        return None
+    check_output(output)
+    return output_names(output, names, SUFFIXES[options.format])
+
+
+def _found(name: str, options: Options) -> Source | Problem:
+    try:
+        return find_source(name, live=options.live)
+    except Problem as problem:
+        return problem
+
+
+async def _transcribe(
+    sources: Sequence[Source | Problem],
+    places: list[Path] | None,
+    config: TranscriptionConfig | FileTranscriptionConfig,
+    options: Options,
+) -> bool:
+    well = True
+    texts: list[str] = []  # for the one file of --output
+    progress = _Progress(shown=any(isinstance(source, Source) for source in sources))
+    room = asyncio.Semaphore(options.jobs)
+
+    async def one(client: Client | None, source: Source | Problem) -> _Outcome:
+        if isinstance(source, Problem) or client is None:
+            return None, source if isinstance(source, Problem) else None
+        async with room:
+            return await _transcribe_one(client, source, config, progress)
+
+    def deliver(at: int, transcript: Transcript) -> None:
+        text = render(transcript, options.format, headed=len(sources) > 1)
+        if places is not None:
+            write_file(places[at], text)
+        elif options.output is not None:
+            texts.append(text)
+        else:
+            write_out(text)
+
+    needed = any(isinstance(source, Source) for source in sources)
+    async with _connect(options) if needed else contextlib.nullcontext(None) as client:
+        tasks = [asyncio.ensure_future(one(client, source)) for source in sources]
+        try:
+            with progress:
+                for at, task in enumerate(tasks):  # in the order in which they were named
+                    transcript, problem = await task
+                    with progress.paused():
+                        try:
+                            if transcript is not None:
+                                deliver(at, transcript)
+                        except Problem as unwritten:
+                            problem = problem or unwritten
+                        if problem is not None:
+                            well = False
+                            say(f"Error: {explain(problem)}")
+                            show_details(problem)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    if options.output is not None and texts:
+        write_file(options.output, "".join(texts))
+    return well
+
+
+_Outcome = tuple[Transcript | None, Exception | None]  # both, where something of the transcript is missing
+
+
+@contextlib.asynccontextmanager
+async def _connect(options: Options) -> AsyncIterator[Client]:
+    if not options.local:
+        timeouts = Timeouts(response=_LONGEST_ANSWER, last=_LONGEST_LAST)
+        async with Client(api_key=options.api_key, base_url=options.base_url, timeouts=timeouts) as client:
+            yield client
+        return
+    from smallest_transports.local.server import LocalServer
+
+    # Our own server needs no pauses between messages; what it has not heard yet waits in its sockets.
+    timeouts = Timeouts(response=_LONGEST_ANSWER, last=_LONGEST_ANSWER, message_interval=0)
+    async with (
+        LocalServer(max_live=options.jobs, max_files=options.jobs) as server,
+        Client(api_key="local", base_url=server.base_url, timeouts=timeouts) as client,
+    ):
+        yield client
+
+
+class _Progress:
+    """Bars on standard error, if that is a terminal."""
+
+    def __init__(self, *, shown: bool) -> None:
+        console = Console(stderr=True)
+        self._bars: Progress | None = None
+        if shown and console.is_terminal:
+            name = TextColumn("{task.description}", markup=False)
+            # Standard output stays as it is: the bars must not catch what is written there.
+            self._bars = Progress(
+                name,
+                BarColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+
+    def __enter__(self) -> None:
+        if self._bars:
+            self._bars.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """The bars are off the screen while lines are written."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+    @contextlib.contextmanager
+    def bar(self, name: str) -> Iterator[Callable[[float, float], None]]:
+        """A bar for one file, moving to and fro until it is told ``(seconds done, seconds in all)``."""
+        if self._bars is None:
+            yield lambda *_: None
+            return
+        bars, task = self._bars, self._bars.add_task(name, total=None)
+        try:
+            yield lambda done, whole: bars.update(task, completed=done, total=whole)
+        finally:
+            bars.remove_task(task)
+
+
+async def _transcribe_one(
+    client: Client, source: Source, config: TranscriptionConfig | FileTranscriptionConfig, progress: _Progress
+) -> _Outcome:
+    with progress.bar(source.name) as move:
+        try:
+            if isinstance(config, TranscriptionConfig):
+                return await _live(client, source, config, move)
+            return await _over_http(client, source, config), None
+        except Exception as error:  # whatever it is, it is this file's alone
+            return None, _of(source, error)
+
+
+def _of(source: Source, error: Exception) -> Exception:
+    """The same error, with the file's name before what it says."""
+    if isinstance(error, Problem):  # says it already
+        return error
+    named = Problem(f"{source.name}: {explain(error)}")
+    named.__cause__ = error
+    return named
+
+
+async def _over_http(client: Client, source: Source, config: FileTranscriptionConfig) -> Transcript:
+    try:
+        answer = await client.transcribe(source.path if source.path is not None else source.data, config)
+    except StatusError as error:
+        if error.failure.status in (400, 415, 422) and not await asyncio.to_thread(is_audio, source):
+            raise Problem(
+                f"{source.name}: is no audio that the service can read (HTTP {error.failure.status}): use {READABLE}"
+            ) from error
+        raise
+    return Transcript(
+        name=source.name,
+        text=answer.text,
+        words=answer.words,
+        utterances=answer.utterances,
+        language=answer.language or config.language,
+        duration=answer.duration,
+        request_id=answer.request_id,
+    )
+
+
+async def _live(
+    client: Client, source: Source, config: TranscriptionConfig, move: Callable[[float, float], None]
+) -> _Outcome:
+    finals: list[FinalTranscript] = []
+    missing: list[str] = []
+
+    def heard(event: Event) -> None:
+        if isinstance(event, FinalTranscript):
+            finals.append(event)
+            move(event.end, duration)
+        elif isinstance(event, AudioLost):
+            missing.append(f"what was said from {event.start:.1f} s to {event.end:.1f} s")
+        elif isinstance(event, SessionEnded) and event.reason is EndReason.INCOMPLETE:
+            missing.append("its end, as the service did not send the last final")
+
+    with await asyncio.to_thread(AudioReader, source) as reader:
+        duration = reader.duration
+        move(0.0, duration)
+        await stream_pieces(client, config, in_thread(reader.pieces()), heard)
+    transcript = Transcript(
+        name=source.name,
+        text=" ".join(final.text.strip() for final in finals if final.text.strip()),
+        words=tuple(word for final in finals for word in final.words),
+        utterances=tuple(utterance for final in finals for utterance in final.utterances),
+        language=next((final.language for final in finals if final.language), config.language),
+        duration=round(duration, 3),
+    )
+    problem = Problem(f"{source.name}: the transcript may lack {'; '.join(missing)}") if missing else None
+    return transcript, problem

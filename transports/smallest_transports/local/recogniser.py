@@ -1,0 +1,275 @@
+"""The recogniser of the local server: voice activity, segments, Moonshine, word times. English.
+
+It decodes what was said since the last final again and again while someone speaks, for interims, and once more when the
+speaker has paused for 0.2 s: more silence would not change that, so when endpointing has its pause, or a finalize
+comes, the final is there already. Finals depend on the audio alone; how many interims there are depends on how fast
+the machine is: at most one for each call of ``hear``, so a host that is behind and gives much audio at once loses
+interims, and never audio.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+
+from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
+from smallest_proto.errors import ConfigurationError
+from smallest_proto.messages import Utterance, Word
+from smallest_proto.recognition import INTERIM_SECONDS, Heard, Recognised, pause_seconds, words_limit
+from smallest_proto.values import Value
+
+from .alignment import Aligner, spread
+from .moonshine import Moonshine, SpokenWord
+from .pcm import SAMPLE_RATE, PcmReader, Samples
+from .segments import Segment, Segmenter
+from .voice_activity import FRAME, VoiceActivity
+
+logger = logging.getLogger(__name__)
+
+INTERIM_SAMPLES = round(INTERIM_SECONDS * SAMPLE_RATE)
+INTERIM_PAUSE = 3 * FRAME  # samples of silence after which an interim would only say again what the last one said
+
+_PUNCTUATION = '.,?!;:…"“”()'
+_IGNORED = (
+    "itn_normalize",
+    "numerals",
+    "redact_pii",
+    "redact_pci",
+    "keywords",
+    "emotion_detection",
+    "gender_detection",
+)
+_ENGLISH = ("en", "multi-eu", "multi-asian", "multi-indic")  # the service's names of languages that hold English
+
+
+class Engines:
+    """The models that all recognisers of a process share."""
+
+    def __init__(self) -> None:
+        self.moonshine = Moonshine()
+        self.aligner = Aligner()
+
+
+_loading = threading.Lock()
+
+
+def engines() -> Engines:
+    """The models, loaded at the first call: about a second. Raises ``ConfigurationError`` if they are not installed."""
+    with _loading:  # several links may ask at once
+        return _engines()
+
+
+@lru_cache(maxsize=1)
+def _engines() -> Engines:
+    return Engines()
+
+
+class Style(Value, frozen=True, kw_only=True):
+    """How text is written: ``format``, ``punctuate`` and ``capitalize`` of the options."""
+
+    punctuate: bool = True
+    capitalize: bool = True
+
+    def apply(self, word: SpokenWord) -> SpokenWord:
+        """The word as it is to be written; its text is empty if nothing is left of it."""
+        text = word.text if self.punctuate else word.text.strip(_PUNCTUATION)
+        return SpokenWord(text if self.capitalize else text.lower(), word.confidence)
+
+
+class _Decoded(NamedTuple):
+    """What was heard from sample ``start`` to ``end``."""
+
+    start: int
+    end: int
+    words: tuple[SpokenWord, ...]
+    timed: tuple[Word, ...] | None = None  # the same with times, once they were asked for
+
+    def is_of(self, segment: Segment) -> bool:
+        return (self.start, self.end) == (segment.start, segment.end)
+
+
+class LocalRecogniser:
+    """Hears one stream: a ``smallest_proto.recognition.Recogniser`` with real ears.
+
+    ``interims=False`` is for files, where nobody waits for them. Raises ``ConfigurationError`` for a language other
+    than English and for an encoding that it does not decode.
+    """
+
+    def __init__(
+        self, options: TranscriptionConfig | None = None, *, interims: bool = True, models: Engines | None = None
+    ) -> None:
+        options = options or TranscriptionConfig()
+        check_language(options.language)
+        note_ignored(options)
+        self._reader = PcmReader(options.audio_format)
+        self._models = models or engines()
+        self._voice = VoiceActivity()
+        self._segmenter = Segmenter(pause_seconds(options))
+        self._style = style_of(options)
+        self._limit = words_limit(options)
+        self._interims = interims
+        self._hurry = threading.Event()
+        self._audio: Samples = np.zeros(0, np.float32)  # what is kept of the stream,
+        self._kept_from = 0  # from this sample on
+        self._frames = 0  # given to the voice detector
+        self._interim_at = 0  # the sample from which another interim is due
+        self._decoded: _Decoded | None = None
+        self._said = ""  # by the last interim
+
+    def hear(self, audio: bytes) -> Sequence[Recognised]:
+        self._audio = np.concatenate((self._audio, self._reader.read(audio)))
+        results: list[Recognised] = []
+        while (at := self._frames * FRAME - self._kept_from) + FRAME <= len(self._audio):
+            self._frames += 1
+            for decision in self._segmenter.frame(self._voice.probability(self._audio[at : at + FRAME])):
+                if isinstance(decision, Segment):
+                    results += self._final(decision)
+                else:
+                    results.append(decision)
+        if self._interims and not self._hurry.is_set():
+            results += self._interim()
+        self._trim()
+        return results
+
+    def finalize(self) -> Sequence[Recognised]:
+        self._hurry.clear()
+        segment = self._segmenter.cut(self._kept_from + len(self._audio))
+        results = [] if segment is None else self._final(segment)
+        self._trim()
+        return results
+
+    def hurry(self) -> None:
+        """A ``finalize`` is waiting: give up the interim that is being decoded, if any. Called from any thread."""
+        self._hurry.set()
+
+    def _interim(self) -> list[Recognised]:
+        segment, position = self._segmenter.open, self._frames * FRAME
+        if segment is None:
+            self._interim_at = position + INTERIM_SAMPLES
+            return []
+        settled = self._segmenter.settled
+        if settled:
+            if self._decoded is not None and self._decoded.is_of(segment):
+                return []
+        elif position < self._interim_at or position - segment.voice_end >= INTERIM_PAUSE:
+            return []
+        # The longer it is, the longer it takes: so interims never cost more than half a core.
+        self._interim_at = position + max(INTERIM_SAMPLES, (position - segment.start) // 12)
+        words = self._decode(segment, self._hurry.is_set)
+        if words and settled:
+            self._timed(segment)  # the final is likely to want it, and has it then
+        text = " ".join(word.text for word in words or ())
+        if not text or text == self._said:
+            return []
+        self._said = text
+        return [Heard(text=text)]
+
+    def _final(self, segment: Segment) -> list[Recognised]:
+        timed = self._timed(segment)
+        self._decoded, self._said = None, ""
+        size = self._limit or max(1, len(timed))
+        parts = [timed[at : at + size] for at in range(0, len(timed), size)]
+        return [_heard(part, endpoint=segment.endpoint and part is parts[-1]) for part in parts]
+
+    def _decode(self, segment: Segment, given_up: Callable[[], bool] = lambda: False) -> tuple[SpokenWord, ...] | None:
+        """The words of a segment; ``None`` once it is given up."""
+        if self._decoded is None or not self._decoded.is_of(segment):
+            heard = self._models.moonshine.transcribe(self._samples(segment), given_up)
+            if heard is None:
+                return None
+            words = tuple(word for word in map(self._style.apply, heard) if word.text)
+            if not any(letter.isalnum() for word in words for letter in word.text):
+                words = ()  # punctuation alone is not speech
+            self._decoded = _Decoded(segment.start, segment.end, words)
+        return self._decoded.words
+
+    def _timed(self, segment: Segment) -> tuple[Word, ...]:
+        """The words of a segment with their times."""
+        words = self._decode(segment) or ()
+        if self._decoded is None or self._decoded.timed is None:
+            timed = self._align(words, segment)
+            self._decoded = _Decoded(segment.start, segment.end, words, timed)
+        return self._decoded.timed or ()
+
+    def _align(self, words: Sequence[SpokenWord], segment: Segment) -> tuple[Word, ...]:
+        texts = [word.text for word in words]
+        spans = self._models.aligner.align(self._samples(segment), texts)
+        if spans is None:
+            spans = spread(
+                texts, *((at - segment.start) / SAMPLE_RATE for at in (segment.voice_start, segment.voice_end))
+            )
+        start = segment.start / SAMPLE_RATE
+        length = (segment.end - segment.start) / SAMPLE_RATE
+        return tuple(
+            Word(
+                text=word.text,
+                start=round(start + min(span[0], length), 3),
+                end=round(start + min(span[1], length), 3),
+                confidence=round(word.confidence, 4),
+            )
+            for word, span in zip(words, spans, strict=True)
+        )
+
+    def _samples(self, segment: Segment) -> Samples:
+        return self._audio[segment.start - self._kept_from : segment.end - self._kept_from]
+
+    def _trim(self) -> None:
+        surplus = min(self._segmenter.needed, self._frames * FRAME) - self._kept_from
+        if surplus > SAMPLE_RATE:  # in larger steps: each moves all that is kept
+            self._audio = self._audio[surplus:].copy()
+            self._kept_from += surplus
+
+
+def _heard(words: tuple[Word, ...], *, endpoint: bool) -> Heard:
+    text = " ".join(word.text for word in words)
+    return Heard(text=text, words=words, final=True, utterances=sentences(words), endpoint=endpoint)
+
+
+def sentences(words: Sequence[Word]) -> tuple[Utterance, ...]:
+    """Words -> sentences: one ends at a word that ends with a full stop, a question or an exclamation mark."""
+    number = 0
+    numbered: list[tuple[int, Word]] = []
+    for word in words:
+        numbered.append((number, word))
+        number += word.text.endswith((".", "?", "!", "…"))
+    groups = [[word for _, word in group] for _, group in groupby(numbered, key=lambda pair: pair[0])]
+    return tuple(Utterance(text=" ".join(w.text for w in g), start=g[0].start, end=g[-1].end) for g in groups)
+
+
+def style_of(options: TranscriptionConfig | FileTranscriptionConfig) -> Style:
+    """``format=False`` switches off punctuation and capitals, whatever else is set."""
+    on = options.format is not False
+    return Style(punctuate=on and options.punctuate is not False, capitalize=on and options.capitalize is not False)
+
+
+def check_language(language: str) -> None:
+    """Raises ``ConfigurationError`` unless English is spoken in it."""
+    if language not in _ENGLISH:
+        raise ConfigurationError(f"the local server's recogniser knows English alone: use language=en, not {language}")
+
+
+def file_recogniser_options(options: FileTranscriptionConfig) -> TranscriptionConfig:
+    """A file's options as those of a recogniser that is given the file's samples as linear16 at 16 kHz.
+
+    Raises ``ConfigurationError`` for a language other than English.
+    """
+    check_language(options.language)
+    note_ignored(options)
+    return TranscriptionConfig(format=options.format, punctuate=options.punctuate, capitalize=options.capitalize)
+
+
+_noted: set[str] = set()
+
+
+def note_ignored(options: TranscriptionConfig | FileTranscriptionConfig) -> None:
+    """Say in the log, once for each, which of the options that were set this recogniser passes over."""
+    for name in _IGNORED:
+        if getattr(options, name, None) and name not in _noted:
+            _noted.add(name)
+            logger.warning("the local server's recogniser does not know %s: it is accepted and ignored", name)

@@ -1,0 +1,319 @@
+"""The local server: both transcription routes of the service, live and file, on a socket of this machine.
+
+A tool for development: any key opens it unless one is named, it has no limits of rate, and it speaks plain HTTP unless
+it is given a TLS context. It binds to loopback unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
+from smallest_proto.errors import ConfigurationError, LocalProtocolError
+from smallest_proto.recognition import Heard, Recogniser, RecogniserFactory
+from smallest_proto.server import (
+    INACTIVITY_SECONDS,
+    FileRequest,
+    LiveRequest,
+    Response,
+    error_answer,
+    file_answer,
+    read_request,
+)
+from smallest_transports._wire import BadRequest, RequestReceived, ServerConnection
+
+from . import check_installed
+from .link import CLOSING_SECONDS, LiveLink
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+logger = logging.getLogger(__name__)
+
+BASE_PATH = "/waves/v1"  # as the service has it; any other path before the routes does as well
+RETRY_AFTER = 2  # seconds: what a client is told when all places for files are taken
+FILE_PIECE = 64_000  # bytes: 2 s of a file go to the recogniser at once, so that a stop is heard soon
+
+
+class LocalServer:
+    """The server, running inside ``async with``; ``base_url`` is what a client needs.
+
+    ``port=0`` takes any that is free. ``key`` is the one that is let in; ``None`` lets in any. Beyond ``max_live``
+    links a socket is accepted and closed with 1013, beyond ``max_files`` files a request is answered with 503.
+    ``recogniser`` makes an ear for each link and each file, off the event loop; what it refuses with a
+    ``ConfigurationError`` is answered with 400. Without one Moonshine listens: its models are loaded, once for the
+    process, when the first client comes. ``inactivity`` is how long a client may say nothing, in seconds.
+
+    Entering raises ``OSError`` if the address cannot be had (``errno.EADDRINUSE`` for a port in use), and
+    ``ConfigurationError`` if the engines are needed and not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        key: str | None = None,
+        max_live: int = 4,
+        max_files: int = 2,
+        recogniser: RecogniserFactory | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        inactivity: float = INACTIVITY_SECONDS,
+    ) -> None:
+        if max_live < 1 or max_files < 1:
+            raise ConfigurationError("max_live and max_files must be at least 1")
+        self._host, self._port = host, port
+        self._key = key
+        self._max_live, self._max_files = max_live, max_files
+        self._recogniser = recogniser
+        self._ssl = ssl_context
+        self._inactivity = inactivity
+        self._server: asyncio.Server | None = None
+        self._connections: dict[asyncio.Task[None], LiveLink | None] = {}  # the link, where it is one by now
+        self._live = self._files = 0  # places taken
+        self._stopping = threading.Event()
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens, as a client's base URL. Raises ``LocalProtocolError`` while it does not."""
+        if self._server is None or not self._server.sockets:
+            raise LocalProtocolError("the server is not running: enter it with `async with` first")
+        host, port = self._server.sockets[0].getsockname()[:2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # all addresses: name one that can be called
+        scheme = "https" if self._ssl is not None else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{BASE_PATH}"
+
+    async def __aenter__(self) -> Self:
+        if self._recogniser is None:
+            check_installed()
+        # A thread for each place: the audio of one link never waits for that of another.
+        self._live_threads = ThreadPoolExecutor(self._max_live, "local-server-live")
+        self._file_threads = ThreadPoolExecutor(self._max_files, "local-server-file")
+        self._stopping.clear()
+        self._server = await asyncio.start_server(self._connected, self._host, self._port, ssl=self._ssl)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        self._stopping.set()
+        for task, link in tuple(self._connections.items()):
+            if link is None:
+                task.cancel()
+            else:
+                link.fail("the server goes away", 1001)
+        while self._connections:
+            await asyncio.wait(tuple(self._connections))
+        await self._server.wait_closed()
+        self._server = None
+        for threads in (self._live_threads, self._file_threads):
+            await asyncio.get_running_loop().run_in_executor(None, threads.shutdown)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = None
+        wire = ServerConnection()
+        try:
+            request = await self._receive(wire, reader)
+            if request is not None and not self._stopping.is_set():
+                await self._serve(request, wire, reader, writer)
+        except (OSError, asyncio.TimeoutError):
+            pass  # the client is gone, or never said what it wanted
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+        finally:
+            writer.transport.abort()
+            del self._connections[task]
+
+    async def _receive(
+        self, wire: ServerConnection, reader: asyncio.StreamReader
+    ) -> RequestReceived | BadRequest | None:
+        while not wire.finished:
+            data = await asyncio.wait_for(reader.read(2**18), self._inactivity)
+            for event in wire.receive_data(data):
+                if isinstance(event, (RequestReceived, BadRequest)):
+                    return event
+        return None
+
+    async def _serve(
+        self,
+        request: RequestReceived | BadRequest,
+        wire: ServerConnection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        request_id = str(uuid.uuid4())
+        if isinstance(request, BadRequest):
+            asked: Response | LiveRequest | FileRequest = error_answer(request.status, request.reason, request_id)
+        else:
+            asked = read_request(
+                request.method,
+                request.target,
+                request.headers,
+                websocket=request.websocket,
+                api_key=self._key,
+                request_id=request_id,
+            )
+        if isinstance(asked, LiveRequest):
+            answer = await self._live_link(asked, request_id, wire, reader, writer)
+        elif isinstance(asked, FileRequest):
+            assert isinstance(request, RequestReceived)
+            answer = await self._file(asked, request.body, request_id)
+        else:
+            answer = asked
+        if answer is not None:
+            await _respond(answer, wire, reader, writer)
+
+    async def _live_link(
+        self,
+        request: LiveRequest,
+        request_id: str,
+        wire: ServerConnection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> Response | None:
+        """Serve a link to its end; or the answer that refuses it."""
+        task = asyncio.current_task()
+        assert task is not None
+        full = self._live >= self._max_live
+        self._live += not full
+        try:
+            recogniser: Recogniser | None = None
+            if not full:
+                make = self._recogniser or _local_recogniser
+                loop = asyncio.get_running_loop()
+                try:
+                    recogniser = await loop.run_in_executor(self._live_threads, make, request.options)
+                except ConfigurationError as error:
+                    return error_answer(400, str(error), request_id)
+                except Exception as error:
+                    logger.error("no recogniser could be made: %s", type(error).__name__)
+                    return error_answer(500, "no recogniser could be made", request_id)
+            link = LiveLink(request, wire, reader, writer, inactivity=self._inactivity)
+            self._connections[task] = link
+            link.open(wire.accept())
+            if full:
+                link.fail(f"the server is full: it serves {self._max_live} live links at once", 1013)
+            await link.run(recogniser, self._live_threads)
+        finally:
+            self._live -= not full
+        return None
+
+    async def _file(self, request: FileRequest, body: bytes, request_id: str) -> Response:
+        if self._files >= self._max_files:
+            return error_answer(
+                503,
+                f"the server is full: it transcribes {self._max_files} files at once",
+                request_id,
+                headers=(("Retry-After", str(RETRY_AFTER)),),
+            )
+        self._files += 1
+        try:
+            work = partial(self._transcribe, request.options, body)
+            heard, seconds = await asyncio.get_running_loop().run_in_executor(self._file_threads, work)
+        except ConfigurationError as error:
+            return error_answer(400, str(error), request_id)
+        except Exception as error:  # a plugged-in recogniser can raise anything; its words can be the user's
+            logger.error("a file could not be transcribed: %s", type(error).__name__)
+            return error_answer(500, "the recogniser failed", request_id)
+        finally:
+            self._files -= 1
+        return file_answer(request, heard, seconds, request_id)
+
+    def _transcribe(self, options: FileTranscriptionConfig, body: bytes) -> tuple[list[Heard], float]:
+        """What is said in a file, and how long it is. Runs on a thread."""
+        # Imported here, as a recogniser that is plugged in needs none of the engines.
+        from .files import read_body
+        from .pcm import SAMPLE_RATE, to_linear16
+        from .recogniser import LocalRecogniser, file_recogniser_options
+
+        live_options = file_recogniser_options(options)
+        pcm = to_linear16(read_body(body, options.encoding, options.sample_rate))
+        make = self._recogniser or partial(LocalRecogniser, interims=False)
+        recogniser = make(live_options)
+        heard: list[Heard] = []
+        for at in range(0, len(pcm), FILE_PIECE):
+            if self._stopping.is_set():
+                break
+            heard += (item for item in recogniser.hear(pcm[at : at + FILE_PIECE]) if isinstance(item, Heard))
+        heard += (item for item in recogniser.finalize() if isinstance(item, Heard))
+        return heard, len(pcm) / 2 / SAMPLE_RATE
+
+
+async def _respond(
+    answer: Response, wire: ServerConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]  # the wire's own
+    wire.respond(answer.status, headers, answer.body)
+    writer.write(wire.data_to_send())
+    await writer.drain()
+    if not writer.can_write_eof():  # TLS says goodbye in its own way
+        writer.close()
+        await asyncio.wait_for(writer.wait_closed(), CLOSING_SECONDS)
+        return
+    # A client that is still sending would lose the answer if the socket were closed under what it sends.
+    writer.write_eof()
+    deadline = asyncio.get_running_loop().call_later(CLOSING_SECONDS, writer.transport.abort)
+    try:
+        while await reader.read(2**18):
+            pass
+    finally:
+        deadline.cancel()
+
+
+def _local_recogniser(options: TranscriptionConfig) -> Recogniser:
+    from .recogniser import LocalRecogniser
+
+    return LocalRecogniser(options)
+
+
+@contextlib.contextmanager
+def serve_in_thread(server: LocalServer) -> Iterator[LocalServer]:
+    """Run a server in a thread of its own, for scripts and tests that have no event loop.
+
+    ::
+
+        with serve_in_thread(LocalServer()) as server:
+            print(server.base_url)
+
+    Raises what entering the server raises.
+    """
+    running: Future[Callable[[], object]] = Future()  # gives what stops it
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        async with server:
+            running.set_result(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
+            await stop.wait()
+
+    def run() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:
+            if running.done():
+                raise
+            running.set_exception(error)
+
+    thread = threading.Thread(target=run, name="local-server")
+    thread.start()
+    try:
+        stop = running.result()
+    except BaseException:
+        thread.join()
+        raise
+    try:
+        yield server
+    finally:
+        stop()
+        thread.join()
