@@ -209,15 +209,18 @@ class ReplayBuffer:
         self.sent.append((chunk, now))
         return chunk
 
-    def sent_at(self, position: int) -> float | None:
-        """When the sample before ``position`` was sent, if that is still known."""
-        return next((at for chunk, at in self.sent if chunk.end >= position), None)
-
-    def trim(self, position: int) -> None:
-        """Forget the sent chunks that end at or before ``position``."""
-        sent = self.sent
-        while sent and sent[0][0].end <= position:
+    def trim(self, position: int) -> float | None:
+        """Forget the sent chunks that end at or before ``position``; when the sample before it was sent, if known."""
+        sent, at = self.sent, None
+        while sent:
+            chunk, sent_at = sent[0]
+            if chunk.start >= position:
+                break
+            at = sent_at
+            if chunk.end > position:
+                break
             sent.popleft()
+        return at
 
     def rewind(self, position: int) -> None:
         """Let everything from sample ``position`` on wait again; packets of opus are not cut."""

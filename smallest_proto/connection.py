@@ -6,7 +6,6 @@ What is sent and heard on it is not known here.
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Callable
 
@@ -20,12 +19,12 @@ from .requests import Request
 from .retry import Verdict, classify, delay
 from .stats import LinkRecord
 from .timers import Timer, Timers
-from .values import Value
+from .values import Name, Value
 
 NORMAL_CLOSURE = 1000  # WebSocket close code
 
 
-class ChangeKind(enum.Enum):
+class ChangeKind(Name):
     """What became of the connection."""
 
     SERVING = "serving"  # a link is open and takes over

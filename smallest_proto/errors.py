@@ -19,10 +19,9 @@ What the service says of an error can repeat what the user said, so it is never 
 
 from __future__ import annotations
 
-import enum
 from typing import ClassVar
 
-from .values import Value
+from .values import Name, Value
 
 
 class SmallestError(Exception):
@@ -37,7 +36,7 @@ class LocalProtocolError(SmallestError):
     """The application called what this moment does not allow, or gave what is no audio. Nothing changed."""
 
 
-class FailureKind(enum.Enum):
+class FailureKind(Name):
     """What a connection or an exchange died of."""
 
     STATUS = "status"

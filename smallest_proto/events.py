@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 from typing import ClassVar, TypeAlias
 
 from .errors import Failure
 from .messages import Utterance, Word
-from .values import Value
+from .values import Name, Value
 
 
 class LinkOpened(Value, frozen=True, kw_only=True):
@@ -84,7 +83,7 @@ class Usage(Value, frozen=True, kw_only=True):
     seconds: float
 
 
-class LossReason(enum.Enum):
+class LossReason(Name):
     """Why audio was given up."""
 
     BUFFER_FULL = "buffer_full"  # no link took it in time
@@ -101,7 +100,7 @@ class AudioLost(Value, frozen=True, kw_only=True):
     reason: LossReason
 
 
-class EndReason(enum.Enum):
+class EndReason(Name):
     """How a session ended."""
 
     COMPLETED = "completed"  # the last final came

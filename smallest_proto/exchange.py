@@ -6,7 +6,6 @@ answer means is a function handed in, so that each job of the service is one fun
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
@@ -20,7 +19,7 @@ from .messages import Utterance, Word, read_each, read_json_object, read_number,
 from .refusals import refusal, request_id
 from .requests import Request, file_transcription_request
 from .timers import Timer, Timers
-from .values import Value
+from .values import Name, Value
 
 MAX_ANSWER_BYTES = 64 * 2**20  # days of words; more is no answer of this service
 MAX_REFUSAL_BYTES = 64 * 2**10  # more of an error page helps nobody
@@ -56,7 +55,7 @@ class ExchangeFailed(Value, frozen=True, kw_only=True):
     failure: Failure
 
 
-class State(enum.Enum):
+class State(Name):
     """Where an exchange stands."""
 
     IDLE = "idle"
@@ -66,7 +65,7 @@ class State(enum.Enum):
     ENDED = "ended"  # the one outcome has been put out
 
 
-class Input(enum.Enum):
+class Input(Name):
     """What an exchange can be told."""
 
     START = "start"

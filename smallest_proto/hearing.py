@@ -129,14 +129,12 @@ class Hearing:
         if action in _STARTS:
             self._output.append(SpeechStarted(time=start if timed else end, inferred=True))
         if spoken or message.from_finalize or message.is_last:
-            position = timeline.position(end)
-            sent_at = sender.sent_at(position) if timed else None
-            latency = None if sent_at is None else now - sent_at
-            self._tell(link, message, text, words, start, end, latency)
-            if timed:
-                self._advance(position)
-            else:
+            latency = None
+            if not timed:
                 self._untimed.extend(normalised(text))
+            elif self._advance(timeline.position(end)) and (sent_at := sender.trim()) is not None:
+                latency = now - sent_at
+            self._tell(link, message, text, words, start, end, latency)
         if action in _ENDS:
             self._output.append(SpeechEnded(time=end))
 
@@ -176,8 +174,10 @@ class Hearing:
             )
         )
 
-    def _advance(self, position: int) -> None:
-        """Everything said before ``position`` is final: a new link will not repeat it."""
-        if position > self.timeline.watermark:
-            self.timeline.advance(position)
-            self._untimed.clear()
+    def _advance(self, position: int) -> bool:
+        """Everything said before ``position`` is final: a new link will not repeat it. Return whether that is news."""
+        if position <= self.timeline.watermark:
+            return False
+        self.timeline.watermark = position
+        self._untimed.clear()
+        return True

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from typing import NamedTuple, TypeAlias
 
 from .errors import LocalProtocolError
 from .timers import Timers
+from .values import Name
 
 
-class LinkState(enum.Enum):
+class LinkState(Name):
     """Where a connection is in its life."""
 
     OPENING = "opening"
@@ -20,7 +20,7 @@ class LinkState(enum.Enum):
     GONE = "gone"
 
 
-class LinkInput(enum.Enum):
+class LinkInput(Name):
     """What can happen to a connection."""
 
     OPENED = "opened"  # the transport: the WebSocket is open
@@ -31,7 +31,7 @@ class LinkInput(enum.Enum):
     ABORT = "abort"  # we give it up
 
 
-class LinkAction(enum.Enum):
+class LinkAction(Name):
     """What the transport is asked to do."""
 
     NOTHING = "nothing"

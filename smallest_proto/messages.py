@@ -170,10 +170,14 @@ def _told_apart(wire: _Wire, repaired: bool) -> Message:
     if not spoken and wire.is_final is None and wire.is_last is None and kind != "transcription":
         return UnknownMessage()
     words, utterances = wire.words or (), wire.utterances or ()
-    if not all(word.text and type(word.speaker) is not str for word in words):
-        words = tuple(_numbered(word) for word in words if word.text)
-    if not all(utterance.text and type(utterance.speaker) is not str for utterance in utterances):
-        utterances = tuple(_numbered(utterance) for utterance in utterances if utterance.text)
+    for word in words:  # a loop: any() would cost a final of 20 words a microsecond more
+        if not word.text or type(word.speaker) is str:
+            words = tuple(_numbered(word) for word in words if word.text)
+            break
+    for utterance in utterances:
+        if not utterance.text or type(utterance.speaker) is str:
+            utterances = tuple(_numbered(utterance) for utterance in utterances if utterance.text)
+            break
     return Transcription(
         text=text or "",
         is_final=wire.is_final or wire.is_last or False,  # a last that is no final is not in the contract: it is one

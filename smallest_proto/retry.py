@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 
 from .config import RetryPolicy
 from .errors import Failure, FailureKind
+from .values import Name
 
 
-class Verdict(enum.Enum):
+class Verdict(Name):
     """What to do after a failure."""
 
     FINAL = "final"  # another try cannot help

@@ -120,13 +120,9 @@ class Sender:
         link.asked.append(Ask(link.sent, probe=True))
         self._output.append(SendText(link=link.number, text=FINALIZE))
 
-    def sent_at(self, position: int) -> float | None:
-        """When the sample before ``position`` was sent, if that is still known."""
-        return self._buffer.sent_at(position)
-
-    def trim(self) -> None:
-        """Let go of what needs no replay any more."""
-        self._buffer.trim(self._timeline.watermark)
+    def trim(self) -> float | None:
+        """Let go of what needs no replay any more; when the last sample before the watermark was sent, if known."""
+        return self._buffer.trim(self._timeline.watermark)
 
     def report_usage(self) -> None:
         """Tell of the audio sent since the last report, if there is any."""

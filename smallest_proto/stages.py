@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 from typing import TypeAlias
 
+from .values import Name
 
-class SessionState(enum.Enum):
+
+class SessionState(Name):
     """Where a session is in its life."""
 
     NEW = "before start()"
@@ -16,7 +17,7 @@ class SessionState(enum.Enum):
     ENDED = "after the session has ended"
 
 
-class SessionInput(enum.Enum):
+class SessionInput(Name):
     """What can happen to a session as a whole."""
 
     START = "start()"
@@ -32,7 +33,7 @@ class SessionInput(enum.Enum):
     LINKS_GONE = "the last link is gone"
 
 
-class SessionAction(enum.Enum):
+class SessionAction(Name):
     """What the session does about it."""
 
     GO_ON = "go on"

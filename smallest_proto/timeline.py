@@ -35,11 +35,6 @@ class Timeline:
     def position(self, seconds: float) -> int:
         return self.samples(seconds - self._origin)
 
-    def advance(self, position: int) -> None:
-        """Everything said before ``position`` is final."""
-        if position > self.watermark:
-            self.watermark = position
-
     def time(self, link_start: int, seconds: float, end: int) -> float:
         """Stream seconds of a time of the link that began at sample ``link_start`` and was sent audio up to ``end``.
 
@@ -49,16 +44,16 @@ class Timeline:
 
     def words(self, words: tuple[Word, ...], link_start: int, end: int) -> tuple[Word, ...]:
         """The words of a final in stream time, in order and inside of the audio that the link was sent."""
-        offset, limit = self.seconds(link_start), self.seconds(end)
-        at = 0.0
+        offset, lasting, at = self.seconds(link_start), self.duration(end - link_start), 0.0
         for word in words:
             start, stop = word.start, word.end
-            if start is None or stop is None or not at <= start <= stop:
-                return self._mended(words, offset, limit)
+            if start is None or stop is None or not at <= start <= stop <= lasting:
+                break
             at = start
-        if offset == 0.0 and at <= limit and words[-1].end <= limit:  # type: ignore[operator]
-            return words
-        return self._mended(words, offset, limit)
+        else:
+            if offset == 0.0:
+                return words
+        return self._moved(words, offset, offset + lasting)
 
     def utterances(self, utterances: tuple[Utterance, ...], link_start: int, end: int) -> tuple[Utterance, ...]:
         """The utterances of a final in stream time, inside of the audio that the link was sent."""
@@ -72,7 +67,7 @@ class Timeline:
             for utterance in utterances
         )
 
-    def _mended(self, words: tuple[Word, ...], offset: float, limit: float) -> tuple[Word, ...]:
+    def _moved(self, words: tuple[Word, ...], offset: float, limit: float) -> tuple[Word, ...]:
         """Each word moved by ``offset``; a time that goes back or lies beyond the audio is moved to where it can be."""
         moved: list[Word] = []
         at = offset

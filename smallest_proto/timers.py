@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import enum
+from .values import Name
 
 
-class Timer(enum.Enum):
+class Timer(Name):
     """What a session can wait for. One name, one deadline."""
 
     OPENING = "opening"  # the link is to be open by then

@@ -12,16 +12,16 @@ The rules, from the wire's facts:
 
 from __future__ import annotations
 
-import enum
 import re
 from typing import TypeAlias
 
 from .messages import Transcription
+from .values import Name
 
 _says_something = re.compile(r"[^\W_]").search  # a letter or a digit of any script
 
 
-class TurnState(enum.Enum):
+class TurnState(Name):
     """What is known of the speaker."""
 
     SILENT = "silent"
@@ -30,7 +30,7 @@ class TurnState(enum.Enum):
     TRAILING = "trailing"  # the turn is over; its last final can still come
 
 
-class TurnInput(enum.Enum):
+class TurnInput(Name):
     """What can happen to a turn."""
 
     ONSET = "onset"  # speech_started
@@ -44,7 +44,7 @@ class TurnInput(enum.Enum):
     END = "end"  # the session ends
 
 
-class TurnAction(enum.Enum):
+class TurnAction(Name):
     """What the application is told: START before the transcript, END after it."""
 
     NOTHING = "nothing"
@@ -125,22 +125,23 @@ class Turns:
         """Take ``speech_started``."""
         if time < self._ended_at:
             return TurnAction.NOTHING
-        if not self._speaking:
+        if self.state not in _SPEAKING:
             self._started_at = time
         return self.take(TurnInput.ONSET)
 
     def offset(self, time: float) -> TurnAction:
         """Take ``speech_ended``."""
-        if time <= self._ended_at or (self._speaking and time <= self._started_at):
+        if time <= self._ended_at or (self.state in _SPEAKING and time <= self._started_at):
             return TurnAction.NOTHING
         self._ended_at = time
         return self.take(TurnInput.OFFSET)
 
     def transcript(self, message: Transcription, start: float, end: float) -> TurnAction:
         """Take an interim or a final that says something between ``start`` and ``end``."""
-        if message.is_final and self._is_late(start, end):
+        speaking = self.state in _SPEAKING
+        if message.is_final and start < self._ended_at and (not speaking or end <= self._started_at):
             return self.take(TurnInput.LATE)
-        if not self._speaking:
+        if not speaking:
             self._started_at = start
         if not message.is_final:
             return self.take(TurnInput.WORDS)
@@ -150,15 +151,11 @@ class Turns:
         """Take a final that says nothing."""
         return self.take(TurnInput.EMPTY_END if self._ends_turn(message) else TurnInput.EMPTY)
 
-    @property
-    def _speaking(self) -> bool:
-        return self.state is TurnState.SPEAKING or self.state is TurnState.SETTLED
-
     def _ends_turn(self, message: Transcription) -> bool:
-        return message.from_finalize or message.is_last or message.speech_final or not self.vad_events
+        return not self.vad_events or message.from_finalize or message.is_last or message.speech_final
 
-    def _is_late(self, start: float, end: float) -> bool:
-        return start < self._ended_at and (not self._speaking or end <= self._started_at)
+
+_SPEAKING = frozenset((TurnState.SPEAKING, TurnState.SETTLED))
 
 
 def says_something(text: str) -> bool:

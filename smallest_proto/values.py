@@ -7,6 +7,7 @@ thousand of them each minute. What a value holds of the user's (the key, what wa
 
 from __future__ import annotations
 
+import enum
 from typing import Any, ClassVar, SupportsIndex
 
 import msgspec
@@ -37,6 +38,12 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
         return f"{type(self).__name__}({fields})"
+
+
+class Name(enum.Enum):
+    """A set of names. They are the keys of every table here, so they hash as what they are: one object each."""
+
+    __hash__ = object.__hash__  # Enum's own hashes a string, in Python: most of what a look-up would cost
 
 
 class _Hidden:
