@@ -45,10 +45,11 @@ if TYPE_CHECKING:
 class _Segment:
     """The part of a stream that is in one format."""
 
-    __slots__ = ("config", "fallback", "sender", "timeline")
+    __slots__ = ("config", "fallback", "sender", "timeline", "wanted")
 
     def __init__(self, config: TranscriptionConfig, sender: Sender, timeline: Timeline) -> None:
         self.config = config
+        self.wanted: TranscriptionConfig | None = None  # options of an update that no link was accepted with yet
         self.fallback: TranscriptionConfig | None = None  # what to go back to if the service refuses this format
         self.sender = sender
         self.timeline = timeline
@@ -98,7 +99,6 @@ class TranscriptionSession:
             jitter=jitter,
             output=self._output,
         )
-        self._wanted: TranscriptionConfig | None = None  # options of an update that no link was accepted with yet
         self._segments = deque([self._segment(config, 0.0)])
         self._over: list[_Segment] = []
         self._hearing = Hearing(config, self._segments[0].timeline, self._output)
@@ -143,11 +143,10 @@ class TranscriptionSession:
             if len(self._segments) == 2:
                 self._expect_last(now)
                 self._pump(now)
-        elif len(self._segments) > 1:
-            segment.config = config
         else:
-            self._wanted = None if config == segment.config else config
-            self._connection.replace(None if self._wanted is None else request, now)
+            segment.wanted = None if config == segment.config else config
+            if len(self._segments) == 1 and segment.fallback is None:  # else the format is to be accepted first
+                self._connection.replace(None if segment.wanted is None else request, now)
 
     def end_input(self, now: float) -> None:
         """No more audio comes: send the rest, await the last final, end."""
@@ -345,8 +344,12 @@ class TranscriptionSession:
     def _serve(self, link: Link, now: float) -> None:
         """``link`` is open: it hears everything from the watermark on."""
         segment = self._segments[0]
-        if link.trial:
-            segment.config, self._wanted, segment.fallback = self._wanted or segment.config, None, None
+        if segment.fallback is not None:
+            segment.fallback = None
+            if segment.wanted is not None:
+                self._connection.replace(live_transcription_request(segment.wanted, self._endpoint), now)
+        elif link.trial:
+            segment.config, segment.wanted = segment.wanted or segment.config, None
         if (before := self._connection.replaced) is not None:
             segment.sender.put_back(before)
         self._hearing.use(segment.config, segment.timeline)
@@ -371,9 +374,9 @@ class TranscriptionSession:
             self._connection.sent(link, now)
 
     def _rejected(self, failure: Failure, now: float) -> None:
-        self._wanted = None
         self._output.append(UpdateRejected(failure=failure))
         segment = self._segments[0]
+        segment.wanted = None
         if segment.fallback is None:
             return
         # What was given in the format that the service refused cannot be heard by it.

@@ -10,53 +10,144 @@ import argparse
 import random
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
 
-from smallest_proto.config import Endpoint, TranscriptionConfig
+from smallest_proto.config import Endpoint, Timeouts, TranscriptionConfig
 from smallest_proto.events import (
     AudioLost,
     EndReason,
     Event,
     FinalTranscript,
+    InterimTranscript,
     SessionEnded,
     SpeechEnded,
     SpeechStarted,
+    UpdateRejected,
     Usage,
 )
+from smallest_proto.messages import Word
 from smallest_proto.recognition import CodedSpeech, coded_speech
+from smallest_proto.server import error_answer
 from smallest_proto.transcription import TranscriptionSession
-from smallest_transports.memory import FAULTS, MemoryCall, MemoryNetwork, refuse_next
+from smallest_transports.memory import FAULTS, MemoryCall, MemoryLink, MemoryNetwork, refuse_next
+
+REFUSED = "refused"  # the service of these calls takes no session of this name
+MOST_FAULTS = 8  # as many as are forgiven, should each one hit a link before it has been healthy for a while
 
 
 class Call(NamedTuple):
     """One call, run to its end."""
 
-    speech: CodedSpeech
+    words: list[Word]  # what was said, in seconds of the stream
+    seconds: float
     events: list[tuple[float, Event]]
     session: TranscriptionSession
     story: list[tuple[float, str]]  # what was done to it, and when
-    buffer_seconds: float
 
 
-def script(random: random.Random) -> Iterator[int | float]:
+class Caller(MemoryCall):
+    """Gives one part after the other; before each it goes over to the part's sample rate."""
+
+    def __init__(self, session: TranscriptionSession, network: MemoryNetwork, config: TranscriptionConfig) -> None:
+        super().__init__(session, network)
+        self.config = config
+        self.parts: list[CodedSpeech] = []
+        self.real_time = True
+        self.chunk = 0.02
+        self.done = False  # all is given: no more changes
+
+    def end_input(self) -> None:
+        if not self.parts:
+            self.done = True
+            super().end_input()
+            return
+        part = self.parts.pop(0)
+        if part.sample_rate != self.config.sample_rate:
+            self.change(sample_rate=part.sample_rate)
+        self.feed(part.pcm, real_time=self.real_time, chunk=self.chunk, format=self.config.audio_format)
+
+    def change(self, **options: object) -> None:
+        """Update the configuration."""
+        if not self.done:
+            self.config = msgspec.structs.replace(self.config, **options)
+            self.update(self.config)
+
+    def change_in_vain(self) -> None:
+        """Ask for what the service refuses."""
+        if not self.done:
+            self.update(msgspec.structs.replace(self.config, external_session_id=REFUSED))
+
+
+class Chaos:
+    """Plans what happens to a call, and keeps the story of it."""
+
+    def __init__(self, chance: random.Random, network: MemoryNetwork, call: Caller) -> None:
+        self.chance, self.network, self.call = chance, network, call
+        self.story: list[tuple[float, str]] = []
+        self.left = MOST_FAULTS
+        self.haste = chance.random() < 0.3  # new links are hit while they catch up
+        network.on_link = self._opened
+
+    def plan(self, time: float, name: str, what: Callable[[], object]) -> None:
+        def do() -> None:
+            self.story.append((self.network.clock.now, name))
+            what()
+
+        self.call.at(time, do)
+
+    def faults(self, time: float) -> None:
+        """One fault, or several at once."""
+        for _ in range(self.chance.choice((1, 1, 1, 2, 3))):
+            if self.left:
+                self.left -= 1
+                self._fault(time)
+
+    def _fault(self, time: float) -> None:
+        name = self.chance.choice((*FAULTS, "refuse"))
+        if name == "refuse":
+            status = self.chance.choice((429, 500, 503))
+            self.plan(time, f"refuse {status}", lambda: refuse_next(self.network, status))
+        else:
+            which = self.chance.choice((-1, -1, -2))  # the newest link, or the one before it
+            self.plan(time, name, lambda: [FAULTS[name](link) for link in self.network.links[which:][:1]])
+
+    def _opened(self, link: MemoryLink) -> None:
+        if f"external_session_id={REFUSED}" in link.request.query:
+            link.refusal = error_answer(400, "no")
+        elif self.haste and self.left and link.number > 1:
+            self.left -= 1
+            name = self.chance.choice(tuple(FAULTS))
+            time = self.network.clock.now + self.chance.uniform(0.0, 0.6)
+            self.plan(time, f"{name} in catch-up", lambda: FAULTS[name](link))
+
+
+def script(random: random.Random, numbers: Iterator[int]) -> list[int | float]:
     """Words, pauses between turns, now and then a long one; silence at the end."""
-    for word in range(1, random.randrange(5, 40)):
-        yield word
+    said: list[int | float] = []
+    for _ in range(random.randrange(4, 24)):
+        said.append(next(numbers))
         if random.random() < 0.25:
-            yield random.choice((0.4, 0.9, 1.5, 4.0)) + random.random()
-    yield 1.0
+            said.append(random.choice((0.4, 0.9, 1.5, 4.0)) + random.random())
+    return [*said, 1.0]
 
 
 def run(seed: int) -> Call:
     """Run the call of ``seed``."""
     chance = random.Random(seed)
-    speech = coded_speech(script(chance), gap=chance.choice((0.0, 0.05, 0.1)))
+    numbers = iter(range(1, 1000))
+    parts = [
+        coded_speech(script(chance, numbers), gap=chance.choice((0.0, 0.05, 0.1)), sample_rate=rate)
+        for rate in chance.choice(((16000,), (16000,), (16000,), (8000,), (8000, 16000), (16000, 8000, 48000)))
+    ]
     config = TranscriptionConfig(
+        sample_rate=parts[0].sample_rate,
         vad_events=chance.random() < 0.6,
         endpointing_timeout=chance.choice((None, 300, 900)),
         max_words=chance.choice((None, None, 3)),
+        word_timestamps=chance.random() < 0.8,
     )
     network = MemoryNetwork(
         latency=chance.choice((0.005, 0.03, 0.2)),
@@ -64,38 +155,55 @@ def run(seed: int) -> Call:
         decode_time=chance.choice((0.0, 0.1, 0.3)),
         seed=seed,
     )
-    session = TranscriptionSession(config, Endpoint(api_key="key"), jitter=network.random.random)
-    call = MemoryCall(session, network)
-    story: list[tuple[float, str]] = []
-
-    def plan(time: float, name: str, what: Callable[[], object]) -> None:
-        def do() -> None:
-            story.append((network.clock.now, name))
-            what()
-
-        call.at(time, do)
-
+    session = TranscriptionSession(
+        config,
+        Endpoint(api_key="key", route=chance.choice(("unified", "unified", "model", "direct"))),
+        timeouts=Timeouts(last=120.0),  # several faults after the end of the input take their time one after the other
+        jitter=network.random.random,
+        buffer_seconds=60.0,
+    )
+    call = Caller(session, network, config)
+    call.parts = list(parts)
+    call.real_time = chance.random() < 0.8
+    call.chunk = chance.choice((0.01, 0.02, 0.05, 0.123))
+    words, pauses, seconds = said(parts)
+    chaos = Chaos(chance, network, call)
+    lasts = seconds if call.real_time else 0.4 * seconds + 0.5  # catch-up is 2.5 times as fast
     for _ in range(chance.randrange(1, 6)):
-        name = chance.choice((*FAULTS, "refuse", "update"))
-        time = chance.uniform(0.0, speech.seconds + (-0.2 if name == "update" else 1.0))
-        if name == "refuse":
-            status = chance.choice((429, 500, 503))
-            plan(time, f"refuse {status}", lambda status=status: refuse_next(network, status))  # type: ignore[misc]
-        elif name == "update":
-            other = msgspec.structs.replace(config, punctuate=chance.random() < 0.5)
-            plan(time, "update", lambda other=other: call.update(other))  # type: ignore[misc]
+        chaos.faults(chance.uniform(0.0, lasts + 1.0))
+    for _ in range(chance.choice((0, 0, 1, 2, 3))):
+        time = chance.uniform(0.0, lasts - 0.2)
+        if chance.random() < 0.3:
+            chaos.plan(time, "update in vain", call.change_in_vain)
         else:
-            fault = FAULTS[name]
-            plan(time, name, lambda fault=fault: network.links and fault(network.links[-1]))  # type: ignore[misc]
-    call.feed(speech.pcm, chunk=chance.choice((0.01, 0.02, 0.05, 0.123)))
-    return Call(speech, call.run(limit=600.0), session, story, 30.0)
+            punctuate = chance.random() < 0.5
+            chaos.plan(time, "update", lambda punctuate=punctuate: call.change(punctuate=punctuate))  # type: ignore[misc]
+    if call.real_time:  # else nobody knows when a pause is
+        for pause in chance.sample(pauses, chance.randrange(len(pauses) + 1)):
+            chaos.plan(pause, "finalize", call.finalize)
+    call.start()
+    call.end_input()
+    return Call(words, seconds, call.run(limit=900.0), session, chaos.story)
+
+
+def said(parts: list[CodedSpeech]) -> tuple[list[Word], list[float], float]:
+    """The words with their times, the middles of the long pauses, and the end: seconds of the stream."""
+    words: list[Word] = []
+    origin = 0.0
+    for part in parts:
+        rate = part.sample_rate
+        words += [Word(text=w.text, start=origin + w.start / rate, end=origin + w.end / rate) for w in part.words]
+        origin += part.seconds
+    gaps = [(one.end or 0.0, next_one.start or 0.0) for one, next_one in pairwise(words)]
+    return words, [(start + end) / 2 for start, end in gaps if end - start > 0.8], origin
 
 
 def faults_of(call: Call) -> Iterator[str]:
     """Everything about ``call`` that is not as promised."""
     events = [event for _, event in call.events]
-    yield from _wrong_words(call.speech, events)
+    yield from _wrong_words(call.words, events)
     yield from _wrong_turns(events)
+    yield from _wrong_times(events, call.seconds)
     end = events[-1]
     if not isinstance(end, SessionEnded) or sum(isinstance(event, SessionEnded) for event in events) != 1:
         yield "the session did not end with SessionEnded, once"
@@ -103,38 +211,38 @@ def faults_of(call: Call) -> Iterator[str]:
         yield f"the session ended {end.reason.value}: {end.failure}"
     stats = call.session.stats
     told = sum(event.seconds for event in events if isinstance(event, Usage))
-    if abs(told - stats.seconds_sent) > 1e-6 or abs(stats.seconds_given - call.speech.seconds) > 1e-6:
-        yield f"usage tells of {told} s, sent {stats.seconds_sent} s, given {stats.seconds_given} s"
+    if abs(told - stats.seconds_sent) > 1e-6 or abs(stats.seconds_given - call.seconds) > 1e-6:
+        yield f"usage tells of {told} s, sent {stats.seconds_sent} s, given {stats.seconds_given} of {call.seconds} s"
+    if sum(isinstance(event, UpdateRejected) for event in events) > len(call.story):
+        yield "more updates were rejected than asked for"
 
 
-def _wrong_words(speech: CodedSpeech, events: list[Event]) -> Iterator[str]:
-    lost = [(event.start, event.end) for event in events if isinstance(event, AudioLost)]
-    rate = speech.sample_rate
-    expected = {word.text: word for word in speech.words}
+def _wrong_words(words: list[Word], events: list[Event]) -> Iterator[str]:
+    if lost := [(event.start, event.end) for event in events if isinstance(event, AudioLost)]:
+        yield f"lost audio: {lost}"
+    expected = {word.text: word for word in words}
     heard: list[str] = []
     for event in events:
-        if not isinstance(event, FinalTranscript):
+        if not isinstance(event, FinalTranscript) or not event.text:
             continue
-        if event.text.split() != [word.text for word in event.words] and not event.provisional:
+        texts = event.text.split()
+        heard += texts
+        if event.words and texts != [word.text for word in event.words]:
             yield f"text and words differ: {event.text!r}"
-        heard += event.text.split()
-        for word in event.words:
-            coded = expected.get(word.text)
-            if coded is not None and (word.start, word.end) != (coded.start / rate, coded.end / rate):
-                if abs((word.start or 0) - coded.start / rate) > 1e-6 or abs((word.end or 0) - coded.end / rate) > 1e-6:
-                    yield f"{word.text} is at {word.start}..{word.end}, not {coded.start / rate}..{coded.end / rate}"
-    for word in speech.words:
-        count = heard.count(word.text)
-        excused = any(start < word.end / rate and word.start / rate < end for start, end in lost)
-        if count != 1 and not (count == 0 and excused):
-            yield f"{word.text} was heard {count} times"
+        ends = (Word(text=texts[0], start=event.start), Word(text=texts[-1], end=event.end))
+        for word in event.words if event.provisional else (*event.words, *ends):
+            coded = expected.get(word.text, word)
+            for time, right in ((word.start, coded.start), (word.end, coded.end)):
+                if time is not None and right is not None and abs(time - right) > 1e-6:
+                    yield f"{word.text} has the time {time}, not {right}"
+    for text in expected:
+        if (count := heard.count(text)) != 1:
+            yield f"{text} was heard {count} times"
     known = [int(text[1:]) for text in heard if text in expected]
     if known != sorted(known):
         yield f"out of order: {known}"
     if damaged := [text for text in heard if text not in expected]:
         yield f"damaged: {damaged}"
-    if lost:
-        yield f"lost audio: {lost}"
 
 
 def _wrong_turns(events: list[Event]) -> Iterator[str]:
@@ -148,21 +256,43 @@ def _wrong_turns(events: list[Event]) -> Iterator[str]:
         yield "a turn has no end"
 
 
+def _wrong_times(events: list[Event], seconds: float) -> Iterator[str]:
+    before = 0.0
+    for event in events:
+        if isinstance(event, (InterimTranscript, FinalTranscript)):
+            if not 0.0 <= event.start <= event.end <= seconds + 1e-6:
+                yield f"{type(event).__name__} from {event.start} to {event.end} of {seconds} s"
+            if isinstance(event, FinalTranscript) and event.text:
+                if event.start < before - 1e-6:
+                    yield f"a final from {event.start} after one up to {before}"
+                before = event.end
+
+
+def complaint(seed: int, wrong: list[str]) -> str:
+    """What is wrong with the call of ``seed``, and the command that runs it once more and tells all of it."""
+    return f"seed {seed}: {'; '.join(wrong)}\n  again: python tests/soak/calls.py --seed {seed} --trace"
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1000, help="how many calls")
     parser.add_argument("--first", type=int, default=0, help="the seed of the first one")
     parser.add_argument("--seed", type=int, help="one call alone")
     parser.add_argument("--trace", action="store_true", help="tell every event")
     asked = parser.parse_args()
     seeds = range(asked.first, asked.first + asked.seeds) if asked.seed is None else (asked.seed,)
-    failed = links = words = 0
+    failed = links = words = happenings = 0
     replayed = 0.0
     for seed in seeds:
-        call = run(seed)
+        try:
+            call = run(seed)
+        except Exception:
+            print(complaint(seed, ["it raised"]), file=sys.stderr)
+            raise
         wrong = list(faults_of(call))
-        words += len(call.speech.words)
+        words += len(call.words)
         links += len(call.session.stats.links)
+        happenings += len(call.story)
         replayed += call.session.stats.seconds_replayed
         if asked.trace:
             for time, told in sorted([*call.story, *call.events], key=lambda entry: entry[0]):
@@ -170,9 +300,10 @@ def main() -> int:
                 print(f"{time:9.3f}  {shown}")
         if wrong:
             failed += 1
-            print(f"seed {seed}: {'; '.join(wrong)}\n  again: python {sys.argv[0]} --seed {seed} --trace")
+            print(complaint(seed, wrong), flush=True)
     print(
-        f"{len(seeds)} calls, {words} words over {links} links, {replayed:.0f} s replayed: "
+        f"{len(seeds)} calls, {words} words, {happenings} faults and changes, {links} links, "
+        f"{replayed:.0f} s replayed: "
         f"{failed} calls with a word lost, repeated, damaged or mistimed, or a turn unpaired"
     )
     return 1 if failed else 0

@@ -81,7 +81,7 @@ class TestStream:
         run(main)
 
     @pytest.mark.parametrize("secure", [False, True])
-    def test_an_hour_given_at_once_loses_nothing(
+    def test_ten_minutes_given_at_once_loses_nothing(
         self, run: Run, nothing_left: Any, serve_live: Serve, make_service: type[Service], tls: Tls, secure: bool
     ) -> None:
         async def main() -> None:
@@ -109,7 +109,7 @@ class TestStream:
                         Client(api_key=KEY, base_url=server.base_url, timeouts=FAST) as client,
                         client.stream_transcription() as stream,
                     ):
-                        await stream.send_audio(speech.audio)
+                        await stream.send_audio(speech.pcm)
                         await stream.end_input()
                         finals = [event.text async for event in stream if isinstance(event, FinalTranscript)]
             assert " ".join(filter(None, finals)) == speech.text
@@ -144,7 +144,7 @@ class TestStream:
                             await stream.end_input()
 
                         sender = asyncio.create_task(send())
-                        while not any(link.paused for link in stream._driver.links.values()):
+                        while not any(link.paused for link in stream._driver.links.values()):  # noqa: ASYNC110
                             await asyncio.sleep(0)
                         given = stream.stats.seconds_given
                         for _ in range(50):
@@ -183,12 +183,11 @@ class TestStream:
                     async with client.stream_transcription() as stream:
                         await answered.wait()
                         events = [await stream.__anext__() for _ in range(1000)]
-            assert len([event for event in events if isinstance(event, FinalTranscript)]) > 400
+            assert len([event for event in events if isinstance(event, FinalTranscript)]) > 300
 
         run(main)
 
-    def test_a_lost_link_is_followed_by_another(self, run: Run, nothing_left: Any, make_service: type[Service]) -> None:
-        # The first connection is cut in the middle; all of the audio is heard by the second.
+    def test_a_lost_link_is_followed_by_another(self, run: Run, nothing_left: Any) -> None:
         speech = coded_speech([1, 2, 3, 1.0, 4, 5, 6, 1.0, 7, 8, 0.5])
 
         async def main() -> None:
@@ -196,18 +195,19 @@ class TestStream:
                 with nothing_left():
                     client = Client(api_key=KEY, base_url=server.base_url, timeouts=FAST, retry=AGAIN)
                     async with client.stream_transcription() as stream:
-                        half = len(speech.audio) // 4 * 2
-                        await stream.send_audio(speech.audio[:half])
-                        finals = []
+                        half = len(speech.pcm) // 4 * 2
+                        await stream.send_audio(speech.pcm[:half])
+                        finals, links = [], 0
                         async for event in stream:
+                            links += isinstance(event, LinkOpened)
                             if isinstance(event, FinalTranscript):
                                 finals.append(event.text)
                                 if len(finals) == 1:
                                     for link in stream._driver.links.values():
                                         link._transport.abort()  # type: ignore[attr-defined]
-                                    await stream.send_audio(speech.audio[half:])
+                                    await stream.send_audio(speech.pcm[half:])
                                     await stream.end_input()
-                        assert stream.stats.links_opened == 2
+            assert links == 2
             assert " ".join(filter(None, finals)) == speech.text
 
         run(main)

@@ -110,7 +110,7 @@ class Driving:
 
     def ready(self) -> bool:
         """Whether to give more audio now, or to find out why there is no use in it."""
-        if self.over():
+        if self.over() or not self.is_session:
             return True
         return self.machine.ready_for_audio and not any(link.paused for link in self.links.values())
 

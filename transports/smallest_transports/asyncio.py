@@ -348,8 +348,9 @@ class _Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        # Whatever the kernel does not take at once is back-pressure: its own buffer holds seconds of audio already.
-        transport.set_write_buffer_limits(high=0)
+        # What the kernel does not take at once is back-pressure: its own buffer holds seconds of audio already.
+        # Not 0: over TLS asyncio compares with >=, and 0 would be over the mark for ever.
+        transport.set_write_buffer_limits(high=1, low=0)
         self.flush()
 
     def data_received(self, data: bytes) -> None:

@@ -134,8 +134,8 @@ def test_debug_shows_more_but_not_the_key() -> None:
 @pytest.mark.parametrize(
     ("failure", "said"),
     [
-        (Failure(kind=FailureKind.STATUS, reason="HTTP 401: the key", status=401), "check --api-key or SMALLEST_API"),
-        (Failure(kind=FailureKind.CONNECT, reason="nobody listens there"), "check --base-url and the network"),
+        (Failure(kind=FailureKind.STATUS, reason="HTTP 401: the key", status=401), ", or --api-key"),
+        (Failure(kind=FailureKind.CONNECT, reason="nobody listens there"), "--base-url says where"),
         (Failure(kind=FailureKind.STATUS, reason="HTTP 429", status=429, retry_after=7.0), "asks to wait 7 s"),
         (Failure(kind=FailureKind.DEADLINE, reason="nothing came"), "try again"),
     ],

@@ -21,8 +21,10 @@ import soundfile
 import websockets.sync.server
 from click.testing import CliRunner, Result
 
+from smallest_proto.config import RetryPolicy
 from smallest_proto.messages import Word
 from smallest_proto.recognition import PlainRecogniser, Recognised
+from smallest_transports.cli import transcribe as module
 from smallest_transports.cli.app import commands
 from smallest_transports.cli.measures import word_errors
 from smallest_transports.cli.problems import KEY_VARIABLE
@@ -184,7 +186,7 @@ class TestRefused:
         result = transcribe(*live, *debug, "--base-url", url, write_audio("a.wav"))
         assert result.exit_code == 1
         assert "401" in result.stderr
-        assert "check --api-key or SMALLEST_API_KEY" in result.stderr
+        assert "check api_key (SMALLEST_API_KEY), or --api-key" in result.stderr
         assert ("Traceback" in result.stderr) == bool(debug)
         assert "0123456789abcdef" not in result.output
         assert "the_right_one" not in result.output
@@ -201,8 +203,8 @@ class TestRefused:
             url = f"http://127.0.0.1:{taken.getsockname()[1]}/waves/v1"
             result = transcribe(*live, "--base-url", url, write_audio("a.wav"))
         assert result.exit_code == 1
-        assert "nobody listens" in only_line(result)
-        assert "or use --local" in result.stderr
+        assert "a.wav: no connection to 127.0.0.1" in only_line(result)
+        assert "--local needs none" in result.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "said"),
@@ -237,9 +239,12 @@ class TestRefused:
         assert result.exit_code == 1
         assert "notes.wav: is no audio file that can be read" in only_line(result)
 
-    def test_without_an_extra(self, write_audio: WriteAudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_an_extra(
+        self, run_server: RunServer, write_audio: WriteAudio, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url, path = run_server(), write_audio("a.wav")
         monkeypatch.setitem(sys.modules, "soundfile", None)
-        result = transcribe("--live", "--local", write_audio("a.wav"))
+        result = transcribe("--live", "--base-url", url, path)
         assert result.exit_code == 1
         assert 'soundfile is not installed: pip install "smallest-proto[cli]"' in only_line(result)
 
@@ -257,7 +262,9 @@ def peer(behaviour: Callable[[websockets.sync.server.ServerConnection], None]) -
             thread.join()
 
 
-def test_a_service_that_stops_early_is_told(write_audio: WriteAudio) -> None:
+def test_a_service_that_stops_early_is_told(write_audio: WriteAudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY", RetryPolicy(first_delay=0))
+
     def without_last(connection: websockets.sync.server.ServerConnection) -> None:
         for message in connection:
             if isinstance(message, str):
@@ -268,10 +275,14 @@ def test_a_service_that_stops_early_is_told(write_audio: WriteAudio) -> None:
         result = transcribe("--live", "--base-url", url, write_audio("a.wav"))
     assert result.exit_code == 1
     assert result.stdout == "It was\n"  # what there is, is not withheld
-    assert "its end, as the service did not send the last final" in only_line(result)
+    assert result.stderr.endswith("its end, as the service did not send the last final\n")
 
 
-def test_a_link_that_breaks_is_a_failure(write_audio: WriteAudio) -> None:
+def test_a_link_that_breaks_is_tried_again_and_then_a_failure(
+    write_audio: WriteAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY", RetryPolicy(max_retries=1, first_delay=0))
+
     def broken(connection: websockets.sync.server.ServerConnection) -> None:
         connection.recv()
         connection.close(1011, "out of order")
@@ -279,8 +290,32 @@ def test_a_link_that_breaks_is_a_failure(write_audio: WriteAudio) -> None:
     with peer(broken) as url:
         result = transcribe("--live", "--base-url", url, write_audio("a.wav", seconds=3.0))
     assert result.exit_code == 1
-    assert "a.wav: " in only_line(result)
+    again, error = result.stderr.splitlines()
+    assert "1011" in again
+    assert again.endswith("; trying again in 0.0 s")
+    assert error.startswith("Error: ")
+    assert "a.wav: " in error
     assert result.stdout == ""
+
+
+def test_what_a_lost_link_did_not_hear_is_heard_by_the_next(write_audio: WriteAudio) -> None:
+    links: list[int] = []
+
+    def once_broken(connection: websockets.sync.server.ServerConnection) -> None:
+        links.append(sum(isinstance(connection.recv(), bytes) for _ in range(3)))
+        if len(links) == 1:
+            connection.close(1012, "restarting")
+            return
+        for message in connection:
+            if isinstance(message, str):
+                connection.send('{"transcript":"It was","is_final":true,"is_last":true}')
+                return
+
+    with peer(once_broken) as url:
+        result = transcribe("--live", "--base-url", url, write_audio("a.wav"))
+    assert links == [3, 3]
+    assert "trying again" in only_line(result)
+    assert (result.exit_code, result.stdout) == (0, "It was\n")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from statistics import median
 
 import numpy as np
@@ -47,7 +48,7 @@ def test_words_start_where_the_voice_says_that_they_do(models: Engines, voice: H
     errors = [abs(span[0] - (word.start or 0.0)) for span, word in zip(spans, speech.words, strict=True)]
     assert median(errors) < 0.1
     assert all(start <= end for start, end in spans)
-    assert all(first[1] <= second[0] + 1e-6 for first, second in zip(spans, spans[1:], strict=False))
+    assert all(first[1] <= second[0] + 1e-6 for first, second in itertools.pairwise(spans))
 
 
 def test_the_times_do_not_depend_on_what_was_aligned_before(models: Engines, voice: HibariSynthesiser) -> None:
@@ -71,4 +72,4 @@ def test_spread_words_fill_their_stretch_in_order(words: list[str], start: float
     if words:
         assert spans[0][0] == pytest.approx(start)
         assert spans[-1][1] == pytest.approx(start + length)
-    assert all(first[1] == pytest.approx(second[0]) for first, second in zip(spans, spans[1:], strict=False))
+    assert all(first[1] == pytest.approx(second[0]) for first, second in itertools.pairwise(spans))

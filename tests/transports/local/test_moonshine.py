@@ -54,7 +54,7 @@ def test_weights_that_are_other_than_expected_are_refused(tmp_path: Path) -> Non
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     check_installed()
-    monkeypatch.setattr(moonshine, "find_spec", lambda name: None)
+    monkeypatch.setattr(moonshine, "find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r'pip install "smallest-proto\[local\]"'):
         package_folder()
     monkeypatch.setattr("smallest_transports.local.find_spec", lambda name: None if name == "soxr" else object())

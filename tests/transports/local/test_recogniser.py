@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import logging
 import re
 from collections.abc import Iterable, Sequence
@@ -9,6 +11,8 @@ from collections.abc import Iterable, Sequence
 import jiwer
 import numpy as np
 import pytest
+import soundfile
+import soxr
 
 from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
@@ -102,7 +106,7 @@ def test_finals_do_not_depend_on_how_the_audio_is_cut(beginning: bytes, heard: l
     expected = finals(listen(beginning, sizes=[len(beginning)]))
     assert len(expected) >= 2
     assert expected[0] == finals(heard)[0]
-    assert finals(listen(beginning, sizes=(7, 999, 6400, 32001), interims=True)) == expected
+    assert finals(listen(beginning, sizes=(7, 999, 6400, 32001, 1600), interims=True)) == expected
 
 
 def test_interims_come_while_someone_speaks_and_become_the_final(spoken: Samples) -> None:
@@ -112,12 +116,12 @@ def test_interims_come_while_someone_speaks_and_become_the_final(spoken: Samples
     assert results[-1].endpoint
     # The one that was decoded in the pause is the final.
     assert results[-2].text == results[-1].text
-    assert all(first.text != second.text for first, second in zip(results[:-2], results[1:-1], strict=True))
+    assert all(first.text != second.text for first, second in itertools.pairwise(results[:-1]))
 
 
 def test_much_audio_at_once_loses_interims_and_nothing_else(spoken: Samples) -> None:
     results = listen(to_linear16(spoken), sizes=[10**7], interims=True)
-    assert len([result for result in results if isinstance(result, Heard) and not result.final]) <= 1
+    assert not [result for result in results if isinstance(result, Heard) and not result.final]
     assert finals(results) == finals(listen(to_linear16(spoken)))
 
 
@@ -126,24 +130,11 @@ def test_much_audio_at_once_loses_interims_and_nothing_else(spoken: Samples) -> 
     [("linear16", 8000), ("mulaw", 8000), ("alaw", 8000), ("linear16", 44100), ("linear32", 48000)],
 )
 def test_any_rate_and_encoding_is_understood(spoken: Samples, encoding: str, rate: int) -> None:
-    import soxr
-
-    samples = soxr.resample(spoken, SAMPLE_RATE, rate)
-    if encoding == "linear32":
-        pcm = (samples * (2.0**31 - 256)).astype("<i4").tobytes()
-    else:
-        pcm = to_linear16(samples)
-    if encoding in ("alaw", "mulaw"):
-        import io
-
-        import soundfile
-
-        file = io.BytesIO()
-        subtype = "ULAW" if encoding == "mulaw" else "ALAW"
-        soundfile.write(file, samples, rate, format="RAW", subtype=subtype)
-        pcm = file.getvalue()
+    subtype = {"linear16": "PCM_16", "linear32": "PCM_32", "alaw": "ALAW", "mulaw": "ULAW"}[encoding]
+    file = io.BytesIO()
+    soundfile.write(file, soxr.resample(spoken, SAMPLE_RATE, rate), rate, subtype, format="RAW", endian="LITTLE")
     options = TranscriptionConfig(encoding=encoding, sample_rate=rate)  # type: ignore[arg-type]
-    results = listen(pcm, options, sizes=[rate // 10])
+    results = listen(file.getvalue(), options, sizes=[rate // 10])
     assert jiwer.wer("please call me back on tuesday morning", plain(text_of(results))) < 0.3
     words = finals(results)[0].words
     reference = finals(listen(to_linear16(spoken)))[0].words
@@ -158,21 +149,22 @@ def test_a_finalize_in_the_middle_of_speech_cuts_there(spoken: Samples) -> None:
     assert not finals(recogniser.hear(pcm[:middle]))
     (first,) = finals(recogniser.finalize())
     assert not first.endpoint
-    assert times(first.words)[-1] <= middle / 2 / SAMPLE_RATE
+    assert times(first.words)[-1] <= middle / 2 / SAMPLE_RATE + 0.001
     assert recogniser.finalize() == []
     rest = finals([*recogniser.hear(pcm[middle:]), *recogniser.finalize()])
-    assert times(word for final in rest for word in final.words)[0] >= middle / 2 / SAMPLE_RATE
+    assert times(word for final in rest for word in final.words)[0] >= middle / 2 / SAMPLE_RATE - 0.001
     assert jiwer.wer("please call me back on tuesday morning", plain(text_of([first, *rest]))) < 0.5
 
 
 def test_a_finalize_that_waits_gives_up_the_interim(spoken: Samples) -> None:
     recogniser = LocalRecogniser()
     recogniser.hurry()
-    results = recogniser.hear(to_linear16(spoken[: len(spoken) * 6 // 10]))
-    assert not any(isinstance(result, Heard) for result in results)
+    pcm = to_linear16(spoken[:-SAMPLE_RATE])
+    pieces = [pcm[at : at + MESSAGE] for at in range(0, len(pcm), MESSAGE)]
+    assert not any(isinstance(item, Heard) for piece in pieces for item in recogniser.hear(piece))
     assert finals(recogniser.finalize())
     # Afterwards there are interims again.
-    assert any(isinstance(result, Heard) for result in recogniser.hear(to_linear16(spoken[SAMPLE_RATE:-SAMPLE_RATE])))
+    assert any(isinstance(item, Heard) for piece in pieces for item in recogniser.hear(piece))
 
 
 @pytest.mark.parametrize("level", [0.0, 0.001, 0.02])
@@ -218,7 +210,7 @@ def test_words_that_cannot_be_aligned_get_times_all_the_same(
     spoken: Samples, models: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (aligned,) = finals(listen(to_linear16(spoken)))
-    monkeypatch.setattr(models.aligner, "align", lambda samples, words: None)
+    monkeypatch.setattr(models.aligner, "align", lambda *_: None)
     (final,) = finals(listen(to_linear16(spoken)))
     said = times(final.words)
     assert said == sorted(said)

@@ -32,7 +32,7 @@ try:
     from .client import Address, ClientExchange, ClientWebSocket, address
     from .server import ServerConnection
 except ModuleNotFoundError as exc:
-    if exc.name not in ("h11", "wsproto"):
+    if (exc.name or "").partition(".")[0] not in ("h11", "wsproto"):
         raise
     raise ImportError(
         'the transports speak WebSocket and HTTP with wsproto and h11: pip install "smallest-proto[asyncio]"'

@@ -41,11 +41,11 @@ async def _demo(fast: bool) -> None:
     console = Console()
     course = Course(paced=not fast)
     # A pipe has no screen to redraw, and a terminal that cannot move its cursor none either.
-    view = _Screen(console, audio_seconds) if console.is_terminal and not console.is_dumb_terminal else _Lines()
+    view = _Screen(console, course, audio_seconds) if console.is_terminal and not console.is_dumb_terminal else _Lines()
 
     def heard(event: Event) -> None:
         if isinstance(event, InterimTranscript):
-            view.interim(event.text, event.end)
+            view.interim(event.text)
         elif isinstance(event, FinalTranscript) and event.text:
             view.final(event, course.final(event))
 
@@ -85,6 +85,11 @@ class Course:
         self._finals: list[FinalTranscript] = []
         self._latencies: list[float] = []
         self._begun = self._ended = (0.0, 0.0)  # clock, processor time
+
+    @property
+    def sent_seconds(self) -> float:
+        """Seconds of audio that went out so far."""
+        return self._sent.samples / LIVE_RATE
 
     async def pieces(self, pieces: list[bytes]) -> AsyncIterator[bytes]:
         """The audio, each piece when its last sample would have come out of a microphone, or at once."""
@@ -154,7 +159,7 @@ class _Lines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def interim(self, text: str, end: float) -> None:
+    def interim(self, text: str) -> None:
         """Shown on a screen alone."""
 
     def final(self, final: FinalTranscript, latency: float | None) -> None:
@@ -165,27 +170,28 @@ class _Lines:
 class _Screen:
     """For a terminal: finals scroll up and stay, the interim moves below them."""
 
-    def __init__(self, console: Console, audio_seconds: float) -> None:
+    def __init__(self, console: Console, course: Course, audio_seconds: float) -> None:
         self._console = console
+        self._course = course
         self._audio_seconds = audio_seconds
-        self._live = Live(console=console, transient=True, refresh_per_second=12)
+        self._interim = ""
+        self._live = Live(get_renderable=self._render, console=console, transient=True, refresh_per_second=12)
 
     def __enter__(self) -> None:
         self._live.start()
-        self._show("", 0.0)
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def interim(self, text: str, end: float) -> None:
+    def interim(self, text: str) -> None:
         """What is believed so far."""
-        self._show(text, end)
+        self._interim = text
 
     def final(self, final: FinalTranscript, latency: float | None) -> None:
         """What stays."""
+        self._interim = ""
         self._console.print(Text(_settled(final, latency)))
-        self._show("", final.end)
 
-    def _show(self, text: str, end: float) -> None:
-        where = Text(f"{_clock(end)} of {_clock(self._audio_seconds)}", style="dim")
-        self._live.update(Group(Text(text or "…", style="italic cyan"), where))
+    def _render(self) -> Group:
+        where = Text(f"{_clock(self._course.sent_seconds)} of {_clock(self._audio_seconds)}", style="dim")
+        return Group(Text(self._interim or "…", style="italic cyan"), where)

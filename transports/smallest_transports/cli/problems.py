@@ -99,9 +99,9 @@ def _explain_remote(error: RemoteError) -> str:
     failure = error.failure
     said = failure.reason.rstrip(".")
     if failure.status == 401:
-        return f"{said}: check --api-key or {KEY_VARIABLE}"
+        return f"{said}, or --api-key"
     if isinstance(error, ConnectError):
-        return f"{said}: check --base-url and the network, or use --local to need neither"
+        return f"{said}; --base-url says where the service is, and --local needs none"
     if isinstance(error, DeadlineError):
         return f"{said}: try again, or use --local"
     if failure.retry_after is not None:

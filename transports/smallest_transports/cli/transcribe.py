@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from smallest_proto.config import FileTranscriptionConfig, Timeouts, TranscriptionConfig
-from smallest_proto.errors import StatusError
-from smallest_proto.events import AudioLost, EndReason, Event, FinalTranscript, SessionEnded
+from smallest_proto.config import FileTranscriptionConfig, RetryPolicy, Timeouts, TranscriptionConfig
+from smallest_proto.errors import FailureKind, StatusError
+from smallest_proto.events import AudioLost, EndReason, Event, FinalTranscript, LinkLost, LinkOpened, SessionEnded
 from smallest_proto.values import Value
 from smallest_transports.asyncio import Client
 
@@ -23,6 +23,7 @@ from .running import in_thread, run, stream_pieces
 from .sources import LIVE_RATE, READABLE, AudioReader, Source, find_source, is_audio
 
 _LONGEST_ANSWER = 3600.0  # seconds for a whole file: Ctrl-C is there for whoever has less patience
+RETRY = RetryPolicy(max_retries=5)  # some eight seconds in all: somebody is waiting
 _LONGEST_LAST = 60.0  # seconds for the last final: a recogniser on a small machine can be behind
 
 
@@ -138,7 +139,7 @@ _Outcome = tuple[Transcript | None, Exception | None]  # both, where something o
 async def _connect(options: Options) -> AsyncIterator[Client]:
     if not options.local:
         timeouts = Timeouts(response=_LONGEST_ANSWER, last=_LONGEST_LAST)
-        async with Client(api_key=options.api_key, base_url=options.base_url, timeouts=timeouts) as client:
+        async with Client(api_key=options.api_key, base_url=options.base_url, timeouts=timeouts, retry=RETRY) as client:
             yield client
         return
     from smallest_transports.local.server import LocalServer
@@ -190,25 +191,44 @@ class _Progress:
             self.__enter__()
 
     @contextlib.contextmanager
-    def bar(self, name: str) -> Iterator[Callable[[float, float], None]]:
-        """A bar for one file, moving to and fro until it is told ``(seconds done, seconds in all)``."""
+    def bar(self, name: str) -> Iterator[_Bar]:
+        """A bar for one file."""
         if self._bars is None:
-            yield lambda *_: None
+            yield _Bar(self, None, None)
             return
-        bars, task = self._bars, self._bars.add_task(name, total=None)
+        task = self._bars.add_task(name, total=None)
         try:
-            yield lambda done, whole: bars.update(task, completed=done, total=whole)
+            yield _Bar(self, self._bars, task)
         finally:
-            bars.remove_task(task)
+            self._bars.remove_task(task)
+
+
+class _Bar:
+    """One file's bar, moving to and fro until it is told how far it is; it does nothing where none is shown."""
+
+    def __init__(self, progress: _Progress, bars: Progress | None, task: TaskID | None) -> None:
+        self._progress = progress
+        self._bars = bars
+        self._task = task
+
+    def move(self, done: float, whole: float) -> None:
+        """So many seconds are done, of so many."""
+        if self._bars is not None and self._task is not None:
+            self._bars.update(self._task, completed=done, total=whole)
+
+    def say(self, text: str) -> None:
+        """A line beside it."""
+        with self._progress.paused():
+            say(text)
 
 
 async def _transcribe_one(
     client: Client, source: Source, config: TranscriptionConfig | FileTranscriptionConfig, progress: _Progress
 ) -> _Outcome:
-    with progress.bar(source.name) as move:
+    with progress.bar(source.name) as bar:
         try:
             if isinstance(config, TranscriptionConfig):
-                return await _live(client, source, config, move)
+                return await _live(client, source, config, bar)
             return await _over_http(client, source, config), None
         except Exception as error:  # whatever it is, it is this file's alone
             return None, _of(source, error)
@@ -243,16 +263,23 @@ async def _over_http(client: Client, source: Source, config: FileTranscriptionCo
     )
 
 
-async def _live(
-    client: Client, source: Source, config: TranscriptionConfig, move: Callable[[float, float], None]
-) -> _Outcome:
+async def _live(client: Client, source: Source, config: TranscriptionConfig, bar: _Bar) -> _Outcome:
     finals: list[FinalTranscript] = []
     missing: list[str] = []
+    opened = False
 
     def heard(event: Event) -> None:
-        if isinstance(event, FinalTranscript):
+        nonlocal opened
+        if isinstance(event, LinkOpened):
+            opened = True
+        elif isinstance(event, LinkLost):
+            # Nobody there from the start is a wrong URL far more often than a bad moment: not worth a wait.
+            if not opened and event.failure.kind is FailureKind.CONNECT:
+                raise event.failure.error()
+            bar.say(f"{source.name}: {event.failure.reason}; trying again in {event.retry_in:.1f} s")
+        elif isinstance(event, FinalTranscript):
             finals.append(event)
-            move(event.end, duration)
+            bar.move(event.end, duration)
         elif isinstance(event, AudioLost):
             missing.append(f"what was said from {event.start:.1f} s to {event.end:.1f} s")
         elif isinstance(event, SessionEnded) and event.reason is EndReason.INCOMPLETE:
@@ -260,7 +287,7 @@ async def _live(
 
     with await asyncio.to_thread(AudioReader, source) as reader:
         duration = reader.duration
-        move(0.0, duration)
+        bar.move(0.0, duration)
         await stream_pieces(client, config, in_thread(reader.pieces()), heard)
     transcript = Transcript(
         name=source.name,

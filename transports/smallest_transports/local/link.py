@@ -42,7 +42,8 @@ class LiveLink:
         self._room = asyncio.Event()  # more audio may come
         self._room.set()
         self._over = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # the service's
+        self._closing: asyncio.TimerHandle | None = None
         self._hurry: Callable[[], None] = _nothing
 
     def open(self, early: Sequence[ServerEvent]) -> None:
@@ -55,32 +56,34 @@ class LiveLink:
         self._service.fail(message, code, self._loop.time())
         self._drain()
 
-    async def run(self, recogniser: Recogniser | None, threads: Executor) -> None:
-        """Until the connection is over. ``recogniser`` runs on ``threads``; with none only the close is awaited."""
+    async def run(self, recogniser: Recogniser, threads: Executor, idle: Callable[[], None]) -> None:
+        """Until the connection is over. ``recogniser`` runs on ``threads``; ``idle`` is called when it has done all."""
         # More than a Recogniser must have: a local one can be told that a final is wanted now.
         self._hurry = getattr(recogniser, "hurry", _nothing)
-        work = asyncio.ensure_future(self._recognise(recogniser, threads)) if recogniser is not None else None
+        work = asyncio.ensure_future(self._recognise(recogniser, threads))
+        work.add_done_callback(lambda _: idle())
         try:
-            await self._read()
+            await self.read()
         finally:
             self._over = True
             self._work.set()
             self._hurry()
-            if self._timer is not None:
-                self._timer.cancel()
-            if work is not None:
-                await work  # a step that is being computed cannot be called off, and holds the link's place until then
+            await work  # a step that is being computed cannot be called off
 
-    async def _read(self) -> None:
-        while not self._wire.finished:
-            await self._room.wait()
-            try:
-                data = await self._reader.read(2**16)
-            except OSError:
-                return
-            self._take(self._wire.receive_data(data))
-            if not self._wire.finished:
-                await self._writer.drain()  # a client that does not read is not listened to either
+    async def read(self) -> None:
+        """Read what the client says, until the connection is over."""
+        try:
+            while not self._wire.finished:
+                await self._room.wait()
+                self._take(self._wire.receive_data(await self._reader.read(2**16)))
+                if not self._wire.finished:
+                    await self._writer.drain()  # a client that does not read is not listened to either
+        except OSError:
+            pass  # it is gone
+        finally:
+            for timer in (self._timer, self._closing):
+                if timer is not None:
+                    timer.cancel()
 
     def _take(self, events: Sequence[ServerEvent]) -> None:
         for event in events:
@@ -99,7 +102,7 @@ class LiveLink:
             elif isinstance(command, Close):
                 self._wire.close(command.code, command.reason)
                 self._over = True
-                self._loop.call_later(CLOSING_SECONDS, self._writer.transport.abort)
+                self._closing = self._loop.call_later(CLOSING_SECONDS, self._writer.transport.abort)
             else:
                 self._jobs.append(command)
                 if isinstance(command, Finalize):

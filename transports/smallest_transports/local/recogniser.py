@@ -3,8 +3,8 @@
 It decodes what was said since the last final again and again while someone speaks, for interims, and once more when the
 speaker has paused for 0.2 s: more silence would not change that, so when endpointing has its pause, or a finalize
 comes, the final is there already. Finals depend on the audio alone; how many interims there are depends on how fast
-the machine is: at most one for each call of ``hear``, so a host that is behind and gives much audio at once loses
-interims, and never audio.
+the machine is: at most one for each call of ``hear``, and none where a host that is behind gives much audio at once. So
+what is lost under load is interims, and never audio.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from .voice_activity import FRAME, VoiceActivity
 logger = logging.getLogger(__name__)
 
 INTERIM_SAMPLES = round(INTERIM_SECONDS * SAMPLE_RATE)
+BEHIND_SAMPLES = 2 * INTERIM_SAMPLES  # who gives more at once has waited for this recogniser: no interim then
 INTERIM_PAUSE = 3 * FRAME  # samples of silence after which an interim would only say again what the last one said
+VOICE_MARGIN = 0.1  # seconds by which a word may begin before the voice was noticed, or end after it
 
 _PUNCTUATION = '.,?!;:…"“”()'
 _IGNORED = (
@@ -97,8 +99,9 @@ class _Decoded(NamedTuple):
 class LocalRecogniser:
     """Hears one stream: a ``smallest_proto.recognition.Recogniser`` with real ears.
 
-    ``interims=False`` is for files, where nobody waits for them. Raises ``ConfigurationError`` for a language other
-    than English and for an encoding that it does not decode.
+    What the service can do beyond that is accepted, passed over, and said in the log once: numerals, inverse text
+    normalisation, redaction, keywords, emotions, gender. ``interims=False`` is for files, where nobody waits for them.
+    Raises ``ConfigurationError`` for a language other than English and for an encoding that it does not decode.
     """
 
     def __init__(
@@ -123,7 +126,8 @@ class LocalRecogniser:
         self._said = ""  # by the last interim
 
     def hear(self, audio: bytes) -> Sequence[Recognised]:
-        self._audio = np.concatenate((self._audio, self._reader.read(audio)))
+        heard = self._reader.read(audio)
+        self._audio = np.concatenate((self._audio, heard))
         results: list[Recognised] = []
         while (at := self._frames * FRAME - self._kept_from) + FRAME <= len(self._audio):
             self._frames += 1
@@ -132,7 +136,7 @@ class LocalRecogniser:
                     results += self._final(decision)
                 else:
                     results.append(decision)
-        if self._interims and not self._hurry.is_set():
+        if self._interims and len(heard) <= BEHIND_SAMPLES and not self._hurry.is_set():
             results += self._interim()
         self._trim()
         return results
@@ -200,19 +204,19 @@ class LocalRecogniser:
     def _align(self, words: Sequence[SpokenWord], segment: Segment) -> tuple[Word, ...]:
         texts = [word.text for word in words]
         spans = self._models.aligner.align(self._samples(segment), texts)
+        offset = segment.start / SAMPLE_RATE
+        voice = (segment.voice_start / SAMPLE_RATE - offset, segment.voice_end / SAMPLE_RATE - offset)
         if spans is None:
-            spans = spread(
-                texts, *((at - segment.start) / SAMPLE_RATE for at in (segment.voice_start, segment.voice_end))
-            )
-        start = segment.start / SAMPLE_RATE
-        length = (segment.end - segment.start) / SAMPLE_RATE
+            spans = spread(texts, *voice)
+        # The aligner can take a faint noise before or after the voice for a part of a word.
+        first, last = max(0.0, voice[0] - VOICE_MARGIN), voice[1] + VOICE_MARGIN
+        last = min(last, (segment.end - segment.start) / SAMPLE_RATE)
+
+        def time(at: float) -> float:
+            return round(offset + min(max(at, first), last), 3)
+
         return tuple(
-            Word(
-                text=word.text,
-                start=round(start + min(span[0], length), 3),
-                end=round(start + min(span[1], length), 3),
-                confidence=round(word.confidence, 4),
-            )
+            Word(text=word.text, start=time(span[0]), end=time(span[1]), confidence=round(word.confidence, 4))
             for word, span in zip(words, spans, strict=True)
         )
 

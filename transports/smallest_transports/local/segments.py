@@ -149,7 +149,7 @@ class Segmenter:
             range(len(likely) // 2, len(likely) - 1),
             key=lambda i: (likely[i - 1] + 2 * likely[i] + likely[i + 1], -i),
         )
-        segment = self._open(self.needed + at * FRAME + FRAME // 2)
+        segment = self._open(self._position - (len(likely) - at) * FRAME + FRAME // 2)
         assert segment is not None
         self._finish(segment)
         self._likely = likely[at:]

@@ -186,29 +186,33 @@ class LocalServer:
         """Serve a link to its end; or the answer that refuses it."""
         task = asyncio.current_task()
         assert task is not None
-        full = self._live >= self._max_live
-        self._live += not full
-        try:
-            recogniser: Recogniser | None = None
-            if not full:
-                make = self._recogniser or _local_recogniser
-                loop = asyncio.get_running_loop()
-                try:
-                    recogniser = await loop.run_in_executor(self._live_threads, make, request.options)
-                except ConfigurationError as error:
-                    return error_answer(400, str(error), request_id)
-                except Exception as error:
-                    logger.error("no recogniser could be made: %s", type(error).__name__)
-                    return error_answer(500, "no recogniser could be made", request_id)
-            link = LiveLink(request, wire, reader, writer, inactivity=self._inactivity)
+        link = LiveLink(request, wire, reader, writer, inactivity=self._inactivity)
+        if self._live >= self._max_live:
             self._connections[task] = link
             link.open(wire.accept())
-            if full:
-                link.fail(f"the server is full: it serves {self._max_live} live links at once", 1013)
-            await link.run(recogniser, self._live_threads)
-        finally:
-            self._live -= not full
+            link.fail(f"the server is full: it serves {self._max_live} live links at once", 1013)
+            await link.read()
+            return None
+        place = contextlib.ExitStack()
+        self._live += 1
+        place.callback(self._leave)
+        with place:
+            make = self._recogniser or _local_recogniser
+            loop = asyncio.get_running_loop()
+            try:
+                recogniser = await loop.run_in_executor(self._live_threads, make, request.options)
+            except ConfigurationError as error:
+                return error_answer(400, str(error), request_id)
+            except Exception as error:
+                logger.error("no recogniser could be made: %s", type(error).__name__)
+                return error_answer(500, "no recogniser could be made", request_id)
+            self._connections[task] = link
+            link.open(wire.accept())
+            await link.run(recogniser, self._live_threads, place.close)
         return None
+
+    def _leave(self) -> None:
+        self._live -= 1
 
     async def _file(self, request: FileRequest, body: bytes, request_id: str) -> Response:
         if self._files >= self._max_files:

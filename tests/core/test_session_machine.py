@@ -1,0 +1,426 @@
+"""A session under arbitrary sequences of what an application, a network and a peer can do: the promises that always hold.
+
+The test is the transport, and no good one: it reports what it likes in any order, of any link that ever was.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+from array import array
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from smallest_proto.commands import AbortLink, CloseLink, OpenLink, SendBinary, SendPing, SendText
+from smallest_proto.config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig
+from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
+from smallest_proto.events import (
+    AudioLost,
+    FinalTranscript,
+    InterimTranscript,
+    LinkLost,
+    LinkOpened,
+    SessionEnded,
+    SpeechEnded,
+    SpeechStarted,
+    Usage,
+)
+from smallest_proto.transcription import TranscriptionSession
+
+KEY = "the-key-of-the-machine"
+SECRET = "sesame"  # said in every transcript: no repr may hold it
+TIMEOUTS = Timeouts()
+
+FORMATS = (
+    {"encoding": "linear16", "sample_rate": 16000},
+    {"encoding": "linear16", "sample_rate": 8000},
+    {"encoding": "mulaw", "sample_rate": 8000},
+    {"encoding": "linear32", "sample_rate": 48000},
+)
+FAILURES = (
+    Failure(kind=FailureKind.CONNECT, reason="nobody there"),
+    Failure(kind=FailureKind.CONNECT, reason="a bad certificate", final=True),
+    Failure(kind=FailureKind.DISCONNECTED, reason="lost", code=1006),
+    Failure(kind=FailureKind.STATUS, reason="an option", status=400),
+    Failure(kind=FailureKind.STATUS, reason="the key", status=401),
+    Failure(kind=FailureKind.STATUS, reason="slow down", status=429, retry_after=7.5),
+    Failure(kind=FailureKind.STATUS, reason="busy", status=503),
+    Failure(kind=FailureKind.PROTOCOL, reason="not HTTP"),
+)
+GAPS = st.one_of(st.sampled_from((0.0, 0.02, 0.05, 0.5, 6.0, 15.0)), st.floats(0.0, 3.0))
+
+times = st.one_of(st.none(), st.floats(-1.0, 8.0), st.floats(allow_nan=True), st.integers(), st.just("1.5"))
+words = st.lists(st.fixed_dictionaries({"word": st.just(SECRET), "start": times, "end": times}), max_size=3)
+flags = st.sampled_from((True, False, None, 1, "true", []))
+transcriptions = st.fixed_dictionaries(
+    {"transcript": st.sampled_from((SECRET, f"{SECRET} {SECRET}", "", ".", None, 7))},
+    optional={
+        "is_final": flags,
+        "is_last": st.sampled_from((False, False, True, None)),
+        "from_finalize": flags,
+        "speech_final": flags,
+        "words": st.one_of(words, st.none(), st.just("none")),
+        "session_id": st.sampled_from(("one", "another", None)),
+    },
+)
+voice = st.fixed_dictionaries({"type": st.sampled_from(("speech_started", "speech_ended")), "timestamp": times})
+json_values = st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), st.lists, max_leaves=5)
+others = st.one_of(
+    st.sampled_from(({"type": "pong"}, {"type": "error", "status": "400", "message": SECRET}, {"error": SECRET}, [], 1)),
+    st.dictionaries(st.sampled_from(("type", "transcript", "words", "error", "timestamp")), json_values, max_size=3),
+)
+messages = st.one_of(
+    transcriptions.map(json.dumps),
+    transcriptions.map(json.dumps),
+    voice.map(json.dumps),
+    others.map(json.dumps),
+    st.text(max_size=10),
+    st.binary(max_size=10),
+)
+audio = st.one_of(st.sampled_from((0, 1, 2, 319, 1600, 3200, 16000, 64000)), st.integers(0, 5000)).map(bytes)
+not_audio = st.sampled_from(("text", None, 7, array("d", [0.0]), [0]))
+
+
+class Peer:
+    """What a transport can know of one link, and which commands make sense for it."""
+
+    def __init__(self) -> None:
+        self.state = "opening"  # then open, closing, gone
+
+
+class Run:
+    """One session and the outputs that it gave; ``checked`` as they come."""
+
+    def __init__(self, options: dict[str, Any], *, checked: bool = True) -> None:
+        self.checked = checked
+        chance = random.Random(options["seed"])
+        self.buffer_seconds = options["buffer_seconds"]
+        self.session = TranscriptionSession(
+            TranscriptionConfig(**FORMATS[0], vad_events=options["vad_events"], word_timestamps=options["words"]),
+            Endpoint(api_key=KEY, route=options["route"]),
+            timeouts=TIMEOUTS,
+            retry=RetryPolicy(max_retries=options["max_retries"]),
+            jitter=chance.random,
+            buffer_seconds=self.buffer_seconds,
+        )
+        self.outputs: list[Any] = []
+        self.peers: dict[int, Peer] = {}
+        self.speaking: SpeechStarted | None = None
+        self.lost_to = 0.0
+        self.usage = self.lost = 0.0
+
+    def tell(self, name: str, *arguments: Any) -> bool:
+        """Tell the session something; whether it took it. What it does not take must change nothing."""
+        before = self.looks()
+        try:
+            getattr(self.session, name)(*arguments)
+        except LocalProtocolError:
+            assert self.session.poll_output() is None
+            assert self.looks() == before
+            return False
+        while (output := self.session.poll_output()) is not None:
+            assert not (self.outputs and isinstance(self.outputs[-1], SessionEnded)), "something came after the end"
+            self.outputs.append(output)
+            if self.checked:
+                self._check(output)
+        return True
+
+    def looks(self) -> tuple[Any, ...]:
+        session = self.session
+        return (session.get_timer(), session.ready_for_audio, session.ended, session.audio_format, session.stats)
+
+    def _check(self, output: Any) -> None:
+        given = self.session.stats.seconds_given + 1e-6
+        if isinstance(output, OpenLink):
+            assert output.link == len(self.peers) + 1, "a link's number never returns"
+            self.peers[output.link] = Peer()
+        elif isinstance(output, (SendText, SendBinary, SendPing)):
+            assert self.peers[output.link].state == "open"
+        elif isinstance(output, CloseLink):
+            assert self.peers[output.link].state == "open"
+            self.peers[output.link].state = "closing"
+        elif isinstance(output, AbortLink):
+            assert self.peers[output.link].state != "gone"
+            self.peers[output.link].state = "gone"
+        elif isinstance(output, LinkOpened):
+            assert self.peers[output.link].state == "open"
+        elif isinstance(output, LinkLost):
+            assert self.peers[output.link].state == "gone"
+            assert output.retry_in >= 0.0
+        elif isinstance(output, SpeechStarted):
+            assert self.speaking is None
+            assert 0.0 <= output.time <= given
+            self.speaking = output
+        elif isinstance(output, SpeechEnded):
+            assert self.speaking is not None
+            assert 0.0 <= output.time <= given
+            self.speaking = None
+        elif isinstance(output, (InterimTranscript, FinalTranscript)):
+            assert 0.0 <= output.start <= output.end <= given
+            told = output.words if isinstance(output, FinalTranscript) else ()
+            starts = [word.start for word in told if word.start is not None]
+            assert starts == sorted(starts)
+            assert all(0.0 <= time <= given for word in told for time in (word.start, word.end) if time is not None)
+        elif isinstance(output, AudioLost):
+            assert self.lost_to <= output.start < output.end <= given, "each lost sample is told of once, in order"
+            self.lost_to = output.end
+            self.lost += output.end - output.start
+        elif isinstance(output, Usage):
+            assert output.seconds > 0
+            self.usage += output.seconds
+        elif isinstance(output, SessionEnded):
+            assert self.session.ended
+            assert self.speaking is None
+
+    def check_whole(self) -> None:
+        """What holds between two calls."""
+        session, stats = self.session, self.session.stats
+        assert session.ended == bool(self.outputs and isinstance(self.outputs[-1], SessionEnded))
+        assert sum(isinstance(output, SessionEnded) for output in self.outputs) == session.ended
+        assert stats.seconds_lost == pytest.approx(self.lost)
+        assert self.usage <= stats.seconds_sent + 1e-6 <= stats.seconds_given + 2e-6
+        assert stats.seconds_finalised <= stats.seconds_given + 1e-6
+        assert len(stats.links) == len(self.peers)
+        for record in stats.links:
+            assert record.ended == (self.peers[record.link].state == "gone")
+        if session.ended:
+            assert session.get_timer() is None
+            assert all(peer.state == "gone" for peer in self.peers.values())
+            assert self.usage == pytest.approx(stats.seconds_sent)
+
+    def check_memory(self) -> None:
+        """Each format's part of the stream that is not over may hold its bound; in 64 KiB is all the rest."""
+        parts = len(self.session._segments)
+        most = self.buffer_seconds * 4 * 48000 if self.wide else self.buffer_seconds * 2 * 16000
+        assert held_bytes(self.session) <= parts * most + 65536
+
+    wide = False  # linear32 at 48 kHz was used
+
+
+def held_bytes(root: object) -> int:
+    """The size of all byte strings that can be reached from ``root``."""
+    seen: set[int] = set()
+    todo, total = [root], 0
+    while todo:
+        thing = todo.pop()
+        if id(thing) in seen or isinstance(thing, (type, ModuleType, FunctionType)):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, bytes):
+            total += len(thing)
+        else:
+            todo += gc.get_referents(thing)
+    return total
+
+
+class SessionMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.inputs: list[tuple[Any, ...]] = []
+
+    @initialize(
+        options=st.fixed_dictionaries(
+            {
+                "seed": st.integers(0, 99),
+                "buffer_seconds": st.sampled_from((1.0, 3.0)),
+                "vad_events": st.booleans(),
+                "words": st.booleans(),
+                "route": st.sampled_from(("unified", "direct")),
+                "max_retries": st.sampled_from((0, 2, 8)),
+            }
+        ),
+        start=st.sampled_from((True, True, True, False)),
+    )
+    def begin(self, options: dict[str, Any], start: bool) -> None:
+        self.options = options
+        self.run = Run(options)
+        if start:
+            self.tell("start")
+
+    def tell(self, name: str, *arguments: Any) -> bool:
+        self.inputs.append((name, *arguments, self.now))
+        took = self.run.tell(name, *arguments, self.now)
+        self.run.check_whole()
+        return took
+
+    def links(self, *states: str) -> list[int]:
+        return [number for number, peer in self.run.peers.items() if peer.state in states]
+
+    def report(self, name: str, link: int, *arguments: Any, state: str | None = None) -> None:
+        """A report of a link that lives must be taken; of one that is gone, it changes nothing that can be seen."""
+        peer = self.run.peers.get(link)
+        lives = peer is not None and peer.state != "gone"
+        if peer is not None and state is not None and lives:
+            peer.state = state
+        before = len(self.run.outputs)
+        assert self.tell(name, link, *arguments)
+        assert lives or len(self.run.outputs) == before, "a dead link found somebody"
+
+    # The application.
+
+    @rule()
+    def starts(self) -> None:
+        self.tell("start")
+
+    @rule(pcm=audio)
+    def sends_audio(self, pcm: bytes) -> None:
+        self.tell("send_audio", pcm)
+
+    @rule(what=not_audio)
+    def sends_what_is_no_audio(self, what: object) -> None:
+        assert not self.tell("send_audio", what)
+
+    @rule()
+    def finalizes(self) -> None:
+        self.tell("finalize")
+
+    @rule(form=st.sampled_from(FORMATS), punctuate=st.sampled_from((None, True, False)), vad=st.booleans())
+    def updates(self, form: dict[str, Any], punctuate: bool | None, vad: bool) -> None:
+        self.run.wide = self.run.wide or form is FORMATS[3]
+        self.tell("update", TranscriptionConfig(**form, punctuate=punctuate, vad_events=vad))
+
+    @rule(lucky=st.sampled_from((True, False, False, False)))
+    def ends_input(self, lucky: bool) -> None:
+        if lucky:
+            self.tell("end_input")
+
+    @rule(lucky=st.sampled_from((True, False, False, False, False, False)))
+    def aborts(self, lucky: bool) -> None:
+        if lucky:
+            assert self.tell("abort")
+            assert self.run.session.ended
+
+    # The network.
+
+    @precondition(lambda self: self.links("opening"))
+    @rule(data=st.data())
+    def link_opens(self, data: st.DataObject) -> None:
+        self.report("link_opened", data.draw(st.sampled_from(self.links("opening"))), state="open")
+
+    @precondition(lambda self: self.links("open", "closing"))
+    @rule(data=st.data())
+    def link_opens_twice(self, data: st.DataObject) -> None:
+        assert not self.tell("link_opened", data.draw(st.sampled_from(self.links("open", "closing"))))
+
+    @precondition(lambda self: self.links("opening", "open", "closing"))
+    @rule(data=st.data(), failure=st.sampled_from(FAILURES))
+    def link_fails(self, data: st.DataObject, failure: Failure) -> None:
+        link = data.draw(st.sampled_from(self.links("opening", "open", "closing")))
+        self.report("link_failed", link, failure, state="gone")
+
+    @precondition(lambda self: self.links("opening", "open", "closing"))
+    @rule(data=st.data(), code=st.sampled_from((1000, 1001, 1006, 1008, 1011, 1013, 4321)))
+    def link_is_closed(self, data: st.DataObject, code: int) -> None:
+        link = data.draw(st.sampled_from(self.links("opening", "open", "closing")))
+        self.report("link_closed", link, code, SECRET, state="gone")
+
+    @precondition(lambda self: self.links("opening", "open", "closing"))
+    @rule(data=st.data(), message=messages)
+    def message_comes(self, data: st.DataObject, message: str | bytes) -> None:
+        link = data.draw(st.sampled_from(self.links("opening", "open", "closing")))
+        self.report("message_received", link, message)
+
+    @precondition(lambda self: self.links("open"))
+    @rule(data=st.data(), message=transcriptions, count=st.integers(1, 3))
+    def transcriptions_come(self, data: st.DataObject, message: dict[str, Any], count: int) -> None:
+        for _ in range(count):
+            if links := self.links("open"):
+                self.report("message_received", links[-1], json.dumps({**message, "is_final": count > 1}))
+
+    @precondition(lambda self: self.links("open", "closing"))
+    @rule(data=st.data(), name=st.sampled_from(("pong_received", "write_done")))
+    def sign_of_life(self, data: st.DataObject, name: str) -> None:
+        self.report(name, data.draw(st.sampled_from(self.links("open", "closing"))))
+
+    @rule(
+        data=st.data(),
+        name=st.sampled_from(
+            ("link_opened", "link_failed", "link_closed", "message_received", "pong_received", "write_done")
+        ),
+        message=messages,
+    )
+    def report_of_a_dead_link(self, data: st.DataObject, name: str, message: str | bytes) -> None:
+        link = data.draw(st.sampled_from([*self.links("gone"), 0, 999]))
+        more: dict[str, tuple[Any, ...]] = {
+            "link_failed": (FAILURES[2],),
+            "link_closed": (1000, ""),
+            "message_received": (message,),
+        }
+        self.report(name, link, *more.get(name, ()))
+
+    # Time.
+
+    @rule(gap=GAPS)
+    def time_passes(self, gap: float) -> None:
+        self.pass_time(self.now + gap)
+
+    @rule(count=st.integers(1, 5))
+    def timers_ring(self, count: int) -> None:
+        for _ in range(count):
+            if (when := self.run.session.get_timer()) is not None:
+                self.pass_time(max(when, self.now))
+
+    @rule(gap=st.sampled_from((0.5, 60.0, 7200.0)))
+    def time_jumps(self, gap: float) -> None:
+        """The machine slept: nobody rang in between."""
+        self.now += gap
+        self.ring()
+
+    def pass_time(self, until: float) -> None:
+        while (when := self.run.session.get_timer()) is not None and when <= until:
+            self.now = max(self.now, when)
+            self.ring()
+        self.now = until
+        self.ring()  # for nothing
+
+    def ring(self) -> None:
+        assert self.tell("handle_timer")
+        when = self.run.session.get_timer()
+        assert when is None or when > self.now, "a driver would go in circles"
+
+    # The end.
+
+    def teardown(self) -> None:
+        if not hasattr(self, "run"):
+            return
+        self.run.check_memory()
+        self.come_to_the_end()
+        again = Run(self.options, checked=False)
+        for name, *arguments in self.inputs:
+            again.tell(name, *arguments)
+        assert again.outputs == self.run.outputs, "two runs over the same inputs differ"
+        assert again.looks() == self.run.looks()
+        shown = repr(self.run.outputs) + repr(self.run.session.stats)
+        assert KEY not in shown
+        assert SECRET not in shown
+
+    def come_to_the_end(self) -> None:
+        """After ``end_input`` time alone brings a session to its end; before ``start`` only ``abort`` does."""
+        if not self.tell("end_input") and not self.run.session.ended and not self.run.peers:
+            assert self.tell("abort")
+        parts = len(self.run.session._segments)
+        longest = parts * (2 * TIMEOUTS.last + self.run.session.stats.seconds_given) + TIMEOUTS.closing
+        until = self.now + longest
+        while not self.run.session.ended:
+            when = self.run.session.get_timer()
+            assert when is not None, "the session waits for nothing, and has not ended"
+            assert when <= until, "the session does not end in time"
+            self.now = max(self.now, when)
+            self.ring()
+
+
+SessionMachine.TestCase.settings = settings(
+    max_examples=80,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestSession: Callable[[], None] = SessionMachine.TestCase

@@ -1,0 +1,209 @@
+"""Turns: every cell of the table by what can really be heard, and START and END that strictly alternate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smallest_proto.messages import Transcription
+from smallest_proto.turns import TURNS, TurnAction, TurnInput, Turns, TurnState, says_something
+
+NOTHING, START, END, BOTH = TurnAction.NOTHING, TurnAction.START, TurnAction.END, TurnAction.START_AND_END
+
+INTERIM = Transcription(text="a")
+FINAL = Transcription(text="a", is_final=True)
+ANSWER = Transcription(text="a", is_final=True, from_finalize=True)
+LAST = Transcription(text="a", is_final=True, is_last=True)
+SPEECH_FINAL = Transcription(text="a", is_final=True, speech_final=True)
+
+
+def with_vad() -> Turns:
+    turns = Turns()
+    turns.vad_events = True
+    return turns
+
+
+# --- every cell ---
+
+# All of them have heard a turn from 1 to 2 before; the times that follow are later.
+WAYS: dict[TurnState, Callable[[Turns], object]] = {
+    TurnState.SILENT: lambda turns: turns.transcript(FINAL, 3.0, 4.0),
+    TurnState.SPEAKING: lambda turns: turns.onset(5.0),
+    TurnState.SETTLED: lambda turns: (turns.onset(5.0), turns.transcript(FINAL, 5.0, 6.0)),
+    TurnState.TRAILING: lambda turns: (turns.onset(5.0), turns.offset(6.0)),
+}
+TELLINGS: dict[TurnInput, Callable[[Turns], TurnAction]] = {
+    TurnInput.ONSET: lambda turns: turns.onset(8.0),
+    TurnInput.OFFSET: lambda turns: turns.offset(8.0),
+    TurnInput.WORDS: lambda turns: turns.transcript(INTERIM, 8.0, 9.0),
+    TurnInput.FINAL: lambda turns: turns.transcript(FINAL, 8.0, 9.0),
+    TurnInput.FINAL_END: lambda turns: turns.transcript(ANSWER, 8.0, 9.0),
+    TurnInput.LATE: lambda turns: turns.transcript(FINAL, 1.5, 2.5),  # of the first turn
+    TurnInput.EMPTY: lambda turns: turns.empty(FINAL),
+    TurnInput.EMPTY_END: lambda turns: turns.empty(ANSWER),
+    TurnInput.END: lambda turns: turns.take(TurnInput.END),
+}
+
+
+def turns_in(state: TurnState) -> Turns:
+    turns = with_vad()
+    turns.onset(1.0)
+    turns.offset(2.0)
+    WAYS[state](turns)
+    assert turns.state is state
+    return turns
+
+
+class Witness(Turns):
+    """Notes which inputs are taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[TurnInput] = []
+
+    def take(self, what: TurnInput) -> TurnAction:
+        self.taken.append(what)
+        return super().take(what)
+
+
+@pytest.mark.parametrize("state", TurnState)
+@pytest.mark.parametrize("what", TurnInput)
+def test_every_cell_of_the_table(state: TurnState, what: TurnInput) -> None:
+    turns = turns_in(state)
+    assert (TELLINGS[what](turns), turns.state) == TURNS[state, what]
+
+
+@pytest.mark.parametrize("state", TurnState)
+@pytest.mark.parametrize("what", TurnInput)
+def test_every_input_is_what_it_is_called(state: TurnState, what: TurnInput) -> None:
+    turns = Witness()
+    turns.vad_events = True
+    turns.onset(1.0)
+    turns.offset(2.0)
+    WAYS[state](turns)
+    turns.taken.clear()
+    TELLINGS[what](turns)
+    assert turns.taken == [what]
+
+
+def test_no_cell_is_missing_and_none_unpairs_a_turn() -> None:
+    assert TURNS.keys() == {(state, what) for state in TurnState for what in TurnInput}
+    speaking = {TurnState.SPEAKING, TurnState.SETTLED}
+    for (state, what), (action, after) in TURNS.items():
+        change = {NOTHING: 0, START: 1, END: -1, BOTH: 0}[action]
+        assert (state in speaking) + change == (after in speaking), (state, what)
+        assert action is not BOTH or state not in speaking, (state, what)
+
+
+# --- the rules, one by one ---
+
+
+@pytest.mark.parametrize("message", [INTERIM, FINAL, ANSWER, LAST, SPEECH_FINAL])
+@pytest.mark.parametrize("vad_events", [False, True])
+def test_without_an_onset_the_first_words_start_the_turn(message: Transcription, vad_events: bool) -> None:
+    turns = Turns()
+    turns.vad_events = vad_events
+    ends = message.is_final and (message is not FINAL or not vad_events)
+    assert turns.transcript(message, 1.0, 2.0) is (BOTH if ends else START)
+
+
+@pytest.mark.parametrize("message", [FINAL, ANSWER, LAST, SPEECH_FINAL])
+@pytest.mark.parametrize("says", [True, False])
+@pytest.mark.parametrize("vad_events", [False, True])
+def test_which_finals_end_a_turn(message: Transcription, says: bool, vad_events: bool) -> None:
+    turns = Turns()
+    turns.vad_events = vad_events
+    assert turns.transcript(INTERIM, 1.0, 2.0) is START
+    action = turns.transcript(message, 1.0, 2.0) if says else turns.empty(message)
+    assert action is (NOTHING if message is FINAL and vad_events else END)
+
+
+def test_with_voice_activity_events_a_turn_is_what_the_detector_hears() -> None:
+    turns = with_vad()
+    assert turns.onset(1.0) is START
+    assert turns.transcript(INTERIM, 1.0, 1.5) is NOTHING
+    assert turns.transcript(FINAL, 1.0, 1.5) is NOTHING  # max_words, say: a final inside of the utterance
+    assert turns.transcript(INTERIM, 1.5, 2.0) is NOTHING
+    assert turns.offset(2.0) is END
+    assert turns.transcript(INTERIM, 1.5, 2.0) is NOTHING
+    assert turns.transcript(FINAL, 1.5, 2.0) is NOTHING  # what was said before is final after it
+    assert turns.onset(3.0) is START
+
+
+def test_a_final_of_the_turn_before_does_not_touch_the_one_that_has_begun() -> None:
+    turns = with_vad()
+    turns.onset(1.0)
+    turns.offset(2.0)
+    assert turns.onset(3.0) is START
+    assert turns.transcript(ANSWER, 1.0, 1.9) is NOTHING
+    assert turns.state is TurnState.SPEAKING
+    assert turns.transcript(FINAL, 1.0, 3.5) is NOTHING  # reaches into this turn: it is of this one as well
+    assert turns.state is TurnState.SETTLED
+    assert turns.offset(4.0) is END
+
+
+def test_what_a_new_link_tells_again_is_not_told_again() -> None:
+    turns = with_vad()
+    turns.onset(1.0)
+    assert turns.onset(1.0) is NOTHING  # the turn is open
+    turns.offset(2.0)
+    assert turns.onset(1.0) is NOTHING
+    assert turns.offset(2.0) is NOTHING
+    assert turns.transcript(FINAL, 1.0, 2.0) is NOTHING
+    assert turns.onset(3.0) is START
+    assert turns.offset(2.0) is NOTHING  # of the turn before
+    assert turns.offset(3.0) is NOTHING
+    assert turns.state is TurnState.SPEAKING
+    assert turns.offset(3.5) is END
+
+
+@pytest.mark.parametrize("state", TurnState)
+def test_the_end_of_the_session_ends_an_open_turn(state: TurnState) -> None:
+    turns = turns_in(state)
+    assert turns.take(TurnInput.END) is (END if state in (TurnState.SPEAKING, TurnState.SETTLED) else NOTHING)
+    assert turns.take(TurnInput.END) is NOTHING
+
+
+@pytest.mark.parametrize("text", ["a", "7", ". a", "é", "नमस्ते", "你好", "x_"])
+def test_a_letter_or_a_digit_says_something(text: str) -> None:
+    assert says_something(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", ".", "।", "?!", "…", "_", "\n", "。"])
+def test_punctuation_alone_says_nothing(text: str) -> None:
+    assert not says_something(text)
+
+
+# --- any sequence ---
+
+TIMES = st.integers(0, 12).map(float)
+MESSAGES = st.builds(
+    Transcription,
+    text=st.just("a"),
+    is_final=st.booleans(),
+    is_last=st.booleans(),
+    from_finalize=st.booleans(),
+    speech_final=st.booleans(),
+)
+STEPS: st.SearchStrategy[Callable[[Turns], object]] = st.one_of(
+    TIMES.map(lambda time: lambda turns: turns.onset(time)),
+    TIMES.map(lambda time: lambda turns: turns.offset(time)),
+    st.tuples(MESSAGES, TIMES, TIMES).map(lambda given: lambda turns: turns.transcript(*given)),
+    MESSAGES.map(lambda message: lambda turns: turns.empty(message)),
+    st.booleans().map(lambda on: lambda turns: setattr(turns, "vad_events", on)),  # by an update
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(STEPS, max_size=30), st.booleans())
+def test_starts_and_ends_strictly_alternate(steps: list[Callable[[Turns], object]], vad_events: bool) -> None:
+    turns = Turns()
+    turns.vad_events = vad_events
+    told = []
+    for step in [*steps, lambda turns: turns.take(TurnInput.END)]:
+        action = step(turns)
+        told += {START: "S", END: "E", BOTH: "SE"}.get(action, "")  # type: ignore[call-overload]
+    assert "".join(told) == "SE" * (len(told) // 2)
