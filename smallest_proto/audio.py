@@ -84,7 +84,7 @@ class Framer:
     Audio is copied at most once, and not at all where a chunk is a message already.
     """
 
-    __slots__ = ("_format", "_message_bytes", "_parts", "_pending", "_start", "_width")
+    __slots__ = ("_format", "_message_bytes", "_ogg_start", "_parts", "_pending", "_start", "_width")
 
     def __init__(self, format: AudioFormat, start: int = 0) -> None:
         self._format = format
@@ -94,6 +94,7 @@ class Framer:
         self._parts: list[bytes] = []
         self._pending = 0  # bytes in parts
         self._start = start  # the sample at which parts begin
+        self._ogg_start = start  # the sample at which the present Ogg stream begins
 
     @property
     def position(self) -> int:
@@ -159,7 +160,9 @@ class Framer:
         if self._format.encoding == "opus":
             self._start += opus_packet_samples(data)
         else:
-            self._start = max(start, ogg_page_end(data))
+            if data[:4] == b"OggS" and data[5:6] == b"\x02":  # a new stream begins, its clock at 0 (RFC 3533)
+                self._ogg_start = start
+            self._start = max(start, self._ogg_start + ogg_page_end(data))
         return [Chunk(start, self._start, data)]
 
     def _view(self, audio: Buffer) -> memoryview:
@@ -226,7 +229,7 @@ class ReplayBuffer:
         """Let everything from sample ``position`` on wait again; packets of opus are not cut."""
         while self.sent:
             chunk, _ = self.sent.pop()
-            if chunk.end <= position and chunk.end > chunk.start:
+            if chunk.end <= position:
                 continue
             if chunk.start < position and self._width is not None:
                 chunk = Chunk(position, chunk.end, chunk.data[(position - chunk.start) * self._width :])

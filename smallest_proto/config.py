@@ -229,7 +229,7 @@ class Timeouts(Value, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            _check_seconds(name, getattr(self, name), zero=name == "message_interval")
+            check_seconds(name, getattr(self, name), least=0.0 if name == "message_interval" else None)
 
 
 class RetryPolicy(Value, frozen=True, kw_only=True):
@@ -244,13 +244,15 @@ class RetryPolicy(Value, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         _check_whole("max_retries", self.max_retries, 0, None, "retries")
         for name in ("first_delay", "longest_delay", "longest_retry_after", "healthy_after"):
-            _check_seconds(name, getattr(self, name), zero=True)
+            check_seconds(name, getattr(self, name), least=0.0)
 
 
-def _check_seconds(name: str, value: object, *, zero: bool) -> None:
-    if not _is_number(value) or value < 0 or (value == 0 and not zero):
-        least = "of at least 0" if zero else "above 0"
-        raise ConfigurationError(f"{name} must be a number of seconds {least}, not {value!r}")
+def check_seconds(name: str, value: object, *, least: float | None = None) -> None:
+    """Raises ``ConfigurationError`` unless ``value`` is a number of seconds of at least ``least``, or above 0."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value < (least or 0.0) or (value == 0 and least is None):  # type: ignore[operator]
+        bound = "above 0" if least is None else f"of at least {least:g}"
+        raise ConfigurationError(f"{name} must be a number of seconds {bound}, not {value!r}")
 
 
 def _one_of(name: str, value: object, allowed: Iterable[str]) -> None:

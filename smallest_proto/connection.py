@@ -28,6 +28,7 @@ class ChangeKind(Name):
     """What became of the connection."""
 
     SERVING = "serving"  # a link is open and takes over
+    ACCEPTED = "accepted"  # the same, and it was opened with the new options
     LOST = "lost"  # the link that served is gone; another one follows by itself
     REJECTED = "rejected"  # the new options cannot be had; the old ones go on
     QUIET = "quiet"  # audio goes out, nothing comes back
@@ -124,7 +125,8 @@ class Connection:
 
     def find(self, number: int) -> Link | None:
         """The link that serves, if ``number`` is its number: what another one hears is heard again by this one."""
-        return self.serving if self.serving is not None and self.serving.number == number else None
+        link = self.serving
+        return link if link is not None and link.number == number and link.serves else None
 
     @property
     def idle(self) -> bool:
@@ -139,11 +141,14 @@ class Connection:
         link.opened_at = link.next_message = now
         link.timers.stop(Timer.OPENING)
         link.timers.set(Timer.PING, now + self._timeouts.ping)
-        self.sent(link, now)
-        link.timers.stop(Timer.WRITE)
+        if self._keepalive:
+            link.timers.set(Timer.KEEPALIVE, now + self._timeouts.keepalive)
+        self.records[number - 1] = LinkRecord(link=number, opened=True)
         self._output.append(LinkOpened(link=number, seconds=now - link.requested_at))
+        kind = ChangeKind.SERVING
         if link.trial and self._trial is not None:
-            self._request, self._trial = self._trial, None
+            self._request, self._trial, link.trial = self._trial, None, False
+            kind = ChangeKind.ACCEPTED
         if link is self._candidate:
             self._candidate = None
             self.replaced = self.serving
@@ -152,7 +157,7 @@ class Connection:
         else:
             self.replaced = None
         self.serving = link
-        return Change(ChangeKind.SERVING, link)
+        return Change(kind, link)
 
     def failed(self, number: int, failure: Failure, now: float) -> Change | None:
         """The link could not be opened, or was lost."""
@@ -220,9 +225,14 @@ class Connection:
             self._output.append(AbortLink(link=link.number))
             self._forget(link, None)
             return
+        self._forgive_if_healthy(link, now)
         link.timers.stop_all()
         link.timers.set(Timer.CLOSING, now + self._timeouts.closing)
         self._output.append(CloseLink(link=link.number, code=NORMAL_CLOSURE))
+
+    def _forgive_if_healthy(self, link: Link, now: float) -> None:
+        if link.opened_at is not None and now - link.opened_at >= self._retry.healthy_after:
+            self._failures = 0
 
     def _drop_candidate(self, now: float) -> None:
         if (link := self._candidate) is not None:
@@ -255,19 +265,18 @@ class Connection:
         if link is not self.serving:
             return Change(ChangeKind.CLOSED, link)
         self.serving = None
-        if link.opened_at is not None and now - link.opened_at >= self._retry.healthy_after:
-            self._failures = 0
+        self._forgive_if_healthy(link, now)
         self._failures += 1
         if self._candidate is not None:  # it takes over when it opens
             self.serving, self._candidate = self._candidate, None
             self._output.append(LinkLost(link=link.number, failure=failure, retry_in=0.0))
             return Change(ChangeKind.LOST, link, failure)
-        final = classify(failure) is Verdict.FINAL
-        if final and link.trial:
-            self._trial = None
+        hopeless = classify(failure) is Verdict.FINAL or self._failures > self._retry.max_retries
+        if hopeless and link.trial:  # the old options were good once
+            self._trial, self._failures = None, 0
             self.open(now)
             return Change(ChangeKind.REJECTED, link, failure)
-        if final or self._failures > self._retry.max_retries:
+        if hopeless:
             return Change(ChangeKind.GIVEN_UP, link, failure)
         wait = delay(failure, self._failures, self._retry, self._jitter)
         self._timers.set(Timer.RETRY, now + wait)

@@ -17,7 +17,7 @@ class LinkOpened(Value, frozen=True, kw_only=True):
 
 
 class LinkLost(Value, frozen=True, kw_only=True):
-    """The connection that served the stream is gone. The stream goes on: another one follows."""
+    """The connection is gone, or could not be opened. The stream goes on: another one follows."""
 
     link: int
     failure: Failure

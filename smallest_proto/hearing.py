@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import msgspec
@@ -19,7 +20,7 @@ from .turns import TurnAction, TurnInput, Turns, says_something
 _STARTS = (TurnAction.START, TurnAction.START_AND_END)
 _ENDS = (TurnAction.END, TurnAction.START_AND_END)
 _WORD_BEGUN = 0.5  # seconds before a probe in which a word can have begun that the service did not know of yet
-
+_REMEMBERED = 500  # words: more than are said in what can be held for replay
 _RIGHT_NOW = 2.0  # seconds: no longer ago is a pause that may still last
 
 
@@ -31,6 +32,7 @@ class Hearing:
         self._turns = Turns()
         self._interim: InterimTranscript | None = None  # said, and not final yet
         self._untimed: list[str] = []  # the words of finals without word times, after the watermark
+        self._known_until = 0.0  # stream time: words from before it are a repetition
         self._repeated: list[str] = []  # those that the present link has not repeated yet
         self.finals = self.timed = 0
         self.latency_sum = self.latency_max = 0.0
@@ -42,9 +44,14 @@ class Hearing:
         self._turns.vad_events = bool(config.vad_events)
         self.timeline = timeline
 
-    def serve(self) -> None:
-        """A new link begins at the watermark: it repeats what was finalised after that."""
+    def serve(self, link: Link) -> None:
+        """``link`` begins at the watermark: it repeats what was finalised after that.
+
+        With packets that cannot be cut it begins a little earlier, and repeats what was finalised before that as well.
+        """
+        watermark = self.timeline.watermark
         self._repeated = list(self._untimed)
+        self._known_until = self.timeline.seconds(watermark) if link.start < watermark else 0.0
 
     def voice_activity(self, link: Link, message: SpeechOnset | SpeechOffset) -> bool:
         """Take a message of the service's voice activity detector; return whether the speaker pauses right now.
@@ -54,8 +61,9 @@ class Hearing:
         timeline, turns = self.timeline, self._turns
         if message.timestamp is None:  # then it is about now
             time = timeline.seconds(link.sent)
+            timeline.mended += 1
         else:
-            time = timeline.time(link.start, message.timestamp, link.sent)
+            time = timeline.time(link, message.timestamp)
         if isinstance(message, SpeechOnset):
             if turns.onset(time) in _STARTS:
                 self._output.append(SpeechStarted(time=time, inferred=False))
@@ -66,7 +74,8 @@ class Hearing:
 
     def transcription(self, link: Link, message: Transcription, sender: Sender, now: float) -> bool:
         """Take an interim or a final; return whether it is a final that leaves open how far the service has heard."""
-        answered = link.asked.popleft() if message.from_finalize and link.asked else None
+        answers = message.from_finalize and message.is_final  # nothing of an interim is final
+        answered = link.asked.popleft() if answers and link.asked else None
         if answered is not None and answered.probe:  # the application did not ask, it gets no answer
             message = msgspec.structs.replace(message, from_finalize=False)
         if message.is_final:
@@ -74,7 +83,8 @@ class Hearing:
         else:
             self._heard(link, message)
         if answered is not None:  # all that was sent before the question is final
-            self._advance(answered.position - (self.timeline.samples(_WORD_BEGUN) if answered.probe else 0))
+            margin = _WORD_BEGUN if answered.probe and not message.text else 0.0
+            self._advance(answered.position - self.timeline.samples(margin))
         return message.is_final and answered is None and bool(self._untimed)
 
     def settle(self) -> None:
@@ -105,7 +115,7 @@ class Hearing:
         if not says_something(text):
             return
         timeline = self.timeline
-        start, end = timeline.seconds(max(timeline.watermark, link.start)), timeline.seconds(link.sent)
+        start, end = self._span(link)
         if self._turns.transcript(message, start, end) in _STARTS:
             self._output.append(SpeechStarted(time=end, inferred=True))
         self._interim = InterimTranscript(text=text, start=start, end=end, session_id=message.session_id)
@@ -114,15 +124,18 @@ class Hearing:
     def _final(self, link: Link, message: Transcription, sender: Sender, now: float) -> None:
         timeline, text = self.timeline, message.text
         words: tuple[Word, ...] = ()
-        start, end = timeline.seconds(max(timeline.watermark, link.start)), timeline.seconds(link.sent)
+        start, end = self._span(link)
         timed = False
         if message.words:
-            words = timeline.words(message.words, link.start, link.sent)
-            if (first := words[0].start) is not None and (last := words[-1].end) is not None:
-                start, end, timed = first, last, True
-        if not timed and self._repeated:
-            repeated, done = overlap(self._repeated, normalised(text))
-            text, words, self._repeated = without_words(text, repeated), words[repeated:], self._repeated[done:]
+            mended = timeline.mended
+            words = timeline.words(message.words, link)
+            timed = timeline.mended == mended and words[-1].end is not None  # times that cannot be prove nothing
+        if again := self._heard_again(text, words):
+            text, words = without_words(text, again), words[again:]
+        if timed:
+            self._repeated.clear()  # from here on the times say what is new
+        if words and (first := words[0].start) is not None and (last := words[-1].end) is not None:
+            start, end = first, last
         self._interim = None
         spoken = says_something(text)
         action = self._turns.transcript(message, start, end) if spoken else self._turns.empty(message)
@@ -131,12 +144,27 @@ class Hearing:
         if spoken or message.from_finalize or message.is_last:
             latency = None
             if not timed:
-                self._untimed.extend(normalised(text))
+                self._untimed = [*self._untimed, *normalised(text)][-_REMEMBERED:]
             elif self._advance(timeline.position(end)) and (sent_at := sender.trim()) is not None:
                 latency = now - sent_at
             self._tell(link, message, text, words, start, end, latency)
         if action in _ENDS:
             self._output.append(SpeechEnded(time=end))
+
+    def _span(self, link: Link) -> tuple[float, float]:
+        """Where what is not final yet can be, as far as is known without word times."""
+        start = max(self.timeline.watermark, link.start)
+        return self.timeline.seconds(start), self.timeline.seconds(max(start, link.sent))
+
+    def _heard_again(self, text: str, words: tuple[Word, ...]) -> int:
+        """How many words of a final, from its first on, were finalised before ``link`` began to serve."""
+        if again := sum(_middle(word) < self._known_until for word in words):
+            return again
+        if not self._repeated:
+            return 0
+        again, done = overlap(self._repeated, normalised(text))
+        self._repeated = self._repeated[done:]
+        return again
 
     def _tell(
         self,
@@ -155,7 +183,7 @@ class Hearing:
             self.latency_max = max(self.latency_max, latency)
         utterances = message.utterances
         if utterances:
-            utterances = self.timeline.utterances(utterances, link.start, link.sent)
+            utterances = self.timeline.utterances(utterances, link)
         self._output.append(
             FinalTranscript(
                 text=text,
@@ -181,3 +209,8 @@ class Hearing:
         self.timeline.watermark = position
         self._untimed.clear()
         return True
+
+
+def _middle(word: Word) -> float:
+    """A time that is surely inside of the word; for ever if it has none."""
+    return math.inf if word.start is None or word.end is None else (word.start + word.end) / 2

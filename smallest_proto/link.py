@@ -82,11 +82,14 @@ class Link:
     __slots__ = (
         "asked",
         "drained",
+        "headers",
+        "holes",
         "next_message",
         "number",
         "opened_at",
         "requested_at",
         "sent",
+        "session_id",
         "start",
         "state",
         "suspected",
@@ -99,11 +102,14 @@ class Link:
         self.trial = trial  # it is opened with options that no link was accepted with yet
         self.start = 0  # the sample of the stream at which the service begins to count this link's seconds
         self.sent = 0  # the end of what it was sent, in samples of the stream
+        self.headers = 0  # how many pages of a file's header it was sent
+        self.holes: list[tuple[int, int]] = []  # (samples it was sent by then, samples of the stream left out so far)
         self.state = LinkState.OPENING
         self.timers = Timers()
         self.asked: deque[Ask] = deque()  # the finalizes that it has not answered
         self.drained = False  # close_stream was sent on it
         self.suspected = False  # it has been quiet for long
+        self.session_id: str | None = None  # the service's name for it, as first told
         self.requested_at = now
         self.opened_at: float | None = None
         self.next_message = now  # no audio message before then
@@ -112,6 +118,31 @@ class Link:
     def open(self) -> bool:
         """Whether it takes audio."""
         return self.state is LinkState.OPEN
+
+    @property
+    def serves(self) -> bool:
+        """Whether what it says counts."""
+        return self.state is LinkState.OPEN or self.state is LinkState.DRAINING
+
+    @property
+    def lasting(self) -> int:
+        """Samples that it was sent: the service's clock of this link."""
+        return self.sent - self.start - (self.holes[-1][1] if self.holes else 0)
+
+    def begin(self, position: int) -> None:
+        """It serves the stream from sample ``position`` on."""
+        self.start = self.sent = position
+
+    def reach(self, start: int, end: int) -> None:
+        """It is sent the samples from ``start`` to ``end``; what lies between them and the ones before was given up."""
+        if start > self.sent:
+            self.holes.append((self.lasting, (self.holes[-1][1] if self.holes else 0) + start - self.sent))
+            self.sent = start
+        self.sent = max(self.sent, end)
+
+    def left_out(self, sample: float) -> int:
+        """Samples of the stream that it was not sent before its own ``sample``."""
+        return next((left_out for at, left_out in reversed(self.holes) if sample >= at), 0)
 
     def take(self, what: LinkInput) -> LinkAction:
         """Move on; raises ``LocalProtocolError`` for what a transport must not tell of such a link."""

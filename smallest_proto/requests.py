@@ -49,6 +49,8 @@ def live_transcription_request(config: TranscriptionConfig, endpoint: Endpoint) 
 
     Raises ``ConfigurationError`` for a language that the region of ``endpoint`` does not serve.
     """
+    if not isinstance(config, TranscriptionConfig):
+        raise ConfigurationError(f"the options of a live transcription are a TranscriptionConfig, not {config!r}")
     _check_region(config.language, endpoint)
     # Word times are always asked for: the watermark is the end of the last finalised word.
     options = msgspec.structs.replace(config, word_timestamps=True, eou_timeout_ms=config.eou_timeout_ms or None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .audio import AudioFormat, Chunk, Framer, ReplayBuffer
 from .commands import Command, SendBinary, SendText
+from .errors import LocalProtocolError
 from .events import AudioLost, Event, LossReason, Usage
 from .link import Ask, Link
 from .messages import FINALIZE
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _USAGE_SECONDS = 5  # of audio, between two reports
+_MAX_HEADER_BYTES = 64 * 1024  # of an Ogg Opus stream: names and comments
 
 
 class Sender:
@@ -34,14 +36,17 @@ class Sender:
         self._timeline = timeline
         self._interval = interval
         self._bound = format.samples(bound)
+        self._cut = format.sample_width is not None  # the messages are made here, all of one length
+        self._message_samples = format.message_samples
         self._usage_samples = _USAGE_SECONDS * format.clock_rate
         self._output = output
         self._framer = Framer(format)
         self._buffer = ReplayBuffer(format)
-        self._header: list[Chunk] = []  # pages of ogg_opus that hold no audio: every link begins with them
+        self._header: list[bytes] = []  # pages of ogg_opus that hold no audio: every link begins with them
         self._asks: deque[int] = deque()  # where a finalize waits to be sent
         self._reported = 0  # the end of the audio that Usage has told of
-        self._given_up = 0  # the end of the audio that AudioLost has told of
+        self._dropped: tuple[int, int] | None = None  # found no room, and AudioLost has not told of it yet
+        self._told: list[tuple[int, int]] = []  # the audio that AudioLost has told of, in pieces that do not touch
         self.sent = 0  # the end of the audio that any link was sent
         self.replayed = 0  # samples sent again
         self.lost = 0  # samples told of by AudioLost
@@ -67,10 +72,37 @@ class Sender:
         if not chunks:
             return False
         if chunks[0].end == 0:  # no sound so far: the header of a file
-            self._header.extend(chunks)
+            data = chunks[0].data
+            if sum(map(len, self._header)) + len(data) > _MAX_HEADER_BYTES:
+                raise LocalProtocolError("these pages of ogg_opus tell no time: give the pages of an Ogg Opus stream")
+            self._header.append(data)
+            return True
         self._buffer.waiting.extend(chunks)
-        self._keep_bound()
+        self.keep()
         return True
+
+    def keep(self, later: float = 0.0) -> None:
+        """Hold no more than the bound, less the ``later`` seconds that were given after this part of the stream.
+
+        First goes what a link was sent and is trusted to have heard; then, and told, what none was sent.
+        """
+        buffer, oldest = self._buffer, self.given + self._timeline.samples(later) - self._bound
+        while (start := buffer.start) is not None and start < oldest:
+            if buffer.sent:
+                buffer.sent.popleft()
+                continue
+            if len(buffer.waiting) == 1 and not later:  # a page of ogg_opus alone can be longer than the bound
+                break
+            lost = buffer.waiting.popleft()
+            self._dropped = (self._dropped[0] if self._dropped is not None else lost.start, lost.end)
+        if self._dropped is not None and self._dropped[1] - self._dropped[0] >= self._timeline.samples(1.0):
+            self.tell_dropped()
+
+    def tell_dropped(self) -> None:
+        """Tell of what found no room: it is told by the second, not by the message."""
+        if self._dropped is not None:
+            (start, end), self._dropped = self._dropped, None
+            self.lose(start, end, LossReason.BUFFER_FULL)
 
     def flush(self) -> None:
         """Make a message of the tail, however short."""
@@ -80,29 +112,32 @@ class Sender:
     def finalize(self) -> None:
         """Ask for a final at the end of what was given."""
         self.flush()
-        self._asks.append(self._framer.position)
+        if not self._asks or self._asks[-1] < self.given:  # one answer does for both
+            self._asks.append(self.given)
+
+    def take_back(self, link: Link) -> None:
+        """``link`` serves no more: what it is not known to have heard waits again, and what it has not answered."""
+        watermark = self._timeline.watermark
+        asks = [ask.position for ask in link.asked if not ask.probe and ask.position >= watermark]
+        self._asks.extendleft(reversed(asks))
+        self._buffer.rewind(watermark)
+        if (held := self._buffer.start) is not None and held > watermark:
+            self.lose(watermark, held, LossReason.NOT_HELD)
 
     def serve(self, link: Link) -> None:
-        """Let ``link`` begin at the watermark, or as near to it as audio is held."""
-        start, buffer = self._timeline.watermark, self._buffer
-        buffer.rewind(start)
-        if (held := buffer.start) is not None and held > start:
-            self.lose(start, held, LossReason.NOT_HELD)
-            start = held
-        if self._header and (not buffer.waiting or buffer.waiting[0].end > 0):
-            buffer.waiting.extendleft(reversed(self._header))
-        link.start = link.sent = start
-
-    def put_back(self, link: Link) -> None:
-        """Ask on the next link what ``link`` has not answered."""
-        self._asks.extendleft(ask.position for ask in reversed(link.asked) if not ask.probe)
+        """Let ``link`` begin where what waits begins: at the watermark, or as near to it as audio is held."""
+        self.tell_dropped()
+        waiting = self._buffer.waiting
+        link.begin(waiting[0].start if waiting else max(self.sent, self._timeline.watermark))
 
     def pump(self, link: Link, now: float) -> float | None:
         """Send on ``link`` what waits; when to come back for the rest, or ``None`` when nothing is left."""
-        buffer, output = self._buffer, self._output
-        waiting = buffer.waiting
+        output, waiting = self._output, self._buffer.waiting
         while True:
-            if self._asks and (not waiting or waiting[0].start >= self._asks[0]):
+            if link.headers < len(self._header):
+                output.append(SendBinary(link=link.number, data=self._header[link.headers]))
+                link.headers += 1
+            elif self._asks and (not waiting or waiting[0].start >= self._asks[0]):
                 link.asked.append(Ask(self._asks.popleft(), probe=False))
                 output.append(SendText(link=link.number, text=FINALIZE))
             elif not waiting:
@@ -110,9 +145,11 @@ class Sender:
             elif now < link.next_message:
                 return link.next_message
             else:
-                chunk = buffer.take(now)
+                chunk = self._buffer.take(now)
                 output.append(SendBinary(link=link.number, data=chunk.data))
-                link.next_message = now + self._interval
+                # Packets are as long as the application made them: their pace is that of messages of 50 ms.
+                share = 1.0 if self._cut else (chunk.end - chunk.start) / self._message_samples
+                link.next_message = now + self._interval * share
                 self._count(link, chunk)
 
     def probe(self, link: Link) -> None:
@@ -133,15 +170,28 @@ class Sender:
 
     def lose(self, start: int, end: int, reason: LossReason) -> None:
         """Tell that the audio from ``start`` to ``end`` is given up, each sample of it once."""
-        start = max(start, self._given_up)
+        self.tell_dropped()
+        if end <= start:
+            return
+        first, last, at, apart = start, end, start, []
+        for told in self._told:
+            if told[1] < start or told[0] > end:
+                apart.append(told)
+                continue
+            self._lose(at, told[0], reason)
+            at = told[1]
+            first, last = min(first, told[0]), max(last, told[1])
+        self._lose(at, end, reason)
+        self._told = sorted([*apart, (first, last)])
+
+    def _lose(self, start: int, end: int, reason: LossReason) -> None:
         if end > start:
-            self._given_up = end
             self.lost += end - start
             seconds = self._timeline.seconds
             self._output.append(AudioLost(start=seconds(start), end=seconds(end), reason=reason))
 
     def _count(self, link: Link, chunk: Chunk) -> None:
-        link.sent = max(link.sent, chunk.end)
+        link.reach(chunk.start, chunk.end)
         if chunk.end > self.sent:
             self.replayed += max(0, self.sent - chunk.start)
             self.sent = chunk.end
@@ -149,15 +199,3 @@ class Sender:
                 self.report_usage()
         else:
             self.replayed += chunk.end - chunk.start
-
-    def _keep_bound(self) -> None:
-        """First goes what a link was sent and is trusted to have heard; then, and told, what none was sent."""
-        buffer, given = self._buffer, self._framer.position
-        lost_from = lost_to = 0
-        while (start := buffer.start) is not None and given - start > self._bound:
-            if buffer.sent:
-                buffer.sent.popleft()
-                continue
-            lost = buffer.waiting.popleft()
-            lost_from, lost_to = (lost_from if lost_to else lost.start), lost.end
-        self.lose(lost_from, lost_to, LossReason.BUFFER_FULL)

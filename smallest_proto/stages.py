@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from .events import EndReason
 from .values import Name
 
 
@@ -34,42 +35,37 @@ class SessionInput(Name):
 
 
 class SessionAction(Name):
-    """What the session does about it."""
+    """What the session does about it. An ``EndReason`` in its place: the session ends with that."""
 
     GO_ON = "go on"
-    OPEN = "open a link"
     CLOSE = "close the link"
-    COMPLETE = "end: completed"
-    INCOMPLETE = "end: incomplete"
-    FAIL = "end: failed"
-    ABORT = "end: aborted"
 
 
 State, Input, Action = SessionState, SessionInput, SessionAction
-SessionTable: TypeAlias = dict[tuple[SessionState, SessionInput], tuple[SessionAction, SessionState]]
+SessionTable: TypeAlias = dict[tuple[SessionState, SessionInput], tuple[SessionAction | EndReason, SessionState]]
 
 # fmt: off
 SESSIONS: SessionTable = {
-    (State.NEW,       Input.START):      (Action.OPEN,       State.STREAMING),
-    (State.NEW,       Input.ABORT):      (Action.ABORT,      State.ENDED),
+    (State.NEW,       Input.START):      (Action.GO_ON,         State.STREAMING),
+    (State.NEW,       Input.ABORT):      (EndReason.ABORTED,    State.ENDED),
 
-    (State.STREAMING, Input.AUDIO):      (Action.GO_ON,      State.STREAMING),
-    (State.STREAMING, Input.FINALIZE):   (Action.GO_ON,      State.STREAMING),
-    (State.STREAMING, Input.UPDATE):     (Action.GO_ON,      State.STREAMING),
-    (State.STREAMING, Input.END_INPUT):  (Action.GO_ON,      State.ENDING),
-    (State.STREAMING, Input.GIVEN_UP):   (Action.FAIL,       State.ENDED),
-    (State.STREAMING, Input.ABORT):      (Action.ABORT,      State.ENDED),
+    (State.STREAMING, Input.AUDIO):      (Action.GO_ON,         State.STREAMING),
+    (State.STREAMING, Input.FINALIZE):   (Action.GO_ON,         State.STREAMING),
+    (State.STREAMING, Input.UPDATE):     (Action.GO_ON,         State.STREAMING),
+    (State.STREAMING, Input.END_INPUT):  (Action.GO_ON,         State.ENDING),
+    (State.STREAMING, Input.GIVEN_UP):   (EndReason.FAILED,     State.ENDED),
+    (State.STREAMING, Input.ABORT):      (EndReason.ABORTED,    State.ENDED),
 
-    (State.ENDING,    Input.LAST):       (Action.CLOSE,      State.CLOSING),
-    (State.ENDING,    Input.LAST_DUE):   (Action.INCOMPLETE, State.ENDED),
-    (State.ENDING,    Input.UNANSWERED): (Action.INCOMPLETE, State.ENDED),
-    (State.ENDING,    Input.GIVEN_UP):   (Action.FAIL,       State.ENDED),
-    (State.ENDING,    Input.ABORT):      (Action.ABORT,      State.ENDED),
+    (State.ENDING,    Input.LAST):       (Action.CLOSE,         State.CLOSING),
+    (State.ENDING,    Input.LAST_DUE):   (EndReason.INCOMPLETE, State.ENDED),
+    (State.ENDING,    Input.UNANSWERED): (EndReason.INCOMPLETE, State.ENDED),
+    (State.ENDING,    Input.GIVEN_UP):   (EndReason.FAILED,     State.ENDED),
+    (State.ENDING,    Input.ABORT):      (EndReason.ABORTED,    State.ENDED),
 
-    (State.CLOSING,   Input.LINKS_GONE): (Action.COMPLETE,   State.ENDED),
-    (State.CLOSING,   Input.ABORT):      (Action.ABORT,      State.ENDED),
+    (State.CLOSING,   Input.LINKS_GONE): (EndReason.COMPLETED,  State.ENDED),
+    (State.CLOSING,   Input.ABORT):      (EndReason.ABORTED,    State.ENDED),
 
-    (State.ENDED,     Input.ABORT):      (Action.GO_ON,      State.ENDED),
+    (State.ENDED,     Input.ABORT):      (Action.GO_ON,         State.ENDED),
 }
 # fmt: on
 del State, Input, Action

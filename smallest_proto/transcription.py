@@ -13,11 +13,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from .audio import AudioFormat
 from .commands import Command, SendText
-from .config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig
+from .config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig, check_seconds
 from .connection import NORMAL_CLOSURE, Change, ChangeKind, Connection
-from .errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
+from .errors import Failure, FailureKind, LocalProtocolError
 from .events import EndReason, Event, LossReason, SessionEnded, UpdateRejected
 from .hearing import Hearing
 from .link import Link, LinkInput, LinkState
@@ -59,6 +61,11 @@ class _Segment:
         """The end of the audio given, in stream seconds."""
         return self.timeline.seconds(self.sender.given)
 
+    def counts(self) -> tuple[float, ...]:
+        """Seconds of audio given, sent, sent again and lost."""
+        sender = self.sender
+        return tuple(map(self.timeline.duration, (sender.given, sender.sent, sender.replayed, sender.lost)))
+
 
 def _no_jitter() -> float:
     return 1.0
@@ -83,8 +90,7 @@ class TranscriptionSession:
         jitter: Callable[[], float] = _no_jitter,
         buffer_seconds: float = 30.0,
     ) -> None:
-        if not buffer_seconds >= 1.0:
-            raise ConfigurationError(f"buffer_seconds must be at least 1 second, not {buffer_seconds!r}")
+        check_seconds("buffer_seconds", buffer_seconds, least=1.0)
         self._endpoint = endpoint
         self._timeouts = timeouts
         self._buffer_seconds = buffer_seconds
@@ -100,7 +106,7 @@ class TranscriptionSession:
             output=self._output,
         )
         self._segments = deque([self._segment(config, 0.0)])
-        self._over: list[_Segment] = []
+        self._past: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)  # the counts of the segments that are over
         self._hearing = Hearing(config, self._segments[0].timeline, self._output)
         self._unanswered = 0  # links that were asked for the last final of the segment, and closed without it
         self._received = self._repaired = self._ignored = 0
@@ -109,7 +115,7 @@ class TranscriptionSession:
 
     def start(self, now: float) -> None:
         """Open the first link. Audio can be given at once; it waits for the link."""
-        self._step(SessionInput.START)
+        self._step(SessionInput.START, now)
         self._connection.open(now)
 
     def send_audio(self, audio: Buffer, now: float) -> None:
@@ -117,13 +123,17 @@ class TranscriptionSession:
 
         Raises ``LocalProtocolError`` for what is not bytes-like, before the start and after the end of the input.
         """
-        self._step(SessionInput.AUDIO)
-        if self._segments[-1].sender.push(audio):
+        self._step(SessionInput.AUDIO, now)
+        newest = self._segments[-1]
+        if newest.sender.push(audio):
+            for segment in self._segments:
+                if segment is not newest:  # all parts of the stream share one bound
+                    segment.sender.keep(newest.end - segment.end)
             self._pump(now)
 
     def finalize(self, now: float) -> None:
         """Ask for everything given so far as a final. The stream goes on."""
-        self._step(SessionInput.FINALIZE)
+        self._step(SessionInput.FINALIZE, now)
         self._segments[-1].sender.finalize()
         self._pump(now)
 
@@ -135,22 +145,22 @@ class TranscriptionSession:
         Raises ``ConfigurationError`` for options that the endpoint does not serve.
         """
         request = live_transcription_request(config, self._endpoint)
-        self._step(SessionInput.UPDATE)
+        self._step(SessionInput.UPDATE, now)
         segment = self._segments[-1]
         if config.audio_format != segment.config.audio_format:
             segment.sender.flush()
             self._segments.append(self._segment(config, segment.end))
-            if len(self._segments) == 2:
-                self._expect_last(now)
-                self._pump(now)
+            self._pump(now)
         else:
+            if config == (segment.wanted or segment.config):
+                return
             segment.wanted = None if config == segment.config else config
             if len(self._segments) == 1 and segment.fallback is None:  # else the format is to be accepted first
                 self._connection.replace(None if segment.wanted is None else request, now)
 
     def end_input(self, now: float) -> None:
         """No more audio comes: send the rest, await the last final, end."""
-        self._step(SessionInput.END_INPUT)
+        self._step(SessionInput.END_INPUT, now)
         self._segments[-1].sender.flush()
         if len(self._segments) == 1:
             self._expect_last(now)
@@ -158,8 +168,7 @@ class TranscriptionSession:
 
     def abort(self, now: float) -> None:
         """End at once, wherever the session is. Once it has ended this does nothing."""
-        if self._step(SessionInput.ABORT) is SessionAction.ABORT:
-            self._end(EndReason.ABORTED, None, now)
+        self._step(SessionInput.ABORT, now)
 
     # What the transport tells. A number of a link that is gone finds nobody.
 
@@ -190,21 +199,29 @@ class TranscriptionSession:
             return
         found.suspected = False
         found.timers.stop(Timer.QUIET)
-        sender, ask = self._segments[0].sender, False
+        segment, ask = self._segments[0], False
+        sender, mended = segment.sender, segment.timeline.mended
+        odd = type(data) is not str
         if isinstance(message, Transcription):
-            self._repaired += message.repaired
+            odd = odd or message.repaired or _renamed(found, message.session_id)
+            last = message.is_last and found.state is LinkState.DRAINING
+            if message.is_last and (len(self._segments) > 1 or self._state is not SessionState.ENDING):
+                message = msgspec.structs.replace(message, is_last=False)  # of a part of the stream
             ask = self._hearing.transcription(found, message, sender, now)
-            if message.is_last and found.state is LinkState.DRAINING:
+            if last:
                 self._segment_over(SessionInput.LAST, now)
         elif isinstance(message, (SpeechOnset, SpeechOffset)):
+            odd = odd or _renamed(found, message.session_id)
             ask = self._hearing.voice_activity(found, message)
         elif isinstance(message, ErrorMessage):
             self._changed(self._connection.abandon(found, _told(message), now), now)
+        self._repaired += odd or segment.timeline.mended > mended
         sender.trim()
         if found.state is LinkState.DRAINING:
             self._expect_word(found, now)
-        elif ask and found.open and sender.crowded:  # long noise, or finals without word times
-            self._probe(found, now)
+        elif ask and found.open and sender.crowded and not found.asked:  # long noise, or finals without word times
+            sender.probe(found)
+            self._connection.sent(found, now)
 
     def pong_received(self, link: int, now: float) -> None:
         """The peer answered a ``SendPing``."""
@@ -254,12 +271,13 @@ class TranscriptionSession:
     def stats(self) -> SessionStats:
         """What the session did so far."""
         hearing, first = self._hearing, self._segments[0]
-        parts = [(part.timeline.duration, part.sender) for part in (*self._over, *self._segments)]
+        counts = zip(self._past, *(segment.counts() for segment in self._segments), strict=True)
+        given, sent, replayed, lost = map(sum, counts)
         return SessionStats(
-            seconds_given=sum(duration(sender.given) for duration, sender in parts),
-            seconds_sent=sum(duration(sender.sent) for duration, sender in parts),
-            seconds_replayed=sum(duration(sender.replayed) for duration, sender in parts),
-            seconds_lost=sum(duration(sender.lost) for duration, sender in parts),
+            seconds_given=given,
+            seconds_sent=sent,
+            seconds_replayed=replayed,
+            seconds_lost=lost,
             seconds_finalised=first.timeline.seconds(first.timeline.watermark),
             links=tuple(self._connection.records),
             finals=hearing.finals,
@@ -272,12 +290,15 @@ class TranscriptionSession:
 
     # What follows.
 
-    def _step(self, what: SessionInput) -> SessionAction:
+    def _step(self, what: SessionInput, now: float, failure: Failure | None = None) -> SessionAction | None:
         try:
             action, self._state = SESSIONS[self._state, what]
         except KeyError:
             raise LocalProtocolError(f"{what.value} is not possible {self._state.value}") from None
-        return action
+        if isinstance(action, SessionAction):
+            return action
+        self._end(action, failure, now)
+        return None
 
     def _segment(self, config: TranscriptionConfig, origin: float) -> _Segment:
         format, interval = config.audio_format, self._timeouts.message_interval
@@ -301,6 +322,8 @@ class TranscriptionSession:
         elif self._segment_complete:
             link.take(LinkInput.DRAIN)
             output.append(SendText(link=link.number, text=CLOSE_STREAM))
+            if Timer.LAST not in self._timers:  # of the whole stream it counts since end_input()
+                self._expect_last(now)
         if len(output) > before:
             self._connection.sent(link, now)
             if Timer.QUIET not in link.timers:
@@ -308,7 +331,10 @@ class TranscriptionSession:
 
     def _expect_word(self, link: Link, now: float) -> None:
         """Audio went out: something is to come back."""
-        link.timers.set(Timer.QUIET, now + self._timeouts.mute / 2)
+        segment = self._segments[0]
+        opened = now if link.opened_at is None else link.opened_at
+        ahead = segment.timeline.duration(link.lasting) - (now - opened)  # of a recogniser that works in real time
+        link.timers.set(Timer.QUIET, now + self._timeouts.mute / 2 + max(0.0, ahead))
 
     def _expect_last(self, now: float) -> None:
         """Bound the wait for the last final: a recogniser may need as long as what it has not finalised lasts."""
@@ -321,19 +347,21 @@ class TranscriptionSession:
         if change is None:
             return
         kind, link, failure = change.kind, change.link, change.failure
-        if kind is ChangeKind.SERVING:
-            self._serve(link, now)
+        if kind is ChangeKind.SERVING or kind is ChangeKind.ACCEPTED:
+            self._serve(link, now, accepted=kind is ChangeKind.ACCEPTED)
         elif kind is ChangeKind.QUIET:
             self._ask_if_mute(link, now)
         elif kind is ChangeKind.CLOSED:
             if self._state is SessionState.CLOSING and self._connection.idle:
-                self._step(SessionInput.LINKS_GONE)
-                self._end(EndReason.COMPLETED, None, now)
+                self._step(SessionInput.LINKS_GONE, now)
         elif kind is ChangeKind.GIVEN_UP:
-            self._step(SessionInput.GIVEN_UP)
-            self._end(EndReason.FAILED, failure, now)
+            self._step(SessionInput.GIVEN_UP, now, failure)
         else:
-            self._segments[0].sender.put_back(link)
+            serving = self._connection.serving
+            if serving is None or not serving.serves:
+                self._segments[0].sender.take_back(link)
+                if self._state is SessionState.STREAMING:  # nobody waits for an end
+                    self._timers.stop(Timer.LAST)
             if kind is ChangeKind.REJECTED and failure is not None:
                 self._rejected(failure, now)
             elif link.drained and failure is not None and failure.code == NORMAL_CLOSURE:
@@ -341,20 +369,20 @@ class TranscriptionSession:
                 if self._unanswered == 2:  # once more would be the same: this service sends none
                     self._segment_over(SessionInput.UNANSWERED, now)
 
-    def _serve(self, link: Link, now: float) -> None:
+    def _serve(self, link: Link, now: float, *, accepted: bool) -> None:
         """``link`` is open: it hears everything from the watermark on."""
         segment = self._segments[0]
         if segment.fallback is not None:
             segment.fallback = None
             if segment.wanted is not None:
                 self._connection.replace(live_transcription_request(segment.wanted, self._endpoint), now)
-        elif link.trial:
+        elif accepted:
             segment.config, segment.wanted = segment.wanted or segment.config, None
         if (before := self._connection.replaced) is not None:
-            segment.sender.put_back(before)
-        self._hearing.use(segment.config, segment.timeline)
-        self._hearing.serve()
+            segment.sender.take_back(before)
         segment.sender.serve(link)
+        self._hearing.use(segment.config, segment.timeline)
+        self._hearing.serve(link)
         self._pump(now)
 
     def _ask_if_mute(self, link: Link, now: float) -> None:
@@ -365,13 +393,8 @@ class TranscriptionSession:
             return
         link.suspected = True
         self._expect_word(link, now)
-        self._probe(link, now)
-
-    def _probe(self, link: Link, now: float) -> None:
-        """Ask for a final, unless it was asked already: the answer tells how far the service has heard."""
-        if not link.asked:
-            self._segments[0].sender.probe(link)
-            self._connection.sent(link, now)
+        self._segments[0].sender.probe(link)
+        self._connection.sent(link, now)
 
     def _rejected(self, failure: Failure, now: float) -> None:
         self._output.append(UpdateRejected(failure=failure))
@@ -381,7 +404,7 @@ class TranscriptionSession:
             return
         # What was given in the format that the service refused cannot be heard by it.
         segment.sender.lose(0, segment.sender.given, LossReason.REJECTED)
-        self._over.append(self._segments.popleft())
+        self._forget_segment()
         if self._segments:
             self._connection.close(now, live_transcription_request(self._segments[0].config, self._endpoint))
             self._segments[0].fallback = segment.fallback
@@ -393,25 +416,28 @@ class TranscriptionSession:
         """The last final of the segment is here, or will not come."""
         self._timers.stop_all()
         if len(self._segments) > 1:
-            over = self._segments.popleft()
+            over = self._segments[0]
             if how is not SessionInput.LAST:
                 self._hearing.settle()
                 over.sender.lose(over.timeline.watermark, over.sender.given, LossReason.ENDED)
             over.sender.report_usage()
-            self._over.append(over)
-            self._segments[0].fallback = over.config
+            self._forget_segment()
+            self._segments[0].fallback = over.fallback or over.config
             self._connection.close(now, live_transcription_request(self._segments[0].config, self._endpoint))
             self._begin_segment(now)
-        elif self._step(how) is SessionAction.CLOSE:
+        elif self._step(how, now, _NO_LAST) is SessionAction.CLOSE:
             self._connection.close(now)
-        else:
-            said = "the service did not send the last final"
-            self._end(EndReason.INCOMPLETE, Failure(kind=FailureKind.DEADLINE, reason=said), now)
+
+    def _forget_segment(self) -> None:
+        """The first segment is over, and what it held is let go of."""
+        counts = self._segments.popleft().counts()
+        self._past = tuple(map(sum, zip(self._past, counts, strict=True)))
 
     def _begin_segment(self, now: float) -> None:
         self._unanswered = 0
+        self._timers.stop_all()
         self._hearing.use(self._segments[0].config, self._segments[0].timeline)
-        if self._segment_complete:
+        if self._state is SessionState.ENDING and len(self._segments) == 1:
             self._expect_last(now)
 
     def _end(self, reason: EndReason, failure: Failure | None, now: float) -> None:
@@ -425,6 +451,17 @@ class TranscriptionSession:
             if reason is EndReason.FAILED or reason is EndReason.INCOMPLETE:
                 segment.sender.lose(segment.timeline.watermark, segment.sender.given, LossReason.ENDED)
         self._output.append(SessionEnded(reason=reason, failure=failure))
+
+
+_NO_LAST = Failure(kind=FailureKind.DEADLINE, reason="the service did not send the last final")
+
+
+def _renamed(link: Link, session_id: str | None) -> bool:
+    """Whether the service calls ``link`` by another name than before."""
+    if session_id is None or session_id == link.session_id:
+        return False
+    first, link.session_id = link.session_id is None, session_id
+    return not first
 
 
 def _told(message: ErrorMessage) -> Failure:
