@@ -10,7 +10,7 @@ STEP := @printf '%-16s'
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench style types imports
+.PHONY: help demo test check bench soak style types imports
 
 help: ## what can be made
 	@echo 'Usage: make TARGET'
@@ -27,6 +27,10 @@ check: $(VENV)/.develop style types imports ## style, types and the import rule:
 
 bench: $(VENV)/.develop ## what the core costs, beside baselines of the same run
 	@$(IN) tests/benchmarks/core.py $(ARGS)
+	@$(IN) tests/benchmarks/long_call.py $(ARGS)
+
+soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every word counted (ARGS="--seed 7 --trace": one)
+	@$(IN) tests/soak/calls.py --seeds 10000 $(ARGS)
 
 style: $(VENV)/.develop
 	$(STEP) 'ruff check' && $(IN) -m ruff check

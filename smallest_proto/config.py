@@ -249,8 +249,7 @@ class RetryPolicy(Value, frozen=True, kw_only=True):
 
 def check_seconds(name: str, value: object, *, least: float | None = None) -> None:
     """Raises ``ConfigurationError`` unless ``value`` is a number of seconds of at least ``least``, or above 0."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or value < (least or 0.0) or (value == 0 and least is None):  # type: ignore[operator]
+    if not _is_number(value) or value < (least or 0.0) or (value == 0 and least is None):
         bound = "above 0" if least is None else f"of at least {least:g}"
         raise ConfigurationError(f"{name} must be a number of seconds {bound}, not {value!r}")
 

@@ -114,7 +114,6 @@ class Hearing:
             text = without_words(text, repeated)
         if not says_something(text):
             return
-        timeline = self.timeline
         start, end = self._span(link)
         if self._turns.transcript(message, start, end) in _STARTS:
             self._output.append(SpeechStarted(time=end, inferred=True))

@@ -153,3 +153,10 @@ class Link:
         if self.state is LinkState.DRAINING:
             self.drained = True
         return action
+
+    def renamed(self, session_id: str | None) -> bool:
+        """Whether the service calls it by another name than before."""
+        if session_id is None or session_id == self.session_id:
+            return False
+        first, self.session_id = self.session_id is None, session_id
+        return not first

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .errors import Failure, FailureKind
-from .messages import error_text, read_json_object, read_text
+from .messages import ErrorMessage, error_text, read_json_object, read_text
 
 _ADVICE = {
     400: "the service refuses an option or the audio: check the configuration, its words are in failure.detail",
@@ -133,3 +133,13 @@ def _http_date(text: str) -> int | None:
         month, year = month + 12, year - 1
     days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day
     return ((days * 24 + hour) * 60 + minute) * 60 + second
+
+
+def told_failure(message: ErrorMessage) -> Failure:
+    """The failure that an error message over an open connection tells of; its status is an HTTP status, or a word."""
+    status = int(message.status) if message.status is not None and message.status in _STATUSES else None
+    said = "the service told of an error" + (f" with status {status}" if status else "")
+    return Failure(kind=FailureKind.SERVICE, reason=said, status=status, detail=message.text or None)
+
+
+_STATUSES = frozenset(map(str, range(400, 600)))

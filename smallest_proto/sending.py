@@ -57,9 +57,9 @@ class Sender:
         return self._framer.position
 
     @property
-    def ready(self) -> bool:
-        """Whether less waits than half of what may be held."""
-        return self._buffer.waiting_samples * 2 < self._bound
+    def waiting(self) -> float:
+        """Seconds of audio that wait to be sent."""
+        return self._timeline.duration(self._buffer.waiting_samples)
 
     @property
     def crowded(self) -> bool:
@@ -191,6 +191,8 @@ class Sender:
             self._output.append(AudioLost(start=seconds(start), end=seconds(end), reason=reason))
 
     def _count(self, link: Link, chunk: Chunk) -> None:
+        if self._dropped is not None:  # what comes after it is sent: it grows no more
+            self.tell_dropped()
         link.reach(chunk.start, chunk.end)
         if chunk.end > self.sent:
             self.replayed += max(0, self.sent - chunk.start)

@@ -90,7 +90,7 @@ class Timeline:
                 Word(
                     text=word.text,
                     start=None if start is None else self._stream_time(link, start),
-                    end=None if end is None else self._stream_time(link, end, end=True),
+                    end=None if end is None else self._stream_time(link, end, end=end > at),
                     confidence=word.confidence,
                     speaker=word.speaker,
                     speaker_confidence=word.speaker_confidence,

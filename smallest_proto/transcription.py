@@ -33,38 +33,15 @@ from .messages import (
     UnknownMessage,
     decode,
 )
+from .refusals import told_failure
 from .requests import live_transcription_request
-from .sending import Sender
 from .stages import SESSIONS, SessionAction, SessionInput, SessionState
 from .stats import SessionStats
-from .timeline import Timeline
+from .stream import Stream
 from .timers import Timer, Timers
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-
-class _Segment:
-    """The part of a stream that is in one format."""
-
-    __slots__ = ("config", "fallback", "sender", "timeline", "wanted")
-
-    def __init__(self, config: TranscriptionConfig, sender: Sender, timeline: Timeline) -> None:
-        self.config = config
-        self.wanted: TranscriptionConfig | None = None  # options of an update that no link was accepted with yet
-        self.fallback: TranscriptionConfig | None = None  # what to go back to if the service refuses this format
-        self.sender = sender
-        self.timeline = timeline
-
-    @property
-    def end(self) -> float:
-        """The end of the audio given, in stream seconds."""
-        return self.timeline.seconds(self.sender.given)
-
-    def counts(self) -> tuple[float, ...]:
-        """Seconds of audio given, sent, sent again and lost."""
-        sender = self.sender
-        return tuple(map(self.timeline.duration, (sender.given, sender.sent, sender.replayed, sender.lost)))
 
 
 def _no_jitter() -> float:
@@ -93,7 +70,6 @@ class TranscriptionSession:
         check_seconds("buffer_seconds", buffer_seconds, least=1.0)
         self._endpoint = endpoint
         self._timeouts = timeouts
-        self._buffer_seconds = buffer_seconds
         self._state = SessionState.NEW
         self._output: deque[Command | Event] = deque()
         self._timers = Timers()
@@ -105,9 +81,8 @@ class TranscriptionSession:
             jitter=jitter,
             output=self._output,
         )
-        self._segments = deque([self._segment(config, 0.0)])
-        self._past: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)  # the counts of the segments that are over
-        self._hearing = Hearing(config, self._segments[0].timeline, self._output)
+        self._stream = Stream(config, timeouts.message_interval, buffer_seconds, self._output)
+        self._hearing = Hearing(config, self._stream.first.timeline, self._output)
         self._unanswered = 0  # links that were asked for the last final of the segment, and closed without it
         self._received = self._repaired = self._ignored = 0
 
@@ -124,17 +99,13 @@ class TranscriptionSession:
         Raises ``LocalProtocolError`` for what is not bytes-like, before the start and after the end of the input.
         """
         self._step(SessionInput.AUDIO, now)
-        newest = self._segments[-1]
-        if newest.sender.push(audio):
-            for segment in self._segments:
-                if segment is not newest:  # all parts of the stream share one bound
-                    segment.sender.keep(newest.end - segment.end)
+        if self._stream.push(audio):
             self._pump(now)
 
     def finalize(self, now: float) -> None:
         """Ask for everything given so far as a final. The stream goes on."""
         self._step(SessionInput.FINALIZE, now)
-        self._segments[-1].sender.finalize()
+        self._stream.newest.sender.finalize()
         self._pump(now)
 
     def update(self, config: TranscriptionConfig, now: float) -> None:
@@ -146,23 +117,23 @@ class TranscriptionSession:
         """
         request = live_transcription_request(config, self._endpoint)
         self._step(SessionInput.UPDATE, now)
-        segment = self._segments[-1]
+        segment = self._stream.newest
         if config.audio_format != segment.config.audio_format:
             segment.sender.flush()
-            self._segments.append(self._segment(config, segment.end))
+            self._stream.add(config, segment.end)
             self._pump(now)
         else:
             if config == (segment.wanted or segment.config):
                 return
             segment.wanted = None if config == segment.config else config
-            if len(self._segments) == 1 and segment.fallback is None:  # else the format is to be accepted first
+            if not self._stream.several and segment.fallback is None:  # else the format is to be accepted first
                 self._connection.replace(None if segment.wanted is None else request, now)
 
     def end_input(self, now: float) -> None:
         """No more audio comes: send the rest, await the last final, end."""
         self._step(SessionInput.END_INPUT, now)
-        self._segments[-1].sender.flush()
-        if len(self._segments) == 1:
+        self._stream.newest.sender.flush()
+        if Timer.LAST not in self._timers:
             self._expect_last(now)
         self._pump(now)
 
@@ -199,22 +170,22 @@ class TranscriptionSession:
             return
         found.suspected = False
         found.timers.stop(Timer.QUIET)
-        segment, ask = self._segments[0], False
+        segment, ask = self._stream.first, False
         sender, mended = segment.sender, segment.timeline.mended
         odd = type(data) is not str
         if isinstance(message, Transcription):
-            odd = odd or message.repaired or _renamed(found, message.session_id)
+            odd = odd or message.repaired or found.renamed(message.session_id)
             last = message.is_last and found.state is LinkState.DRAINING
-            if message.is_last and (len(self._segments) > 1 or self._state is not SessionState.ENDING):
+            if message.is_last and (self._stream.several or self._state is not SessionState.ENDING):
                 message = msgspec.structs.replace(message, is_last=False)  # of a part of the stream
             ask = self._hearing.transcription(found, message, sender, now)
             if last:
                 self._segment_over(SessionInput.LAST, now)
         elif isinstance(message, (SpeechOnset, SpeechOffset)):
-            odd = odd or _renamed(found, message.session_id)
+            odd = odd or found.renamed(message.session_id)
             ask = self._hearing.voice_activity(found, message)
         elif isinstance(message, ErrorMessage):
-            self._changed(self._connection.abandon(found, _told(message), now), now)
+            self._changed(self._connection.abandon(found, told_failure(message), now), now)
         self._repaired += odd or segment.timeline.mended > mended
         sender.trim()
         if found.state is LinkState.DRAINING:
@@ -255,12 +226,12 @@ class TranscriptionSession:
     @property
     def audio_format(self) -> AudioFormat:
         """The format in which the next audio is taken."""
-        return self._segments[-1].config.audio_format
+        return self._stream.newest.config.audio_format
 
     @property
     def ready_for_audio(self) -> bool:
         """Back-pressure: whether to give more now. What is given all the same is taken, up to the buffer's bound."""
-        return self._segments[-1].sender.ready
+        return self._stream.ready
 
     @property
     def ended(self) -> bool:
@@ -270,9 +241,8 @@ class TranscriptionSession:
     @property
     def stats(self) -> SessionStats:
         """What the session did so far."""
-        hearing, first = self._hearing, self._segments[0]
-        counts = zip(self._past, *(segment.counts() for segment in self._segments), strict=True)
-        given, sent, replayed, lost = map(sum, counts)
+        hearing, first = self._hearing, self._stream.first
+        given, sent, replayed, lost = self._stream.counts()
         return SessionStats(
             seconds_given=given,
             seconds_sent=sent,
@@ -300,15 +270,10 @@ class TranscriptionSession:
         self._end(action, failure, now)
         return None
 
-    def _segment(self, config: TranscriptionConfig, origin: float) -> _Segment:
-        format, interval = config.audio_format, self._timeouts.message_interval
-        timeline = Timeline(format, origin)
-        return _Segment(config, Sender(format, timeline, interval, self._buffer_seconds, self._output), timeline)
-
     @property
     def _segment_complete(self) -> bool:
         """Whether no more audio comes for the segment that is being served."""
-        return len(self._segments) > 1 or self._state is SessionState.ENDING
+        return self._stream.several or self._state is SessionState.ENDING
 
     def _pump(self, now: float) -> None:
         """Send what waits, as far as link and pace let it; after the last of a segment, ask for its last final."""
@@ -316,13 +281,13 @@ class TranscriptionSession:
         if link is None or not link.open:
             return
         output, before = self._output, len(self._output)
-        wake = self._segments[0].sender.pump(link, now)
+        wake = self._stream.first.sender.pump(link, now)
         if wake is not None:
             self._timers.set(Timer.PACE, wake)
         elif self._segment_complete:
             link.take(LinkInput.DRAIN)
             output.append(SendText(link=link.number, text=CLOSE_STREAM))
-            if Timer.LAST not in self._timers:  # of the whole stream it counts since end_input()
+            if Timer.LAST not in self._timers:  # after end_input() it counts from there
                 self._expect_last(now)
         if len(output) > before:
             self._connection.sent(link, now)
@@ -331,16 +296,14 @@ class TranscriptionSession:
 
     def _expect_word(self, link: Link, now: float) -> None:
         """Audio went out: something is to come back."""
-        segment = self._segments[0]
+        segment = self._stream.first
         opened = now if link.opened_at is None else link.opened_at
         ahead = segment.timeline.duration(link.lasting) - (now - opened)  # of a recogniser that works in real time
         link.timers.set(Timer.QUIET, now + self._timeouts.mute / 2 + max(0.0, ahead))
 
     def _expect_last(self, now: float) -> None:
         """Bound the wait for the last final: a recogniser may need as long as what it has not finalised lasts."""
-        segment = self._segments[0]
-        backlog = segment.end - segment.timeline.seconds(segment.timeline.watermark)
-        self._timers.set(Timer.LAST, now + self._timeouts.last + backlog)
+        self._timers.set(Timer.LAST, now + self._timeouts.last + self._stream.first.unfinalised)
 
     def _changed(self, change: Change | None, now: float) -> None:
         """The connection changed: take the stream on from there."""
@@ -359,7 +322,7 @@ class TranscriptionSession:
         else:
             serving = self._connection.serving
             if serving is None or not serving.serves:
-                self._segments[0].sender.take_back(link)
+                self._stream.first.sender.take_back(link)
                 if self._state is SessionState.STREAMING:  # nobody waits for an end
                     self._timers.stop(Timer.LAST)
             if kind is ChangeKind.REJECTED and failure is not None:
@@ -371,7 +334,7 @@ class TranscriptionSession:
 
     def _serve(self, link: Link, now: float, *, accepted: bool) -> None:
         """``link`` is open: it hears everything from the watermark on."""
-        segment = self._segments[0]
+        segment = self._stream.first
         if segment.fallback is not None:
             segment.fallback = None
             if segment.wanted is not None:
@@ -393,82 +356,59 @@ class TranscriptionSession:
             return
         link.suspected = True
         self._expect_word(link, now)
-        self._segments[0].sender.probe(link)
+        self._stream.first.sender.probe(link)
         self._connection.sent(link, now)
 
     def _rejected(self, failure: Failure, now: float) -> None:
         self._output.append(UpdateRejected(failure=failure))
-        segment = self._segments[0]
+        segment = self._stream.first
         segment.wanted = None
         if segment.fallback is None:
             return
         # What was given in the format that the service refused cannot be heard by it.
         segment.sender.lose(0, segment.sender.given, LossReason.REJECTED)
-        self._forget_segment()
-        if self._segments:
-            self._connection.close(now, live_transcription_request(self._segments[0].config, self._endpoint))
-            self._segments[0].fallback = segment.fallback
+        if self._stream.several:
+            self._next_segment(segment.fallback, now)
         else:
-            self._segments.append(self._segment(segment.fallback, segment.end))
-        self._begin_segment(now)
+            self._stream.add(segment.fallback, segment.end)
+            self._stream.forget_first()
+            self._begin_segment(now)
 
     def _segment_over(self, how: SessionInput, now: float) -> None:
         """The last final of the segment is here, or will not come."""
         self._timers.stop_all()
-        if len(self._segments) > 1:
-            over = self._segments[0]
+        if self._stream.several:
+            over = self._stream.first
             if how is not SessionInput.LAST:
                 self._hearing.settle()
-                over.sender.lose(over.timeline.watermark, over.sender.given, LossReason.ENDED)
-            over.sender.report_usage()
-            self._forget_segment()
-            self._segments[0].fallback = over.fallback or over.config
-            self._connection.close(now, live_transcription_request(self._segments[0].config, self._endpoint))
-            self._begin_segment(now)
+            over.close(None if how is SessionInput.LAST else LossReason.ENDED)
+            self._next_segment(over.fallback or over.config, now)
         elif self._step(how, now, _NO_LAST) is SessionAction.CLOSE:
             self._connection.close(now)
 
-    def _forget_segment(self) -> None:
-        """The first segment is over, and what it held is let go of."""
-        counts = self._segments.popleft().counts()
-        self._past = tuple(map(sum, zip(self._past, counts, strict=True)))
+    def _next_segment(self, fallback: TranscriptionConfig, now: float) -> None:
+        """The first segment is over: open a link for the next one."""
+        self._stream.forget_first()
+        self._stream.first.fallback = fallback
+        self._connection.close(now, live_transcription_request(self._stream.first.config, self._endpoint))
+        self._begin_segment(now)
 
     def _begin_segment(self, now: float) -> None:
         self._unanswered = 0
         self._timers.stop_all()
-        self._hearing.use(self._segments[0].config, self._segments[0].timeline)
-        if self._state is SessionState.ENDING and len(self._segments) == 1:
+        self._hearing.use(self._stream.first.config, self._stream.first.timeline)
+        if self._state is SessionState.ENDING:
             self._expect_last(now)
 
     def _end(self, reason: EndReason, failure: Failure | None, now: float) -> None:
         """Put everything out that is owed, ``SessionEnded`` last."""
         self._connection.abort(now)
         self._timers.stop_all()
-        first = self._segments[0]
+        first = self._stream.first
         self._hearing.end(first.timeline.seconds(first.sender.sent))
-        for segment in self._segments:
-            segment.sender.report_usage()
-            if reason is EndReason.FAILED or reason is EndReason.INCOMPLETE:
-                segment.sender.lose(segment.timeline.watermark, segment.sender.given, LossReason.ENDED)
+        unheard = reason is EndReason.FAILED or reason is EndReason.INCOMPLETE
+        self._stream.close(LossReason.ENDED if unheard else None)
         self._output.append(SessionEnded(reason=reason, failure=failure))
 
 
 _NO_LAST = Failure(kind=FailureKind.DEADLINE, reason="the service did not send the last final")
-
-
-def _renamed(link: Link, session_id: str | None) -> bool:
-    """Whether the service calls ``link`` by another name than before."""
-    if session_id is None or session_id == link.session_id:
-        return False
-    first, link.session_id = link.session_id is None, session_id
-    return not first
-
-
-def _told(message: ErrorMessage) -> Failure:
-    """The failure that an error message of the service tells of; its status can be an HTTP status or a word."""
-    status = int(message.status) if message.status is not None and message.status in _STATUSES else None
-    said = "the service told of an error" + (f" with status {status}" if status else "")
-    return Failure(kind=FailureKind.SERVICE, reason=said, status=status, detail=message.text or None)
-
-
-_STATUSES = frozenset(map(str, range(400, 600)))

@@ -82,3 +82,38 @@ def test_a_link_remembers_that_it_was_asked_for_the_last_final() -> None:
     link.take(LinkInput.DRAIN)
     link.take(LinkInput.CLOSED)
     assert link.drained
+
+
+# --- its clock ---
+
+
+def test_its_clock_counts_what_it_was_sent() -> None:
+    link = link_in(LinkState.OPEN)
+    link.begin(1000)
+    assert (link.start, link.sent, link.lasting) == (1000, 1000, 0)
+    link.reach(1000, 1800)
+    link.reach(1800, 2000)
+    assert (link.sent, link.lasting, link.left_out(999.0)) == (2000, 1000, 0)
+
+
+def test_what_was_given_up_is_left_out_of_its_clock() -> None:
+    link = link_in(LinkState.OPEN)
+    link.begin(0)
+    link.reach(0, 100)
+    link.reach(150, 200)  # 100 to 150 were given up before they could be sent
+    link.reach(270, 300)
+    assert (link.sent, link.lasting) == (300, 180)
+    assert [link.left_out(at) for at in (0.0, 99.5, 100.0, 149.5, 150.0, 180.0)] == [0, 0, 50, 50, 120, 120]
+
+
+@given(st.integers(0, 1000), st.lists(st.tuples(st.integers(0, 50), st.integers(1, 50)), max_size=8))
+def test_every_sample_of_its_clock_has_one_place_in_the_stream(start: int, sent: list[tuple[int, int]]) -> None:
+    link = link_in(LinkState.OPEN)
+    link.begin(start)
+    places, at = list[int](), start
+    for left_out, samples in sent:
+        link.reach(at + left_out, at + left_out + samples)
+        places += range(at + left_out, at + left_out + samples)
+        at += left_out + samples
+    assert link.lasting == len(places)
+    assert [start + sample + link.left_out(float(sample)) for sample in range(len(places))] == places

@@ -73,7 +73,9 @@ transcriptions = st.fixed_dictionaries(
 voice = st.fixed_dictionaries({"type": st.sampled_from(("speech_started", "speech_ended")), "timestamp": times})
 json_values = st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), st.lists, max_leaves=5)
 others = st.one_of(
-    st.sampled_from(({"type": "pong"}, {"type": "error", "status": "400", "message": SECRET}, {"error": SECRET}, [], 1)),
+    st.sampled_from(
+        ({"type": "pong"}, {"type": "error", "status": "400", "message": SECRET}, {"error": SECRET}, [], 1)
+    ),
     st.dictionaries(st.sampled_from(("type", "transcript", "words", "error", "timestamp")), json_values, max_size=3),
 )
 messages = st.one_of(
@@ -113,8 +115,8 @@ class Run:
         self.outputs: list[Any] = []
         self.peers: dict[int, Peer] = {}
         self.speaking: SpeechStarted | None = None
-        self.lost_to = 0.0
-        self.usage = self.lost = 0.0
+        self.lost: list[tuple[float, float]] = []
+        self.usage = 0.0
 
     def tell(self, name: str, *arguments: Any) -> bool:
         """Tell the session something; whether it took it. What it does not take must change nothing."""
@@ -169,9 +171,10 @@ class Run:
             assert starts == sorted(starts)
             assert all(0.0 <= time <= given for word in told for time in (word.start, word.end) if time is not None)
         elif isinstance(output, AudioLost):
-            assert self.lost_to <= output.start < output.end <= given, "each lost sample is told of once, in order"
-            self.lost_to = output.end
-            self.lost += output.end - output.start
+            assert 0.0 <= output.start < output.end <= given
+            told_of = [(start, end) for start, end in self.lost if start < output.end and output.start < end]
+            assert not told_of, "each lost sample is told of once"
+            self.lost.append((output.start, output.end))
         elif isinstance(output, Usage):
             assert output.seconds > 0
             self.usage += output.seconds
@@ -184,7 +187,7 @@ class Run:
         session, stats = self.session, self.session.stats
         assert session.ended == bool(self.outputs and isinstance(self.outputs[-1], SessionEnded))
         assert sum(isinstance(output, SessionEnded) for output in self.outputs) == session.ended
-        assert stats.seconds_lost == pytest.approx(self.lost)
+        assert stats.seconds_lost == pytest.approx(sum(end - start for start, end in self.lost))
         assert self.usage <= stats.seconds_sent + 1e-6 <= stats.seconds_given + 2e-6
         assert stats.seconds_finalised <= stats.seconds_given + 1e-6
         assert len(stats.links) == len(self.peers)
@@ -197,7 +200,7 @@ class Run:
 
     def check_memory(self) -> None:
         """Each format's part of the stream that is not over may hold its bound; in 64 KiB is all the rest."""
-        parts = len(self.session._segments)
+        parts = len(self.session._stream._segments)
         most = self.buffer_seconds * 4 * 48000 if self.wide else self.buffer_seconds * 2 * 16000
         assert held_bytes(self.session) <= parts * most + 65536
 
@@ -406,7 +409,7 @@ class SessionMachine(RuleBasedStateMachine):
         """After ``end_input`` time alone brings a session to its end; before ``start`` only ``abort`` does."""
         if not self.tell("end_input") and not self.run.session.ended and not self.run.peers:
             assert self.tell("abort")
-        parts = len(self.run.session._segments)
+        parts = len(self.run.session._stream._segments)
         longest = parts * (2 * TIMEOUTS.last + self.run.session.stats.seconds_given) + TIMEOUTS.closing
         until = self.now + longest
         while not self.run.session.ended:

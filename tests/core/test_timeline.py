@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smallest_proto.audio import SAMPLE_RATES, AudioFormat
+from smallest_proto.link import Link
 from smallest_proto.messages import Utterance, Word
 from smallest_proto.timeline import Timeline
 
@@ -41,87 +42,114 @@ def test_seconds_are_samples_of_the_format_from_the_origin_on() -> None:
 # --- times of words ---
 
 
+def link(start: int, *parts: tuple[int, int]) -> Link:
+    """A link that serves from ``start`` on and was sent ``parts``, each from a sample to a sample of the stream."""
+    made = Link(1, 0.0)
+    made.begin(start)
+    for first, last in parts:
+        made.reach(first, last)
+    return made
+
+
+LINKS = st.builds(
+    lambda start, sent, hole, more: link(
+        start, (start, start + sent), (start + sent + hole, start + sent + hole + more)
+    ),
+    *(st.integers(0, 10**7) for _ in range(4)),
+)
+
+
 def times(words: tuple[Word, ...]) -> list[tuple[float | None, float | None]]:
     return [(word.start, word.end) for word in words]
 
 
-def check_words(clock: Timeline, words: list[Word], moved: tuple[Word, ...], first: int, last: int) -> None:
-    """What must hold of words in stream time, whatever they were in link time."""
+@given(RATES, ORIGINS, WORDS, LINKS)
+def test_words_lie_in_order_inside_of_the_audio_of_their_link(
+    rate: int, origin: float, words: list[Word], link: Link
+) -> None:
+    clock = timeline(rate, origin)
+    moved = clock.words(tuple(words), link)
     assert [(word.text, word.confidence) for word in moved] == [(word.text, word.confidence) for word in words]
     for word, found in zip(words, moved, strict=True):
-        assert (found.start is None) == (word.start is None)
-        assert (found.end is None) == (word.end is None)
+        assert (found.start is None, found.end is None) == (word.start is None, word.end is None)
         for time in (found.start, found.end):
-            assert time is None or first <= clock.position(time) <= last
-        if found.start is not None and found.end is not None:
-            assert found.start <= found.end
+            assert time is None or link.start <= clock.position(time) <= link.sent
     starts = [word.start for word in moved if word.start is not None]
     assert starts == sorted(starts)
 
 
-@given(RATES, ORIGINS, WORDS, st.integers(0, 10**7), st.integers(0, 10**7))
-def test_words_lie_in_order_inside_of_the_audio_of_their_link(
-    rate: int, origin: float, words: list[Word], link_start: int, sent: int
-) -> None:
-    clock, end = timeline(rate, origin), link_start + sent
-    moved = clock.words(tuple(words), link_start, end)
-    check_words(clock, words, moved, link_start, end)
+@given(RATES, ORIGINS, WORDS, LINKS)
+@example(16000, 0.0, [Word(text="w", start=1.0, end=1.0)], link(0, (0, 16_000), (20_000, 24_000)))
+def test_no_word_ends_before_it_starts(rate: int, origin: float, words: list[Word], link: Link) -> None:
+    for word in timeline(rate, origin).words(tuple(words), link):
+        assert word.start is None or word.end is None or word.start <= word.end
 
 
 @given(RATES, ORIGINS, st.lists(st.integers(0, 10**6), min_size=2, max_size=12), st.integers(0, 10**7))
-def test_good_times_come_out_to_the_sample(rate: int, origin: float, bounds: list[int], link_start: int) -> None:
+def test_good_times_come_out_to_the_sample(rate: int, origin: float, bounds: list[int], start: int) -> None:
     clock = timeline(rate, origin)
     bounds = sorted(bounds)[: len(bounds) // 2 * 2]
     spans = list(zip(bounds[::2], bounds[1::2], strict=True))
-    words = tuple(Word(text="w", start=start / rate, end=end / rate) for start, end in spans)
-    for found, (start, end) in zip(clock.words(words, link_start, link_start + bounds[-1]), spans, strict=True):
+    words = tuple(Word(text="w", start=first / rate, end=last / rate) for first, last in spans)
+    for found, (first, last) in zip(clock.words(words, link(start, (start, start + bounds[-1]))), spans, strict=True):
         assert found.start is not None
         assert found.end is not None
-        assert (clock.position(found.start), clock.position(found.end)) == (link_start + start, link_start + end)
+        assert (clock.position(found.start), clock.position(found.end)) == (start + first, start + last)
+    assert clock.mended == 0
 
 
 def test_good_words_of_the_first_link_are_passed_on_as_they_are() -> None:
     words = (Word(text="a", start=0.5, end=1.0), Word(text="b", start=1.0, end=1.5, speaker=1))
-    assert timeline().words(words, 0, 16000 * 2) is words
+    assert timeline().words(words, link(0, (0, 32_000))) is words
 
 
-@pytest.mark.parametrize(
-    ("said", "told"),
-    [
-        ([(0.5, 1.0)], [(10.5, 11.0)]),
-        ([(-3.0, 1.0)], [(10.0, 11.0)]),
-        ([(-3.0, -2.0)], [(10.0, 10.0)]),
-        ([(1.0, 0.5)], [(11.0, 11.0)]),
-        ([(1.0, 99.0)], [(11.0, 15.0)]),
-        ([(98.0, 99.0)], [(15.0, 15.0)]),
-        ([(2.0, 3.0), (1.0, 1.5)], [(12.0, 13.0), (12.0, 12.0)]),
-        ([(None, 1.0), (1.0, None), (None, None)], [(None, 11.0), (11.0, None), (None, None)]),
-        ([(2.0, 3.0), (None, 1.0)], [(12.0, 13.0), (None, 12.0)]),
-    ],
-)
-def test_odd_times_are_moved_to_where_they_can_be(
-    said: list[tuple[float | None, float | None]], told: list[tuple[float, float]]
+def test_what_the_link_was_not_sent_moves_what_comes_after_it() -> None:
+    sent = link(16_000, (16_000, 32_000), (40_000, 56_000))  # 2.0 to 2.5 s were given up
+    words = tuple(Word(text="w", start=start, end=end) for start, end in [(0.5, 1.0), (1.0, 1.5), (0.75, 1.25)])
+    assert times(timeline().words(words[:2], sent)) == [(1.5, 2.0), (2.5, 3.0)]
+    assert times(timeline().words(words[2:], sent)) == [(1.75, 2.75)]
+    assert timeline().time(sent, 1.5) == 3.0
+
+
+ODD = [
+    ([(0.5, 1.0)], [(10.5, 11.0)], 0),
+    ([(-3.0, 1.0)], [(10.0, 11.0)], 1),
+    ([(-3.0, -2.0)], [(10.0, 10.0)], 1),
+    ([(1.0, 0.5)], [(11.0, 11.0)], 1),
+    ([(1.0, 99.0)], [(11.0, 15.0)], 1),
+    ([(1.0, 5.1)], [(11.0, 15.0)], 0),  # a recogniser that counts in frames
+    ([(98.0, 99.0)], [(15.0, 15.0)], 1),
+    ([(2.0, 3.0), (1.0, 1.5)], [(12.0, 13.0), (12.0, 12.0)], 1),
+    ([(None, 1.0), (1.0, None), (None, None)], [(None, 11.0), (11.0, None), (None, None)], 1),
+    ([(2.0, 3.0), (None, 1.0)], [(12.0, 13.0), (None, 12.0)], 1),
+]
+
+
+@pytest.mark.parametrize(("said", "told", "mended"), ODD)
+def test_odd_times_are_moved_to_where_they_can_be_and_counted(
+    said: list[tuple[float | None, float | None]], told: list[tuple[float | None, float | None]], mended: int
 ) -> None:
     words = tuple(Word(text="w", start=start, end=end) for start, end in said)
-    assert times(timeline().words(words, 160_000, 240_000)) == told
-    first = times(timeline().words(words, 0, 80_000))  # the first link has a way of its own
+    clock = timeline()
+    assert times(clock.words(words, link(160_000, (160_000, 240_000)))) == told
+    assert clock.mended == mended
+    first = times(timeline().words(words, link(0, (0, 80_000))))  # the first link has a way of its own
     assert first == [tuple(None if time is None else time - 10.0 for time in pair) for pair in told]
 
 
 def test_no_word_of_the_first_link_ends_beyond_its_audio() -> None:
     words = (Word(text="a", start=0.0, end=100.0), Word(text="b", start=1.0, end=2.0))
-    assert times(timeline().words(words, 0, 16000 * 5)) == [(0.0, 5.0), (1.0, 2.0)]
+    assert times(timeline().words(words, link(0, (0, 80_000)))) == [(0.0, 5.0), (1.0, 2.0)]
 
 
 # --- times of anything else ---
 
 
-@given(RATES, ORIGINS, st.floats(allow_nan=False), st.integers(0, 10**7), st.integers(0, 10**7))
-def test_any_time_lies_inside_of_the_audio_of_its_link(
-    rate: int, origin: float, seconds: float, link_start: int, sent: int
-) -> None:
-    clock, end = timeline(rate, origin), link_start + sent
-    assert clock.seconds(link_start) <= clock.time(link_start, seconds, end) <= clock.seconds(end)
+@given(RATES, ORIGINS, st.floats(allow_nan=False), LINKS)
+def test_any_time_lies_inside_of_the_audio_of_its_link(rate: int, origin: float, seconds: float, link: Link) -> None:
+    clock = timeline(rate, origin)
+    assert link.start <= clock.position(clock.time(link, seconds)) <= link.sent
+    assert clock.mended == (not 0.0 <= seconds <= link.lasting / rate + 0.25)
 
 
 def test_utterances_are_in_stream_time_and_keep_what_else_they_say() -> None:
@@ -130,7 +158,7 @@ def test_utterances_are_in_stream_time_and_keep_what_else_they_say() -> None:
         Utterance(text="b", start=-1.0, end=99.0, speaker=2),
         Utterance(text="c"),
     )
-    assert timeline(8000, 1.0).utterances(utterances, 8000, 24000) == (
+    assert timeline(8000, 1.0).utterances(utterances, link(8000, (8000, 24000))) == (
         Utterance(text="a", start=2.5, end=3.0, speaker="1"),
         Utterance(text="b", start=2.0, end=4.0, speaker=2),
         Utterance(text="c"),

@@ -1,0 +1,148 @@
+"""Draws the state machines of the core from their tables, into state-machines.md beside this file.
+
+python docs/make_diagrams.py          write the file
+python docs/make_diagrams.py --check  fail if the file is not what the tables say
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from smallest_proto import exchange
+from smallest_proto.events import EndReason
+from smallest_proto.link import LINKS
+from smallest_proto.stages import SESSIONS
+from smallest_proto.turns import TURNS
+from smallest_proto.values import Name
+
+TARGET = Path(__file__).with_name("state-machines.md")
+
+INTRO = """\
+# State machines
+
+<!-- Made by docs/make_diagrams.py from the tables of the core. Change the tables, not this file. -->
+
+What can happen to a session, a link, a turn or an HTTP exchange is one table each: in a state, an input leads to an
+action and to the next state. Nothing else in the code decides it, and these pictures are drawn from it. An arrow says
+"input / action"; what neither acts nor moves has none. The grid below a picture has every cell of the table. Where it
+says `-` there is no cell: that input in that state is an error (`LocalProtocolError`) and changes nothing.
+"""
+
+Table: TypeAlias = Mapping[Any, tuple[Any, Any]]  # {(state, input): (action, next state)}
+
+
+class Machine(NamedTuple):
+    """One table, and what it is for."""
+
+    title: str
+    about: str
+    table: Table
+
+
+SESSION = """\
+A session is a live transcription, from `start()` to `SessionEnded`. The table says what the application may call when,
+and in which ways a session ends; from every stage it takes one `abort()`. Links come and go underneath without a change
+of stage. (`smallest_proto/stages.py`)"""
+
+LINK = """\
+A link is one connection, from the wish to have it until it is gone. Its number never returns, so what a transport still
+tells of a link that is gone finds nobody. `DRAINING`: `close_stream` is sent, and the last final is awaited. `CLOSING`:
+the close frame is asked for. (`smallest_proto/link.py`)"""
+
+TURN = """\
+A turn is what is said between one `SpeechStarted` and one `SpeechEnded`. The service's voice activity events and its
+finals come independently of each other, and either can be missing; the table makes strictly alternating events of them.
+`SETTLED`: the turn goes on, and what was heard of it so far is final. `TRAILING`: the turn is over, and its last final
+can still come. (`smallest_proto/turns.py`)"""
+
+EXCHANGE = """\
+An exchange is one HTTP request and its one outcome, an answer or a failure; a file is transcribed by one. What was
+still under way when it ended finds nobody. (`smallest_proto/exchange.py`)"""
+
+MACHINES: Sequence[Machine] = (
+    Machine("A session", SESSION, SESSIONS),
+    Machine("A link", LINK, LINKS),
+    Machine("A turn", TURN, TURNS),
+    Machine("An HTTP exchange", EXCHANGE, exchange._TABLE),
+)
+
+
+def members(table: Table, which: int) -> list[Name]:
+    """All states (0) or inputs (1) of a table, in the order in which they are defined."""
+    names: type[Name] = type(next(iter(table))[which])
+    return list(names)
+
+
+def action_name(action: Any) -> str:
+    """An action in words; empty where nothing is done."""
+    if isinstance(action, EndReason):
+        return f"end {action.value}"
+    if isinstance(action, Name):
+        return "" if action.name in ("NOTHING", "GO_ON") else str(action.value)
+    return "" if action is None else str(action.__name__).strip("_").replace("_", " ")
+
+
+def diagram(machine: Machine) -> str:
+    """The table as a Mermaid state diagram; what leads from one state to the same other one shares an arrow."""
+    states = members(machine.table, 0)
+    lines = ["stateDiagram-v2", f"    [*] --> {states[0].name}"]
+    for state in states:
+        if state.value.upper() != state.name:  # it says more of itself than its name
+            lines.append(f"    {state.name}: {state.name}<br/>{plain(state.value)}")
+    arrows: dict[tuple[Name, Name], list[str]] = {}
+    for (state, what), (action, after) in machine.table.items():
+        done = action_name(action)
+        if done or state is not after:
+            arrows.setdefault((state, after), []).append(f"{what.value} / {done}" if done else str(what.value))
+    for (state, after), labels in arrows.items():
+        lines.append(f"    {state.name} --> {after.name}: {'<br/>'.join(map(plain, labels))}")
+    leaves = {state for state, after in arrows if state is not after}
+    lines += [f"    {state.name} --> [*]" for state in states if state not in leaves]
+    return "\n".join(["```mermaid", *lines, "```"])
+
+
+def plain(text: str) -> str:
+    """Text without the two characters that end a label in Mermaid."""
+    return text.replace(":", ",").replace(";", ",")
+
+
+def grid(machine: Machine) -> str:
+    """The table as a table: a row for each input, a column for each state."""
+    states, inputs = members(machine.table, 0), members(machine.table, 1)
+    rows = [["input", *(f"`{state.name}`" for state in states)], ["---"] * (len(states) + 1)]
+    rows += [[str(what.value), *(cell(machine, state, what) for state in states)] for what in inputs]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def cell(machine: Machine, state: Name, what: Name) -> str:
+    if (state, what) not in machine.table:
+        return "-"
+    action, after = machine.table[state, what]
+    done, to = action_name(action), "stays" if after is state else f"`{after.name}`"
+    return f"{done}, {to}" if done else to
+
+
+def document() -> str:
+    """The whole file."""
+    parts = [INTRO]
+    for machine in MACHINES:
+        parts.append(f"## {machine.title}\n\n{machine.about}\n\n{diagram(machine)}\n\n{grid(machine)}\n")
+    return "\n".join(parts)
+
+
+def main(arguments: Sequence[str], target: Path = TARGET) -> str | None:
+    """Write or check; what is wrong, if anything."""
+    if arguments not in ([], ["--check"]):
+        return __doc__
+    if not arguments:
+        target.write_text(document(), "utf-8")
+    elif not target.exists() or target.read_text("utf-8") != document():
+        return f"{target.name} is not what the tables say: run python docs/make_diagrams.py"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

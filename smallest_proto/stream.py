@@ -1,0 +1,120 @@
+"""The audio of one session: segments, each in one format; as a rule there is one.
+
+The first segment is the one that is served, the newest one takes audio. All of them share one clock, the stream's
+seconds, and one bound.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from .commands import Command
+from .config import TranscriptionConfig
+from .events import Event, LossReason
+from .sending import Sender
+from .timeline import Timeline
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+class Segment:
+    """The part of a stream that is in one format."""
+
+    __slots__ = ("config", "fallback", "sender", "timeline", "wanted")
+
+    def __init__(self, config: TranscriptionConfig, sender: Sender, timeline: Timeline) -> None:
+        self.config = config
+        self.wanted: TranscriptionConfig | None = None  # options of an update that no link was accepted with yet
+        self.fallback: TranscriptionConfig | None = None  # what to go back to if the service refuses this format
+        self.sender = sender
+        self.timeline = timeline
+
+    @property
+    def end(self) -> float:
+        """The end of the audio given, in stream seconds."""
+        return self.timeline.seconds(self.sender.given)
+
+    @property
+    def unfinalised(self) -> float:
+        """Seconds of audio given after the watermark."""
+        return self.timeline.duration(self.sender.given - self.timeline.watermark)
+
+    def counts(self) -> tuple[float, ...]:
+        """Seconds of audio given, sent, sent again and lost."""
+        sender = self.sender
+        return tuple(map(self.timeline.duration, (sender.given, sender.sent, sender.replayed, sender.lost)))
+
+    def close(self, lost: LossReason | None = None) -> None:
+        """Tell what is still to be told of it; with ``lost``, what was not finalised is."""
+        self.sender.tell_dropped()
+        self.sender.report_usage()
+        if lost is not None:
+            self.sender.lose(self.timeline.watermark, self.sender.given, lost)
+
+
+class Stream:
+    """The segments of one stream. ``bound`` is how many seconds of audio may be held, ``interval`` the pace."""
+
+    def __init__(
+        self, config: TranscriptionConfig, interval: float, bound: float, output: deque[Command | Event]
+    ) -> None:
+        self._interval = interval
+        self._bound = bound
+        self._output = output
+        self._segments: deque[Segment] = deque()
+        self._past: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)  # the counts of the segments that are over
+        self.add(config, 0.0)
+
+    @property
+    def first(self) -> Segment:
+        """The segment that is being served."""
+        return self._segments[0]
+
+    @property
+    def newest(self) -> Segment:
+        """The segment that takes audio."""
+        return self._segments[-1]
+
+    @property
+    def several(self) -> bool:
+        """Whether the first segment is not the newest: it gets no more audio."""
+        return len(self._segments) > 1
+
+    @property
+    def ready(self) -> bool:
+        """Whether less waits than half of what may be held."""
+        return sum(segment.sender.waiting for segment in self._segments) * 2 < self._bound
+
+    def add(self, config: TranscriptionConfig, origin: float) -> None:
+        """Begin a segment at ``origin``, in stream seconds."""
+        format = config.audio_format
+        timeline = Timeline(format, origin)
+        sender = Sender(format, timeline, self._interval, self._bound, self._output)
+        self._segments.append(Segment(config, sender, timeline))
+
+    def push(self, audio: Buffer) -> bool:
+        """Take audio; whether there is a new message to send. Raises ``LocalProtocolError`` for what is no audio."""
+        newest = self._segments[-1]
+        if not newest.sender.push(audio):
+            return False
+        for segment in self._segments:
+            if segment is not newest:
+                segment.sender.keep(newest.end - segment.end)
+        return True
+
+    def forget_first(self) -> Segment:
+        """The first segment is over; what it held is let go of. There must be another one, or one be added."""
+        over = self._segments.popleft()
+        self._past = tuple(map(sum, zip(self._past, over.counts(), strict=True)))
+        return over
+
+    def close(self, lost: LossReason | None) -> None:
+        """The stream is over: tell what is still to be told of it."""
+        for segment in self._segments:
+            segment.close(lost)
+
+    def counts(self) -> tuple[float, ...]:
+        """Seconds of audio given, sent, sent again and lost, over the whole stream."""
+        return tuple(map(sum, zip(self._past, *(segment.counts() for segment in self._segments), strict=True)))

@@ -1,0 +1,324 @@
+"""A connection outlives its links: deadlines to the moment, retries within the budget, handovers, late reports."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from smallest_proto.commands import AbortLink, CloseLink, OpenLink, SendPing, SendText
+from smallest_proto.config import RetryPolicy, Timeouts
+from smallest_proto.connection import Change, ChangeKind, Connection
+from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
+from smallest_proto.events import LinkLost, LinkOpened
+from smallest_proto.link import Link
+from smallest_proto.messages import KEEPALIVE
+from smallest_proto.requests import Request
+from smallest_proto.stats import LinkRecord
+from smallest_proto.timers import Timer
+
+OLD, NEW, NEWER = (Request(method="GET", url=f"wss://{name}") for name in ("old", "new", "newer"))
+LOST = Failure(kind=FailureKind.DISCONNECTED, reason="lost", code=1006)
+REFUSED = Failure(kind=FailureKind.STATUS, reason="no", status=400)
+BUSY = Failure(kind=FailureKind.STATUS, reason="busy", status=429, retry_after=7.0)
+
+TIMEOUTS = Timeouts(opening=10.0, closing=2.0, ping=5.0, pong=4.0, write=3.0, keepalive=6.0)
+QUIET = Timeouts(opening=10.0, ping=1e6, keepalive=1e6)  # nothing happens by itself on an open link
+
+
+class Line(Connection):
+    """A connection whose output is read by ``said``."""
+
+    def __init__(self, timeouts: Timeouts = QUIET, keepalive: bool = True, jitter: float = 1.0, **retry: Any) -> None:
+        self.output: deque[Any] = deque()
+        super().__init__(
+            OLD,
+            keepalive=keepalive,
+            timeouts=timeouts,
+            retry=RetryPolicy(**{"first_delay": 1.0, "longest_delay": 8.0, "healthy_after": 10.0, **retry}),
+            jitter=lambda: jitter,
+            output=self.output,
+        )
+
+    def said(self) -> list[Any]:
+        said = list(self.output)
+        self.output.clear()
+        return said
+
+    def serve(self, now: float) -> Link:
+        """Open the first link, and let it serve."""
+        self.open(now)
+        self.opened(1, now)
+        self.said()
+        assert self.serving is not None
+        return self.serving
+
+
+def wake(line: Line, at: float) -> Change | None:
+    """Wake ``line`` a moment before ``at``, when nothing may happen, and at it."""
+    assert line.next_timer() == at
+    assert line.handle_timer(at - 0.001) is None
+    assert line.said() == []
+    return line.handle_timer(at)
+
+
+# --- one link ---
+
+
+def test_a_link_is_opened_and_serves() -> None:
+    line = Line()
+    line.open(1.0)
+    assert line.said() == [OpenLink(link=1, request=OLD)]
+    assert line.find(1) is None  # it cannot have said anything yet
+    change = line.opened(1, 1.5)
+    assert change is not None
+    assert (change.kind, change.link) == (ChangeKind.SERVING, line.serving)
+    assert line.said() == [LinkOpened(link=1, seconds=0.5)]
+    assert line.replaced is None
+    assert line.find(1) is line.serving
+    assert line.records == [LinkRecord(link=1, opened=True)]
+    assert change.link.next_message == 1.5  # audio may go out at once
+
+
+def test_the_deadline_of_opening() -> None:
+    line = Line()
+    line.open(1.0)
+    line.said()
+    change = wake(line, 11.0)
+    assert change is not None
+    assert change.kind is ChangeKind.LOST
+    assert change.failure is not None
+    assert change.failure.kind is FailureKind.DEADLINE
+    assert line.said() == [AbortLink(link=1), LinkLost(link=1, failure=change.failure, retry_in=1.0)]
+    assert line.records == [LinkRecord(link=1, ended=True, failure=change.failure)]
+    assert wake(line, 12.0) is None
+    assert line.said() == [OpenLink(link=2, request=OLD)]
+
+
+def test_a_ping_and_its_pong() -> None:
+    line = Line(TIMEOUTS, keepalive=False)
+    line.serve(1.0)
+    assert wake(line, 6.0) is None
+    assert line.said() == [SendPing(link=1)]
+    line.ponged(1, 7.0)
+    assert wake(line, 12.0) is None
+    assert line.said() == [SendPing(link=1)]
+    change = wake(line, 16.0)  # half open: no pong
+    assert change is not None
+    assert change.kind is ChangeKind.LOST
+    assert line.said()[0] == AbortLink(link=1)
+
+
+def test_a_pong_that_nobody_asked_for_changes_nothing() -> None:
+    line = Line(TIMEOUTS, keepalive=False)
+    line.serve(1.0)
+    line.ponged(1, 5.0)
+    assert wake(line, 6.0) is None
+    line.ponged(1, 7.0)
+    line.ponged(1, 8.0)
+    assert line.next_timer() == 12.0
+
+
+def test_the_deadline_of_a_write() -> None:
+    line = Line(Timeouts(ping=1e6, write=3.0), keepalive=False)
+    link = line.serve(0.0)
+    line.sent(link, 1.0)
+    line.sent(link, 2.0)  # the first one is what is waited for
+    assert line.next_timer() == 4.0
+    line.written(1)
+    assert line.next_timer() == 1e6
+    line.sent(link, 5.0)
+    change = wake(line, 8.0)
+    assert change is not None
+    assert change.failure is not None
+    assert (change.kind, change.failure.kind) == (ChangeKind.LOST, FailureKind.DEADLINE)
+    assert line.said()[0] == AbortLink(link=1)
+
+
+def test_the_deadline_of_closing() -> None:
+    line = Line(TIMEOUTS)
+    line.serve(0.0)
+    line.close(4.0)
+    assert line.said() == [CloseLink(link=1, code=1000)]
+    assert not line.idle
+    change = wake(line, 6.0)
+    assert change is not None
+    assert change.kind is ChangeKind.CLOSED
+    assert line.said() == [AbortLink(link=1)]
+    assert (line.idle, line.said()) == (True, [])
+    assert line.next_timer() is None
+
+
+@pytest.mark.parametrize("report", [Line.closed, Line.failed])
+def test_a_goodbye_that_is_answered(report: Callable[[Line, int, Failure, float], Change | None]) -> None:
+    line = Line(TIMEOUTS)
+    line.serve(0.0)
+    line.close(4.0)
+    line.said()
+    change = report(line, 1, LOST, 4.5)
+    assert change is not None
+    assert change.kind is ChangeKind.CLOSED
+    assert (line.said(), line.idle, line.next_timer()) == ([], True, None)
+    assert line.records == [LinkRecord(link=1, opened=True, ended=True)]  # it did not fail
+
+
+def test_quiet_is_told_and_nothing_is_done_about_it_here() -> None:
+    line = Line()
+    link = line.serve(0.0)
+    link.timers.set(Timer.QUIET, 3.0)
+    assert wake(line, 3.0) == Change(ChangeKind.QUIET, link)
+    assert (line.said(), line.serving) == ([], link)
+    assert line.handle_timer(3.0) is None
+
+
+# --- keepalive ---
+
+
+def test_keepalive_when_nothing_else_was_sent() -> None:
+    line = Line(Timeouts(ping=1e6, keepalive=6.0))
+    link = line.serve(0.0)
+    assert wake(line, 6.0) is None
+    assert line.said() == [SendText(link=1, text=KEEPALIVE)]
+    line.written(1)
+    line.sent(link, 9.0)
+    line.written(1)
+    assert wake(line, 15.0) is None
+    assert line.said() == [SendText(link=1, text=KEEPALIVE)]
+
+
+def test_a_keepalive_that_does_not_leave_is_a_stall() -> None:
+    line = Line(Timeouts(ping=1e6, keepalive=6.0, write=3.0))
+    line.serve(0.0)
+    assert wake(line, 6.0) is None
+    line.said()
+    change = wake(line, 9.0)
+    assert change is not None
+    assert change.kind is ChangeKind.LOST
+
+
+def test_a_server_reached_directly_is_sent_no_keepalive() -> None:
+    line = Line(Timeouts(ping=1e6, keepalive=6.0), keepalive=False)
+    link = line.serve(0.0)
+    line.sent(link, 1.0)
+    line.written(1)
+    assert line.next_timer() == 1e6
+
+
+# --- the budget ---
+
+
+def fail(line: Line, now: float, failure: Failure = LOST) -> ChangeKind:
+    """Lose the link that serves; open the next one, if there is to be one."""
+    assert line.serving is not None
+    change = line.failed(line.serving.number, failure, now)
+    assert change is not None
+    if change.kind is ChangeKind.LOST:
+        at = line.next_timer()
+        assert at is not None
+        assert line.handle_timer(at) is None
+        assert line.serving is not None
+    return change.kind
+
+
+def test_no_retries_at_all() -> None:
+    line = Line(max_retries=0)
+    line.open(0.0)
+    assert fail(line, 1.0) is ChangeKind.GIVEN_UP
+    assert (line.serving, line.idle, line.next_timer()) == (None, True, None)
+    assert line.said() == [OpenLink(link=1, request=OLD)]
+    healthy = Line(max_retries=0)
+    healthy.serve(0.0)
+    assert fail(healthy, 3600.0) is ChangeKind.GIVEN_UP
+
+
+def test_so_many_failures_in_a_row_are_forgiven() -> None:
+    line = Line(max_retries=3)
+    line.open(0.0)
+    assert [fail(line, now) for now in (0.0, 10.0, 20.0)] == [ChangeKind.LOST] * 3
+    assert [output.retry_in for output in line.said() if isinstance(output, LinkLost)] == [1.0, 2.0, 4.0]
+    assert fail(line, 30.0) is ChangeKind.GIVEN_UP
+
+
+def test_a_link_that_opens_and_dies_at_once_does_not_start_the_count_over() -> None:
+    line = Line(max_retries=2)
+    line.open(0.0)
+    kinds = []
+    for now in (0.0, 20.0, 40.0):
+        assert line.serving is not None
+        line.opened(line.serving.number, now)
+        kinds.append(fail(line, now + 9.999))
+    assert kinds == [ChangeKind.LOST, ChangeKind.LOST, ChangeKind.GIVEN_UP]
+
+
+def test_a_link_that_was_open_for_a_while_starts_the_count_over() -> None:
+    line = Line(max_retries=2)
+    line.open(0.0)
+    for now in (0.0, 20.0, 40.0, 60.0):
+        assert line.serving is not None
+        line.opened(line.serving.number, now)
+        assert fail(line, now + 10.0) is ChangeKind.LOST
+    assert {output.retry_in for output in line.said() if isinstance(output, LinkLost)} == {1.0}
+
+
+def test_a_link_that_was_replaced_after_a_while_starts_the_count_over() -> None:
+    line = Line(max_retries=1)
+    line.open(0.0)
+    assert fail(line, 0.0) is ChangeKind.LOST
+    line.opened(2, 1.0)
+    line.replace(NEW, 3000.0)
+    line.opened(3, 3001.0)
+    line.closed(2, LOST, 3001.5)
+    assert fail(line, 3002.0) is ChangeKind.LOST
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404])
+def test_what_no_retry_can_help_ends_it_at_once(status: int) -> None:
+    line = Line(max_retries=8)
+    line.open(0.0)
+    failure = Failure(kind=FailureKind.STATUS, reason="no", status=status)
+    assert fail(line, 0.5, failure) is ChangeKind.GIVEN_UP
+    assert line.records == [LinkRecord(link=1, ended=True, failure=failure)]
+
+
+def test_what_the_service_asks_for_is_waited() -> None:
+    line = Line(jitter=0.0)
+    line.open(0.0)
+    change = line.failed(1, BUSY, 0.5)
+    assert change is not None
+    line.said()
+    assert wake(line, 7.5) is None
+    assert line.said() == [OpenLink(link=2, request=OLD)]
+
+
+# --- reports that are late or out of place ---
+
+
+def report_all(line: Line, number: int, now: float) -> None:
+    assert line.find(number) is None
+    assert line.opened(number, now) is None
+    assert line.failed(number, LOST, now) is None
+    assert line.closed(number, LOST, now) is None
+    line.ponged(number, now)
+    line.written(number)
+
+
+def test_late_reports_of_a_link_that_is_gone_find_nobody() -> None:
+    line = Line(TIMEOUTS)
+    line.serve(0.0)
+    assert line.serving is not None
+    line.abandon(line.serving, LOST, 1.0)
+    line.handle_timer(2.0)
+    line.said()
+    before = (line.next_timer(), list(line.records), line.serving)
+    for number in (-1, 0, 1, 3, 99):
+        report_all(line, number, 2.5)
+    assert (line.said(), (line.next_timer(), line.records, line.serving)) == ([], before)
+
+
+def test_a_link_cannot_open_twice() -> None:
+    line = Line()
+    line.serve(0.0)
+    with pytest.raises(LocalProtocolError, match="link 1 is open"):
+        line.opened(1, 1.0)
