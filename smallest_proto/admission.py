@@ -16,7 +16,7 @@ from .config import FileTranscriptionConfig, TranscriptionConfig
 from .errors import ConfigurationError
 from .messages import Utterance, Word
 from .requests import MAX_FILE_BYTES
-from .segments import Heard
+from .segmenter import Heard
 from .values import Value
 
 

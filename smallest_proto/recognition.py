@@ -17,7 +17,7 @@ from .audio import AudioFormat, ogg_page_end, opus_packet_samples
 from .config import TranscriptionConfig
 from .errors import ConfigurationError
 from .messages import Word
-from .segments import (
+from .segmenter import (
     ENDPOINTING_MS,
     INTERIM_SECONDS,
     VOICE_END_SECONDS,

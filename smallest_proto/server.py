@@ -26,7 +26,7 @@ from .admission import (
 from .audio import MAX_MESSAGE_BYTES
 from .errors import LocalProtocolError
 from .messages import CLOSE_STREAM, FINALIZE, KEEPALIVE, read_json_object
-from .segments import Heard, Recognised, VoiceStarted
+from .segmenter import Heard, Recognised, VoiceStarted
 from .values import Value
 
 __all__ = [
