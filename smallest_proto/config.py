@@ -75,7 +75,7 @@ class Endpoint(Value, frozen=True, kw_only=True):
             )
         # From here on it cannot be shown by accident, not even by a traceback of the checks that follow.
         msgspec.structs.force_setattr(self, "api_key", Secret(self.api_key))
-        if not _HEADER_VALUE.fullmatch(self.api_key):
+        if not _HEADER_VALUE.fullmatch(self.api_key) or self.api_key[0] in "'\"":
             raise ConfigurationError("the API key holds characters that no key has: check for line ends and quotes")
         if self.route not in get_args(Route):
             raise ConfigurationError(f"route must be one of {', '.join(get_args(Route))}, not {self.route!r}")

@@ -285,7 +285,7 @@ class Connection:
 
 
 _OVERDUE = {
-    Timer.OPENING: "the connection did not open in time",
+    Timer.OPENING: "the connection did not open in time: check base_url and the network",
     Timer.CLOSING: "the connection did not close in time",
     Timer.PONG: "the service did not answer a ping in time: the connection is dead",
     Timer.WRITE: "what was sent did not leave in time: the connection is stuck",

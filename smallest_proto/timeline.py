@@ -86,11 +86,12 @@ class Timeline:
             start = None if word.start is None else min(max(word.start, at), lasting)
             at = start if start is not None else at
             end = None if word.end is None else min(max(word.end, at), lasting)
+            began = None if start is None else self._stream_time(link, start)
             moved.append(
                 Word(
                     text=word.text,
-                    start=None if start is None else self._stream_time(link, start),
-                    end=None if end is None else self._stream_time(link, end, end=end > at),
+                    start=began,
+                    end=None if end is None else max(self._stream_time(link, end, end=True), began or 0.0),
                     confidence=word.confidence,
                     speaker=word.speaker,
                     speaker_confidence=word.speaker_confidence,

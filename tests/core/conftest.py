@@ -73,7 +73,7 @@ class Recording(MemoryCall):
             expected += [(w.text, origin + w.start / rate, origin + w.end / rate) for w in part.words]
             origin += part.seconds
         assert self.text == " ".join(text for text, _, _ in expected)
-        got = [(word.text, word.start, word.end) for word in self.words]
+        got: list[Any] = [(word.text, word.start, word.end) for word in self.words]
         assert got == [(text, pytest.approx(s, abs=1e-9), pytest.approx(e, abs=1e-9)) for text, s, e in expected]
         assert self.of(AudioLost) == []
         marks = [event for _, event in self.events if isinstance(event, (SpeechStarted, SpeechEnded))]

@@ -1,4 +1,4 @@
-"""A session under arbitrary sequences of what an application, a network and a peer can do: the promises that always hold.
+"""A session under arbitrary sequences of what an application, a network and a peer can do: what always holds.
 
 The test is the transport, and no good one: it reports what it likes in any order, of any link that ever was.
 """
@@ -9,7 +9,6 @@ import gc
 import json
 import random
 from array import array
-from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -38,7 +37,7 @@ KEY = "the-key-of-the-machine"
 SECRET = "sesame"  # said in every transcript: no repr may hold it
 TIMEOUTS = Timeouts()
 
-FORMATS = (
+FORMATS: tuple[dict[str, Any], ...] = (
     {"encoding": "linear16", "sample_rate": 16000},
     {"encoding": "linear16", "sample_rate": 8000},
     {"encoding": "mulaw", "sample_rate": 8000},
@@ -58,7 +57,7 @@ GAPS = st.one_of(st.sampled_from((0.0, 0.02, 0.05, 0.5, 6.0, 15.0)), st.floats(0
 
 times = st.one_of(st.none(), st.floats(-1.0, 8.0), st.floats(allow_nan=True), st.integers(), st.just("1.5"))
 words = st.lists(st.fixed_dictionaries({"word": st.just(SECRET), "start": times, "end": times}), max_size=3)
-flags = st.sampled_from((True, False, None, 1, "true", []))
+flags: st.SearchStrategy[Any] = st.sampled_from((True, False, None, 1, "true", []))
 transcriptions = st.fixed_dictionaries(
     {"transcript": st.sampled_from((SECRET, f"{SECRET} {SECRET}", "", ".", None, 7))},
     optional={
@@ -426,4 +425,4 @@ SessionMachine.TestCase.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-TestSession: Callable[[], None] = SessionMachine.TestCase
+TestSession = SessionMachine.TestCase

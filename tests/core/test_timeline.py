@@ -80,6 +80,7 @@ def test_words_lie_in_order_inside_of_the_audio_of_their_link(
 
 @given(RATES, ORIGINS, WORDS, LINKS)
 @example(16000, 0.0, [Word(text="w", start=1.0, end=1.0)], link(0, (0, 16_000), (20_000, 24_000)))
+@example(16000, 0.0, [Word(text="w", start=0.99999, end=1.00001)], link(0, (0, 16_000), (20_000, 24_000)))
 def test_no_word_ends_before_it_starts(rate: int, origin: float, words: list[Word], link: Link) -> None:
     for word in timeline(rate, origin).words(tuple(words), link):
         assert word.start is None or word.end is None or word.start <= word.end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -157,7 +158,7 @@ def test_no_link_at_all_ends_in_time(calls: Any) -> None:
 
 def test_a_goodbye_that_is_not_answered_is_not_waited_for_long(calls: Any) -> None:
     network = MemoryNetwork()
-    network.on_link = lambda link: setattr(link, "close", lambda code: None)
+    network.on_link = lambda link: setattr(link, "close", lambda _: None)
     call = calls.make(network)
     call.feed(SPEECH.pcm)
     call.run()
@@ -172,8 +173,7 @@ def test_without_a_close_frame_the_goodbye_has_its_deadline(calls: Any) -> None:
     network = MemoryNetwork()
 
     def no_goodbye(link: MemoryLink) -> None:
-        link.close = lambda code: None  # type: ignore[method-assign]
-        link.hang_up = lambda code, reason="": None  # type: ignore[method-assign]
+        link.close = link.hang_up = lambda *_: None  # type: ignore[method-assign]
 
     network.on_link = no_goodbye
     call = calls.make(network)
@@ -230,7 +230,7 @@ def test_audio_that_no_link_takes_in_time_is_told_of_exactly(calls: Any, bound: 
     losses = call.of(AudioLost)
     assert {lost.reason for lost in losses} == {LossReason.BUFFER_FULL}
     assert losses[0].start == 0.0
-    for one, next_one in zip(losses, losses[1:], strict=False):
+    for one, next_one in pairwise(losses):
         assert next_one.start == pytest.approx(one.end)
     assert losses[-1].end == pytest.approx(40.0 - bound, abs=0.051), "the link opens at 40 s"
     assert call.session.stats.seconds_lost == pytest.approx(losses[-1].end)

@@ -201,7 +201,7 @@ def test_formats_that_change_before_any_link_is_open(calls: Any) -> None:
 
 
 @pytest.mark.parametrize("refused_too", [False, True])
-@pytest.mark.parametrize("at", [0.0, 0.05, 0.3, 1.0])
+@pytest.mark.parametrize("at", [0.0, 0.05, 0.3, 0.7, 1.0])
 def test_options_and_format_that_change_together(calls: Any, refused_too: bool, at: float) -> None:
     """Options for a format that no link was opened with yet: a refusal of them is none of the format."""
     call = calls.make(network_that_refuses(latency=0.2), sample_rate=8000)
@@ -218,7 +218,12 @@ def test_options_and_format_that_change_together(calls: Any, refused_too: bool, 
 
 def test_options_that_wait_do_not_reach_the_next_format(calls: Any) -> None:
     network = MemoryNetwork()
-    network.on_link = lambda link: "punctuate" in link.request.query and link.half_open()  # never opens
+
+    def never_opens(link: MemoryLink) -> None:
+        if "punctuate" in link.request.query:
+            link.half_open()
+
+    network.on_link = never_opens
     call = calls.make(network, sample_rate=8000)
     feed_parts(call, NARROW, WIDE)
     call.at(1.0, lambda: call.update(TranscriptionConfig(sample_rate=8000, punctuate=True)))
@@ -227,12 +232,13 @@ def test_options_that_wait_do_not_reach_the_next_format(calls: Any) -> None:
     assert call.session.audio_format == AudioFormat(sample_rate=16000)
 
 
-@pytest.mark.parametrize("at", [0.3, 0.5, 1.0])
+@pytest.mark.parametrize("at", [0.0, 0.3, 0.5, 0.7, 1.0])
 def test_the_present_options_once_more_do_not_bring_back_an_earlier_format(calls: Any, at: float) -> None:
     call = calls.make(MemoryNetwork(latency=0.2), sample_rate=8000)
     feed_parts(call, NARROW, WIDE)
     change = 0.05 * (-(-len(NARROW.pcm) // 800))
-    call.at(change + at, lambda: call.update(TranscriptionConfig(sample_rate=16000)))
+    call.at(change + at + 0.001, lambda: call.update(PUNCTUATED))
+    call.at(change + at + 0.021, lambda: call.update(TranscriptionConfig()))
     call.run()
     call.assert_whole(NARROW, WIDE)
 

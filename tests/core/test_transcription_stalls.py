@@ -236,7 +236,12 @@ def test_too_many_sessions_are_tried_again_slowly(calls: Any) -> None:
 
 def test_a_connection_that_never_opens_is_given_up_in_time(calls: Any) -> None:
     network = MemoryNetwork()
-    network.on_link = lambda link: link.number == 1 and link.half_open()
+
+    def first_never_opens(link: MemoryLink) -> None:
+        if link.number == 1:
+            link.half_open()
+
+    network.on_link = first_never_opens
     call = calls.make(network)
     call.feed(SPEECH.pcm)
     call.run()

@@ -150,6 +150,7 @@ def test_a_final_of_the_turn_before_does_not_touch_the_one_that_has_begun() -> N
     turns.offset(2.0)
     assert turns.onset(3.0) is START
     assert turns.transcript(ANSWER, 1.0, 1.9) is NOTHING
+    assert turns.transcript(ANSWER, 1.0, 3.0) is NOTHING
     assert turns.transcript(ANSWER, 2.5, 3.0) is END  # not before the end of the one before: it is of this one
     assert turns.onset(3.0) is START
     assert turns.transcript(ANSWER, 1.0, 3.5) is END  # reaches into this turn: it is of this one as well
@@ -170,6 +171,10 @@ def test_what_a_new_link_tells_again_is_not_told_again() -> None:
     assert turns.offset(3.0) is NOTHING
     assert turns.state is TurnState.SPEAKING
     assert turns.offset(3.5) is END
+    assert turns.transcript(FINAL, 3.0, 3.5) is NOTHING
+    assert turns.transcript(INTERIM, 3.2, 5.0) is START  # by words, as far as is known from before the last end on
+    assert turns.offset(3.5) is NOTHING
+    assert turns.offset(4.0) is END
 
 
 @pytest.mark.parametrize("state", TurnState)

@@ -116,7 +116,7 @@ class TestNoConnection:
         async def main() -> None:
             error = await fail(nothing_left, f"http://127.0.0.1:{port}/", live=live)
             assert isinstance(error, ConnectError)
-            assert f"127.0.0.1, port {port}: Connection refused" in str(error)
+            assert f"127.0.0.1, port {port}: Connection refused: check base_url" in str(error)
             assert not error.failure.final
 
         run(main)
@@ -126,7 +126,7 @@ class TestNoConnection:
         async def main() -> None:
             error = await fail(nothing_left, f"http://{host}/")
             assert isinstance(error, ConnectError)
-            assert f"the host {host} was not found" in str(error)
+            assert f"the host {host} was not found: check base_url" in str(error)
 
         run(main)
 
@@ -139,7 +139,8 @@ class TestNoConnection:
             async with serve_files(service, tls.server) as url:
                 error = await fail(nothing_left, url, live=live, retry=RetryPolicy())
                 assert isinstance(error, ConnectError)
-                assert "the certificate of 127.0.0.1 does not hold" in str(error)
+                assert "the certificate of 127.0.0.1 does not hold (" in str(error)
+                assert "ssl_context" in str(error)
                 assert error.failure.final
             async with serve_files(service, tls.of_another) as url:
                 error = await fail(nothing_left, url, live=live, ssl_context=tls.client, retry=RetryPolicy())
@@ -158,7 +159,7 @@ class TestNoConnection:
             async with serve_bytes(talk) as url:
                 error = await fail(nothing_left, url.replace("http:", "https:"), ssl_context=tls.client)
                 assert isinstance(error, ConnectError)
-                assert "TLS" in str(error)
+                assert "check base_url and that TLS is spoken there" in str(error)
 
         run(main)
 

@@ -1,10 +1,15 @@
-"""``_driving`` and ``_common``: what all drivers share, without a socket and without a clock."""
+"""``_driving`` and ``_client``: what all drivers share, without a socket and without a clock."""
 
 from __future__ import annotations
 
 import array
 import json
-from typing import Any
+import ssl
+import subprocess
+import sys
+from collections.abc import Coroutine
+from os import PathLike
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -17,7 +22,7 @@ from smallest_proto.exchange import ExchangeFailed, FileTranscript, FileTranscri
 from smallest_proto.requests import Request
 from smallest_proto.transcription import TranscriptionSession
 from smallest_transports import _wire as wire
-from smallest_transports._common import PIECE_BYTES, check_size, pieces
+from smallest_transports._client import PIECE_BYTES, Client, check_size, pieces
 from smallest_transports._driving import Driving
 
 ENDPOINT = Endpoint(api_key="sk-very-secret", base_url="http://h/")
@@ -57,8 +62,10 @@ class FakeLink:
 class FakeDriving(Driving):
     """A driver whose time stands still unless it is moved."""
 
-    def __init__(self, machine: TranscriptionSession | FileTranscription) -> None:
-        super().__init__(machine)
+    def __init__(
+        self, machine: TranscriptionSession | FileTranscription, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__(machine, ssl_context)
         self.time = 0.0
         self.made: list[FakeLink] = []
         self.done: list[int] = []
@@ -217,3 +224,169 @@ def test_sizes(size: int, wrong: str | None) -> None:
     else:
         with pytest.raises(ConfigurationError, match=f"a.wav is .*{wrong}"):
             check_size("a.wav", size)
+
+
+class FakeDriver(FakeDriving):
+    """A whole driver without a framework: whoever waits for it lets the service speak."""
+
+    made_drivers: ClassVar[list[FakeDriver]] = []
+    environment: ClassVar[dict[str, str]] = {}
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def __init__(
+        self, machine: TranscriptionSession | FileTranscription, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__(machine, ssl_context)
+        self.audio = b""
+        self.waits = self.closed = 0
+        self.made_drivers.append(self)
+
+    @staticmethod
+    async def read_file(path: str | PathLike[str]) -> bytes:
+        return f"read from {path}".encode()
+
+    @staticmethod
+    def getenv(name: str, /) -> str | None:
+        return FakeDriver.environment.get(name)
+
+    @staticmethod
+    def jitter() -> float:
+        return 0.5
+
+    @staticmethod
+    def default_tls() -> ssl.SSLContext:
+        return FakeDriver.tls
+
+    async def until_ready(self) -> None:
+        self.waits += 1
+
+    async def next(self) -> Any:
+        while not self.outputs and not self.over():
+            for link in self.made:
+                for event in link.heard():
+                    self.answer(link.server, event)
+                if data := link.server.data_to_send():
+                    self.hear(link, data)
+        return self.outputs.popleft() if self.outputs else None
+
+    async def close(self) -> None:
+        self.closed += 1
+        self.tell(self.machine.abort)
+
+    def answer(self, server: wire.ServerConnection, event: Any) -> None:
+        match event:
+            case wire.RequestReceived(websocket=True):
+                server.accept()
+            case wire.RequestReceived(body=body):
+                server.respond(200, (), json.dumps({"transcription": body.decode()}).encode())
+            case wire.BinaryMessage(data=data):
+                self.audio += data
+            case wire.TextMessage(text='{"type":"close_stream"}'):
+                server.send_text('{"transcript": "bye", "is_final": true, "is_last": true}')
+
+
+class FakeClient(Client):
+    """A client of no framework."""
+
+    _driver = FakeDriver
+
+
+def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run what awaits nothing but its driver to its end: anything of a framework would come out here."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("it awaits something that no driver gave")
+
+
+class TestTheClient:
+    @pytest.fixture(autouse=True)
+    def drivers(self, monkeypatch: pytest.MonkeyPatch) -> list[FakeDriver]:
+        drivers: list[FakeDriver] = []
+        monkeypatch.setattr(FakeDriver, "made_drivers", drivers)
+        monkeypatch.setattr(FakeDriver, "environment", {"SMALLEST_API_KEY": "sk-very-secret"})
+        return drivers
+
+    def test_streams(self, drivers: list[FakeDriver]) -> None:
+        audio = bytes(range(256)) * 300  # more than a piece
+
+        async def main() -> list[Any]:
+            timeouts = Timeouts(message_interval=0)
+            async with (
+                FakeClient(base_url="http://h/", timeouts=timeouts) as client,
+                client.stream_transcription() as stream,
+            ):
+                assert isinstance(await stream.__anext__(), LinkOpened)
+                await stream.send_audio(audio)
+                await stream.end_input()
+                return [event async for event in stream]
+
+        events = finish(main())
+        assert events[-1] == SessionEnded(reason=EndReason.COMPLETED)
+        (driver,) = drivers
+        assert driver.audio == audio
+        assert driver.waits == 2
+        assert driver.closed == 1
+
+    def test_transcribes_what_its_driver_reads(self, drivers: list[FakeDriver]) -> None:
+        async def main() -> None:
+            client = FakeClient(base_url="http://h/")
+            assert (await client.transcribe("a.wav")).text == "read from a.wav"
+            assert (await client.transcribe(b"given")).text == "given"
+
+        finish(main())
+        assert [driver.closed for driver in drivers] == [1, 1]
+
+    def test_closes_what_is_left_by_an_error(self, drivers: list[FakeDriver]) -> None:
+        async def main() -> None:
+            async with FakeClient(base_url="http://h/").stream_transcription():
+                raise KeyError("mine")
+
+        with pytest.raises(KeyError, match="mine"):
+            finish(main())
+        assert drivers[0].closed == 1
+
+    def test_closes_what_is_under_way(self, drivers: list[FakeDriver]) -> None:
+        async def main() -> None:
+            client = FakeClient(base_url="http://h/")
+            await client.stream_transcription().__aenter__()
+            await client.stream_transcription().__aenter__()
+            await client.__aexit__(None, None, None)
+
+        finish(main())
+        assert [driver.closed for driver in drivers] == [1, 1]
+        assert all(driver.over() for driver in drivers)
+
+    def test_asks_its_driver_for_what_is_of_the_world(self, drivers: list[FakeDriver]) -> None:
+        own = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+        async def main() -> None:
+            for url, context in (("https://h/", None), ("WSS://h/", None), ("http://h/", None), ("https://h/", own)):
+                async with FakeClient(base_url=url, ssl_context=context).stream_transcription():
+                    pass
+
+        finish(main())
+        assert [driver.ssl_context for driver in drivers] == [FakeDriver.tls, FakeDriver.tls, None, own]
+        (header,) = {dict(driver.made[0].heard()[0].headers)["authorization"] for driver in drivers}
+        assert header == "Bearer sk-very-secret"
+        FakeDriver.environment.clear()
+        with pytest.raises(ConfigurationError, match="SMALLEST_API_KEY"):
+            FakeClient()
+
+    def test_waits_before_the_next_try_as_long_as_its_driver_says(self, drivers: list[FakeDriver]) -> None:
+        async def main() -> Any:
+            retry = RetryPolicy(first_delay=8, longest_delay=8)
+            async with FakeClient(base_url="http://h/", retry=retry).stream_transcription() as stream:
+                (driver,) = drivers
+                driver.lose(driver.made[0], Failure(kind=FailureKind.CONNECT, reason="nobody listens"))
+                return await stream.__anext__()
+
+        assert finish(main()).retry_in == 4.0
+
+    def test_loads_no_framework(self) -> None:
+        code = "import sys, smallest_transports._client; print(*sys.modules)"
+        done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+        loaded = done.stdout.split()
+        assert "smallest_transports._client" in loaded
+        assert {"asyncio", "trio", "anyio", "aiohttp", "sniffio"}.intersection(loaded) == set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -397,3 +397,13 @@ class TestServer:
         assert hear(server, data) == []
         assert server.receive_data(b"") == [wire.Closed(code=1006)]
         assert server.finished
+
+
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.2\r\n", b"-ERR wrong\r\n", b"\x15\x03\x03\x00\x02\x02\x28"])
+@pytest.mark.parametrize("make", [wire.ClientExchange, wire.ClientWebSocket])
+def test_what_greets_and_hangs_up_speaks_no_http(make: Callable[[Request], Any], greeting: bytes) -> None:
+    connection = make(UPLOAD if make is wire.ClientExchange else REQUEST)
+    events = [*connection.receive_data(greeting), *connection.receive_data(b"")]
+    (broken,) = [event for event in events if isinstance(event, wire.ProtocolBroken)]
+    assert broken.failure.kind is FailureKind.PROTOCOL
+    assert "check base_url" in broken.failure.reason

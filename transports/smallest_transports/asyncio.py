@@ -11,46 +11,33 @@ import os
 import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
-from smallest_proto.config import (
-    BASE_URL,
-    Endpoint,
-    FileTranscriptionConfig,
-    RetryPolicy,
-    Route,
-    Timeouts,
-    TranscriptionConfig,
-)
 from smallest_proto.errors import Failure, FailureKind
-from smallest_proto.events import Event
-from smallest_proto.exchange import ExchangeFailed, FileTranscript, FileTranscription, TranscriptionAccepted
+from smallest_proto.exchange import FileTranscription
 from smallest_proto.requests import MAX_FILE_BYTES, Request
-from smallest_proto.stats import SessionStats
 from smallest_proto.transcription import TranscriptionSession
 
+from . import _client
 from . import _wire as wire
-from ._common import KEY_VARIABLE, check_size, check_webhook, pieces, unexpected
+from ._client import TranscriptionStream, check_size
 from ._driving import Driving
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer, Self
 
 __all__ = ["Client", "TranscriptionStream"]
 
-Audio: TypeAlias = "bytes | str | os.PathLike[str]"
-
 
 def _no_connection(exc: OSError | UnicodeError, where: wire.Address) -> Failure:
-    final = isinstance(exc, ssl.SSLCertVerificationError)
+    final = False
     if isinstance(exc, ssl.SSLCertVerificationError):
-        reason = f"the certificate of {where.host} does not hold: {exc.verify_message}"
+        final = True
+        advice = "check base_url, or give an ssl_context that trusts it"
+        reason = f"the certificate of {where.host} does not hold ({exc.verify_message}): {advice}"
     elif isinstance(exc, (socket.gaierror, UnicodeError)):  # a name that is too long is a UnicodeError
         reason = f"the host {where.host} was not found: check base_url and the network"
     else:
-        reason = f"no connection to {where.host}, port {where.port}: {_said(exc)}"
+        advice = "that TLS is spoken there" if isinstance(exc, ssl.SSLError) else "the network"
+        reason = f"no connection to {where.host}, port {where.port}: {_said(exc)}: check base_url and {advice}"
     return Failure(kind=FailureKind.CONNECT, reason=reason, final=final)
 
 
@@ -64,163 +51,26 @@ def _said(exc: OSError) -> str:
     return os.strerror(exc.errno) if exc.errno else str(exc) or type(exc).__name__
 
 
-class Client:
-    """A client of the service, for any number of transcriptions at once, in one event loop.
-
-    The key comes from ``api_key``, else from the environment variable ``SMALLEST_API_KEY``. Leaving ``async with``
-    ends what is still under way. Raises ``ConfigurationError`` without a key, and for a ``base_url`` that is none.
-    """
-
-    def __init__(
-        self,
-        *,
-        api_key: str | None = None,
-        base_url: str = BASE_URL,
-        route: Route = "unified",
-        ssl_context: ssl.SSLContext | None = None,
-        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
-    ) -> None:
-        key = os.environ.get(KEY_VARIABLE, "") if api_key is None else api_key
-        self._endpoint = Endpoint(api_key=key, base_url=base_url, route=route)
-        if ssl_context is None and base_url.lower().startswith(("https:", "wss:")):
-            ssl_context = ssl.create_default_context()  # the system's roots
-        self._ssl = ssl_context
-        self._timeouts = timeouts
-        self._retry = retry
-        self._drivers: set[_Driver] = set()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for driver in tuple(self._drivers):
-            await driver.close()
-
-    async def transcribe(
-        self, audio: Audio | None = None, config: FileTranscriptionConfig | None = None, *, url: str | None = None
-    ) -> FileTranscript:
-        """Transcribe a whole file: its bytes, its path, or the URL that the service is to fetch it from.
-
-        Raises ``OSError`` for a file that cannot be read, ``ConfigurationError`` for one that is empty or over 250 MB
-        and for options that cannot be, and ``RemoteError`` for what the service or the network did.
-        """
-        answer = await self._exchange(audio, check_webhook(config, wanted=False), url)
-        if not isinstance(answer, FileTranscript):
-            raise unexpected(answer).error()
-        return answer
-
-    async def transcribe_by_webhook(
-        self, audio: Audio | None = None, config: FileTranscriptionConfig | None = None, *, url: str | None = None
-    ) -> TranscriptionAccepted:
-        """Hand a file in; the transcript goes to ``config.webhook_url``. Raises as ``transcribe`` does."""
-        answer = await self._exchange(audio, check_webhook(config, wanted=True), url)
-        if not isinstance(answer, TranscriptionAccepted):
-            raise unexpected(answer).error()
-        return answer
-
-    @asynccontextmanager
-    async def stream_transcription(
-        self, config: TranscriptionConfig | None = None
-    ) -> AsyncIterator[TranscriptionStream]:
-        """A live transcription, which begins at once: audio that is given before the connection is open waits for it.
-
-        Leaving the block aborts what has not ended by then. Raises ``ConfigurationError`` for options that cannot be.
-        """
-        session = TranscriptionSession(
-            config or TranscriptionConfig(),
-            self._endpoint,
-            timeouts=self._timeouts,
-            retry=self._retry,
-            jitter=random.random,
-        )
-        async with self._driving(session) as driver:
-            yield TranscriptionStream(session, driver)
-
-    async def _exchange(
-        self, audio: Audio | None, config: FileTranscriptionConfig, url: str | None
-    ) -> FileTranscript | TranscriptionAccepted:
-        if isinstance(audio, (str, os.PathLike)):
-            audio = await asyncio.to_thread(_read_file, audio)
-        exchange = FileTranscription(config, self._endpoint, audio=audio, audio_url=url, timeouts=self._timeouts)
-        async with self._driving(exchange) as driver:
-            outcome: FileTranscript | TranscriptionAccepted | ExchangeFailed = await driver.next()
-        if isinstance(outcome, ExchangeFailed):
-            raise outcome.failure.error()
-        return outcome
-
-    @asynccontextmanager
-    async def _driving(self, machine: TranscriptionSession | FileTranscription) -> AsyncIterator[_Driver]:
-        driver = _Driver(machine, self._ssl)
-        self._drivers.add(driver)
-        try:
-            driver.tell(machine.start)
-            yield driver
-        finally:
-            await driver.close()
-            self._drivers.discard(driver)
-
-
-class TranscriptionStream:
-    """One live transcription: audio in, events out.
-
-    Iterating gives the session's events, the last of them ``SessionEnded``; where the session failed it then raises
-    the ``RemoteError`` of its failure.
-    """
-
-    def __init__(self, session: TranscriptionSession, driver: _Driver) -> None:
-        self._session = session
-        self._driver = driver
-
-    @property
-    def stats(self) -> SessionStats:
-        """What the session did so far."""
-        return self._session.stats
-
-    async def send_audio(self, audio: Buffer) -> None:
-        """Give audio of the configured format, in pieces of any size (opus: one packet at a time).
-
-        Waits while the session or the socket has enough to do; what is cancelled while it waits has not been taken.
-        Raises ``LocalProtocolError`` for what is no audio and after ``end_input``, and once the session has failed the
-        ``RemoteError`` of its failure.
-        """
-        for piece in pieces(audio):
-            await self._driver.until_ready()
-            self._tell(self._session.send_audio, piece)
-
-    async def finalize(self) -> None:
-        """Ask for everything given so far as a final. The stream goes on."""
-        self._tell(self._session.finalize)
-
-    async def update(self, config: TranscriptionConfig) -> None:
-        """Go over to other options without a gap; ``UpdateRejected`` is told where the service does not take them."""
-        self._tell(self._session.update, config)
-
-    async def end_input(self) -> None:
-        """No more audio comes: the rest is sent, the last final awaited, and the session ends."""
-        self._tell(self._session.end_input)
-
-    def _tell(self, told: Callable[..., None], *args: Any) -> None:
-        self._driver.check()
-        self._driver.tell(told, *args)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        event: Event | None = await self._driver.next()
-        if event is None:
-            self._driver.check()
-            raise StopAsyncIteration
-        return event
+def _read_file(path: str | os.PathLike[str]) -> bytes:
+    # The size is checked before anything is read, and bounded as it is: the file may be growing, or a pipe.
+    with open(path, "rb") as file:
+        check_size(path, max(1, os.fstat(file.fileno()).st_size))
+        audio = file.read(MAX_FILE_BYTES + 1)
+    check_size(path, len(audio))
+    return audio
 
 
 class _Driver(Driving):
     """Lets a state machine run in the event loop, with sockets and a timer."""
 
-    def __init__(self, machine: TranscriptionSession | FileTranscription, ssl_context: ssl.SSLContext | None) -> None:
-        super().__init__(machine)
-        self.ssl_context = ssl_context
+    getenv = staticmethod(os.getenv)
+    jitter = staticmethod(random.random)
+    default_tls = staticmethod(ssl.create_default_context)
+
+    def __init__(
+        self, machine: TranscriptionSession | FileTranscription, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__(machine, ssl_context)
         self.loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[None]] = set()  # one for each connection that has not wholly gone
         self._timer: asyncio.TimerHandle | None = None
@@ -237,21 +87,18 @@ class _Driver(Driving):
             self.changed()
 
     async def next(self) -> Any:
-        """The next output that is no command; ``None`` after the last."""
         while not self.outputs and not self.over():
             self._news.clear()
             await self._news.wait()
         return self.outputs.popleft() if self.outputs else None
 
     async def until_ready(self) -> None:
-        """Wait while the machine or a socket has enough to do."""
         await asyncio.sleep(0)  # others run between two calls: a file's audio would else keep the loop for itself
         while not self.ready():
             self._room.clear()
             await self._room.wait()
 
-    async def close(self) -> None:
-        """End everything: after it no task, socket or timer is left. A cancellation has to wait that moment."""
+    async def close(self) -> None:  # a cancellation has to wait that moment
         self.run(self.tell, self.machine.abort)
         self._stop()
         cancelled: asyncio.CancelledError | None = None
@@ -262,6 +109,10 @@ class _Driver(Driving):
                 cancelled = exc
         if cancelled is not None:
             raise cancelled
+
+    @staticmethod
+    async def read_file(path: str | os.PathLike[str]) -> bytes:
+        return await asyncio.to_thread(_read_file, path)
 
     def now(self) -> float:
         return self.loop.time()
@@ -277,7 +128,7 @@ class _Driver(Driving):
             self._timer = self.loop.call_at(due, self.run, self._wake)
 
     def changed(self) -> None:
-        if self.outputs or self.over():
+        if not self._news.is_set() and (self.outputs or self.over()):
             self._news.set()
         if not self._room.is_set() and self.ready():
             self._room.set()
@@ -374,10 +225,11 @@ class _Link(asyncio.Protocol):
         self._gone.set()
 
 
-def _read_file(path: str | os.PathLike[str]) -> bytes:
-    # The size is checked before anything is read, and bounded as it is: the file may be growing, or a pipe.
-    with open(path, "rb") as file:
-        check_size(path, max(1, os.fstat(file.fileno()).st_size))
-        audio = file.read(MAX_FILE_BYTES + 1)
-    check_size(path, len(audio))
-    return audio
+class Client(_client.Client):
+    """A client of the service, for any number of transcriptions at once, in one event loop.
+
+    The key comes from ``api_key``, else from the environment variable ``SMALLEST_API_KEY``. Leaving ``async with``
+    ends what is still under way. Raises ``ConfigurationError`` without a key, and for a ``base_url`` that is none.
+    """
+
+    _driver = _Driver

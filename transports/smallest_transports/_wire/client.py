@@ -87,7 +87,7 @@ class ClientWebSocket(Messages):
         except h11.RemoteProtocolError as exc:
             self._phase = Phase.OVER
             # A refusal whose page is cut short is a refusal all the same.
-            return [self._refused() if self._refusal else _no_answer(data, str(exc))]
+            return [self._refused() if self._refusal else _no_answer(data, self._http.trailing_data[0], str(exc))]
         return []
 
     def _opened(self, event: h11.InformationalResponse) -> list[WebSocketEvent]:
@@ -141,6 +141,7 @@ class ClientExchange(Wire):
         if self._phase is Phase.OVER:
             return []
         events: list[ExchangeEvent] = []
+        in_head = self._http.their_state is h11.SEND_RESPONSE
         try:
             for event in self._http_events(data):
                 if isinstance(event, h11.Response):
@@ -153,7 +154,7 @@ class ClientExchange(Wire):
                     break
         except h11.RemoteProtocolError as exc:
             self._phase = Phase.OVER
-            events.append(_no_answer(data, str(exc)))
+            events.append(_no_answer(data, self._http.trailing_data[0] if in_head else b"", str(exc)))
         return events
 
 
@@ -177,9 +178,10 @@ def _head(request: Request, framing: Iterable[tuple[str, str]]) -> h11.Request:
     raise ConfigurationError("the request holds characters that HTTP cannot carry: check its URL and headers")
 
 
-def _no_answer(data: bytes, detail: str) -> ProtocolBroken:
-    if not data:
-        kind, reason = FailureKind.DISCONNECTED, "the server closed the connection before its answer was whole"
-    else:
+def _no_answer(data: bytes, unread: bytes, detail: str) -> ProtocolBroken:
+    """``unread``: what came of the head of an answer that is not whole; what is no HTTP can look like its beginning."""
+    if data or not b"HTTP/1.".startswith(unread[:7]):
         kind, reason = FailureKind.PROTOCOL, "what answers here does not speak HTTP/1.1: check base_url"
+    else:
+        kind, reason = FailureKind.DISCONNECTED, "the server closed the connection before its answer was whole"
     return ProtocolBroken(failure=Failure(kind=kind, reason=reason, detail=detail))
