@@ -10,7 +10,7 @@ STEP := @printf '%-16s'
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench soak style types imports
+.PHONY: help demo test check bench soak docs style types imports
 
 help: ## what can be made
 	@echo 'Usage: make TARGET'
@@ -31,6 +31,9 @@ bench: $(VENV)/.develop ## what the core costs, beside baselines of the same run
 
 soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every word counted (ARGS="--seed 7 --trace": one)
 	@$(IN) tests/soak/calls.py --seeds 10000 $(ARGS)
+
+docs: $(VENV)/.develop ## draw the state machines anew from their tables
+	@$(IN) docs/make_diagrams.py
 
 style: $(VENV)/.develop
 	$(STEP) 'ruff check' && $(IN) -m ruff check

@@ -240,8 +240,8 @@ class Connection:
             self._abort(link, now, None)
 
     def _abort(self, link: Link, now: float, failure: Failure | None) -> None:
-        if link.take(LinkInput.ABORT) is LinkAction.ABORT:
-            self._output.append(AbortLink(link=link.number))
+        link.take(LinkInput.ABORT)
+        self._output.append(AbortLink(link=link.number))
         self._forget(link, failure)
 
     def _forget(self, link: Link, failure: Failure | None) -> None:

@@ -118,8 +118,8 @@ class Sender:
     def take_back(self, link: Link) -> None:
         """``link`` serves no more: what it is not known to have heard waits again, and what it has not answered."""
         watermark = self._timeline.watermark
-        asks = [ask.position for ask in link.asked if not ask.probe and ask.position >= watermark]
-        self._asks.extendleft(reversed(asks))
+        asks = {max(ask.position, watermark) for ask in link.asked if not ask.probe}
+        self._asks.extendleft(sorted(asks.difference(self._asks), reverse=True))
         self._buffer.rewind(watermark)
         if (held := self._buffer.start) is not None and held > watermark:
             self.lose(watermark, held, LossReason.NOT_HELD)
@@ -195,7 +195,6 @@ class Sender:
             self.tell_dropped()
         link.reach(chunk.start, chunk.end)
         if chunk.end > self.sent:
-            self.replayed += max(0, self.sent - chunk.start)
             self.sent = chunk.end
             if chunk.end - self._reported >= self._usage_samples:
                 self.report_usage()
