@@ -1,4 +1,4 @@
-"""Calls over a bad network, a few hundred of the soak's: no word lost, repeated, damaged or mistimed, no turn unpaired."""
+"""A few hundred calls of the soak: no word lost, repeated, damaged or mistimed, no turn unpaired."""
 
 from __future__ import annotations
 

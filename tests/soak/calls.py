@@ -1,7 +1,7 @@
 """Calls over a bad network, each from one seed, in virtual time: every word is counted.
 
-    python tests/soak/calls.py --seeds 10000        many calls; a failing seed prints how to run it again
-    python tests/soak/calls.py --seed 4711 --trace  one call, told event by event
+python tests/soak/calls.py --seeds 10000        many calls; a failing seed prints how to run it again
+python tests/soak/calls.py --seed 4711 --trace  one call, told event by event
 """
 
 from __future__ import annotations

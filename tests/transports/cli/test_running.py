@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from smallest_transports.cli.running import in_thread, run
+from smallest_transports.cli.running import in_real_time, in_thread, run
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -93,3 +93,22 @@ def test_a_file_is_read_off_the_loop() -> None:
 
     assert run(work()) == [b"a", b"b"]
     assert threads.isdisjoint({threading.get_ident()})
+
+
+def test_real_time_keeps_to_the_start() -> None:
+    clock = [1000.0]
+    given: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        clock[0] += seconds + 0.004
+
+    async def work() -> None:
+        pieces = in_thread(iter([b"a"] * 40))
+        async for _ in in_real_time(pieces, 0.05, clock=lambda: clock[0], sleep=sleep):
+            given.append(clock[0] - 1000.0)
+            clock[0] += 0.5 if len(given) == 10 else 0.0  # whoever takes it was held up: then it is caught up
+
+    run(work())
+    assert given[:10] == pytest.approx([0.05 * number + 0.004 for number in range(1, 11)])
+    assert given[10] == pytest.approx(0.5 + 0.504 + 0.004)
+    assert given[39] == pytest.approx(40 * 0.05 + 0.004)

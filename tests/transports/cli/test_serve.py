@@ -32,6 +32,23 @@ def serving(start_command: StartCommand) -> Iterator[tuple[subprocess.Popen[byte
         process.kill()
 
 
+def test_faults_are_told_and_happen(start_command: StartCommand, write_audio: WriteAudio) -> None:
+    with start_command("serve", "--port", "0", "--fault", "refuse:429", "--fault", "refuse:403") as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().decode().split()[-1]
+        told = next(line for line in process.stdout if line.startswith(b"Faults"))
+        assert told == b"Faults, one after the other: refuse:429, refuse:403\n"
+        typed = ["transcribe", "--live", "--base-url", url, str(write_audio("tone.wav"))]
+        refused = CliRunner().invoke(commands, typed, env={KEY_VARIABLE: "any"})
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    first, second = refused.stderr.splitlines()
+    assert "link 1 did not open: HTTP 429" in first
+    assert first.endswith("trying again in 1.0 s")
+    assert "HTTP 403" in second
+    assert refused.exit_code == 1
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_serves_until_it_is_told_to_stop(
     serving: tuple[subprocess.Popen[bytes], str], write_audio: WriteAudio, number: signal.Signals, code: int

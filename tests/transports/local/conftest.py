@@ -1,15 +1,36 @@
-"""The models and the recording, loaded once."""
+"""The models and the recording, loaded once; clients of the server that others wrote."""
 
 from __future__ import annotations
 
+import asyncio
+import io
+import json
+import threading
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
 import numpy as np
 import pytest
+import soundfile
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from smallest_proto.config import TranscriptionConfig
+from smallest_proto.recognition import Recognised, RecogniserFactory
 from smallest_transports.local.files import read_samples
 from smallest_transports.local.pcm import Samples
 from smallest_transports.local.recogniser import Engines, engines
 from smallest_transports.local.recordings import two_cities
+from smallest_transports.local.server import LocalServer
 from smallest_transports.local.synthesiser import HibariSynthesiser, synthesiser
+
+T = TypeVar("T")
+
+KEY = {"Authorization": "Bearer sk-test-key"}
+LIVE = "/stt/live?model=pulse&language=en&encoding=linear16&sample_rate=16000"
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +55,130 @@ def spoken(voice: HibariSynthesiser) -> Samples:
     (speech,) = voice.speak("Please call me back on Tuesday morning.", sample_rate=16000)
     silence = np.zeros(16000, np.float32)
     return np.concatenate((silence, np.frombuffer(speech.pcm, "<i2").astype(np.float32) / 2**15, silence))
+
+
+class Peer:
+    """What a client of the server does, by ``websockets`` and ``aiohttp``."""
+
+    @staticmethod
+    def run(main: Coroutine[Any, Any, T]) -> T:
+        """Run to the end; then nothing may be left of it."""
+
+        async def checked() -> T:
+            result = await asyncio.wait_for(main, 60)
+            assert not asyncio.all_tasks() - {asyncio.current_task()}
+            assert not [thread for thread in threading.enumerate() if thread.name.startswith("local-server")]
+            return result
+
+        return asyncio.run(checked())
+
+    @staticmethod
+    @asynccontextmanager
+    async def live(server: LocalServer, path: str = LIVE, **headers: str) -> AsyncIterator[ClientConnection]:
+        url = server.base_url.replace("http", "ws", 1) + path
+        async with connect(url, additional_headers=headers or KEY, proxy=None, compression=None) as socket:
+            yield socket
+
+    @staticmethod
+    def port_of(server: LocalServer) -> int:
+        port = urlsplit(server.base_url).port
+        assert port is not None
+        return port
+
+    @staticmethod
+    async def messages(socket: ClientConnection) -> list[dict[str, Any]]:
+        """All that still comes, until the close."""
+        received = []
+        while True:
+            try:
+                received.append(json.loads(await socket.recv()))
+            except ConnectionClosed:
+                return received
+
+    @staticmethod
+    async def receive(socket: ClientConnection) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads(await socket.recv())
+        return read
+
+    @staticmethod
+    async def send_audio(socket: ClientConnection, pcm: bytes) -> None:
+        for at in range(0, len(pcm), 1600):
+            await socket.send(pcm[at : at + 1600])
+
+    async def status_of(self, server: LocalServer, path: str, **headers: str) -> tuple[int, str]:
+        """The refusal of a WebSocket: its status and what it says."""
+        with pytest.raises(InvalidStatus) as refused:
+            async with self.live(server, path, **headers):
+                pass
+        response = refused.value.response
+        body = json.loads(response.body)
+        assert body["request_id"]
+        return response.status_code, body["error"]
+
+    @staticmethod
+    async def post(
+        server: LocalServer, body: bytes, path: str = "/stt/?model=pulse", **headers: str
+    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Send a file; the answer's status, JSON and headers."""
+        kind = {"Content-Type": "application/octet-stream"}
+        async with (
+            aiohttp.ClientSession(headers={**kind, **(headers or KEY)}) as session,
+            session.post(server.base_url + path, data=body) as answer,
+        ):
+            return answer.status, await answer.json(), dict(answer.headers)
+
+    @staticmethod
+    def wav(pcm: bytes) -> bytes:
+        file = io.BytesIO()
+        soundfile.write(file, np.frombuffer(pcm, "<i2"), 16000, format="WAV")
+        return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def peer() -> Peer:
+    return Peer()
+
+
+class Deaf:
+    """A recogniser that waits in ``hear`` until it is told to go on, and notes what it was given."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.entered = threading.Event()
+        self.calls: list[int | str] = []
+
+    def hear(self, audio: bytes) -> Sequence[Recognised]:
+        self.calls.append(len(audio))
+        self.entered.set()
+        self.go_on.wait()
+        return ()
+
+    def finalize(self) -> Sequence[Recognised]:
+        self.calls.append("finalize")
+        return ()
+
+    def hurry(self) -> None:
+        self.calls.append("hurry")
+        self.go_on.set()
+
+
+@pytest.fixture
+def deaf() -> Deaf:
+    return Deaf()
+
+
+class Failing:
+    """A recogniser that raises, with words that are nobody's business."""
+
+    def __init__(self, _: TranscriptionConfig) -> None: ...
+
+    def hear(self, audio: bytes) -> Sequence[Recognised]:
+        raise ValueError("what the user said")
+
+    def finalize(self) -> Sequence[Recognised]:
+        raise ValueError("what the user said")
+
+
+@pytest.fixture
+def failing() -> RecogniserFactory:
+    return Failing

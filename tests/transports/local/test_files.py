@@ -99,6 +99,15 @@ def test_paths_that_lead_nowhere_are_named(tmp_path: Path) -> None:
         read_samples(str(tmp_path / "empty.wav"))
 
 
+def test_a_file_is_what_is_in_it_whatever_it_is_called(tmp_path: Path) -> None:
+    """libsndfile takes ``.raw`` for samples without a header, and then wants to know their rate."""
+    (tmp_path / "samples.raw").write_bytes(bytes(3200))
+    with pytest.raises(ConfigurationError, match=r"samples\.raw is no audio that can be read"):
+        read_samples(tmp_path / "samples.raw")
+    (tmp_path / "wave.RAW").write_bytes(encoded("WAV"))
+    assert len(read_samples(tmp_path / "wave.RAW")) == SAMPLE_RATE
+
+
 def test_raw_samples_are_read_as_they_are_said_to_be() -> None:
     pcm = to_linear16(TONE)
     assert loudest(read_body(pcm, "linear16", 48000)) == pytest.approx(440, abs=1)

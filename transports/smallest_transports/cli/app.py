@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +13,9 @@ from smallest_proto.errors import ConfigurationError
 from smallest_proto.values import Secret
 
 from .problems import KEY_VARIABLE, Problem, WrongUse, explain, keep_secret, set_debug, show_details
+
+if TYPE_CHECKING:
+    from smallest_transports.local.faults import Fault
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,6 +66,27 @@ def _debug_option(command: Command) -> Command:
     )(command)
 
 
+def _faults(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Fault, ...]:  # noqa: ARG001
+    if not values:
+        return ()
+    from smallest_transports.local.faults import read_fault
+
+    return tuple(map(read_fault, values))
+
+
+def _fault_option(command: Command) -> Command:
+    return click.option(
+        "--fault",
+        "faults",
+        multiple=True,
+        metavar="FAULT",
+        callback=_faults,
+        help="Do this to a link of the local server: drop@5 breaks it after 5 s of audio. Also half-open, stall, mute, "
+        "close:CODE, error, garbage, no-last, refuse:STATUS; x3 at the end: to three links. Several: one after the "
+        "other, each to the next link.",
+    )(command)
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_CODES)
 @click.version_option(package_name="smallest-proto", message="%(prog)s %(version)s")
 @_debug_option
@@ -75,12 +99,15 @@ def commands() -> None:
 
 @commands.command(epilog=_EXIT_CODES)
 @click.option("--fast", is_flag=True, help="Do not wait for real time (then there is no latency to measure).")
+@_fault_option
 @_debug_option
-def demo(fast: bool) -> None:
+def demo(fast: bool, faults: tuple[Fault, ...]) -> None:
     """Stream 44 seconds of human speech to a local server and watch it become text."""
+    if fast and faults:
+        raise WrongUse("--fault is done to a call in real time: leave out --fast")
     from .demo import demo as run_demo
 
-    run_demo(fast=fast)
+    run_demo(fast=fast, faults=faults)
 
 
 @commands.command(epilog=_EXIT_CODES)
@@ -120,6 +147,7 @@ def demo(fast: bool) -> None:
     show_default=True,
     help="How many files to transcribe at a time.",
 )
+@_fault_option
 @_debug_option
 def transcribe(
     files: tuple[str, ...],
@@ -132,12 +160,16 @@ def transcribe(
     model: str,
     output: Path | None,
     jobs: int,
+    faults: tuple[Fault, ...],
 ) -> None:
     """Transcribe audio files; "-" is standard input.
 
     Any format that the service reads (WAV, MP3, FLAC, OGG and more); with --live any that soundfile reads, at any
-    sample rate. Standard output gets the transcripts and nothing else.
+    sample rate. Standard output gets the transcripts and nothing else. With --fault audio is given in real time, as in
+    a call.
     """
+    if faults and not (live and local):
+        raise WrongUse("--fault is done to live links of the local server: add --live --local")
     if local and base_url is not None:
         raise WrongUse("--local is a server of its own: leave out --base-url")
     if not local and api_key is None:
@@ -157,6 +189,7 @@ def transcribe(
         model=model,
         output=output if output != Path("-") else None,
         jobs=jobs,
+        faults=faults,
     )
     if not transcribe_files(files, options):
         raise click.exceptions.Exit(1)
@@ -175,9 +208,10 @@ def transcribe(
     show_default=True,
     help="How many live streams to recognise at a time; one more is turned away with close code 1013.",
 )
+@_fault_option
 @_debug_option
-def serve(host: str, port: int, key: Secret | None, max_live: int) -> None:
+def serve(host: str, port: int, key: Secret | None, max_live: int, faults: tuple[Fault, ...]) -> None:
     """Run the local server: a stand-in for the service, for development, until Ctrl-C."""
     from .serve import serve as run_server
 
-    run_server(host=host, port=port, key=key, max_live=max_live)
+    run_server(host=host, port=port, key=key, max_live=max_live, faults=faults)

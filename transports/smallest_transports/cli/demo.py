@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 
 import click
 from rich.console import Console, Group
@@ -14,23 +14,24 @@ from rich.text import Text
 from smallest_proto.config import Timeouts, TranscriptionConfig
 from smallest_proto.events import Event, FinalTranscript, InterimTranscript
 from smallest_transports.asyncio import Client
+from smallest_transports.local.faults import Fault, links_of
 from smallest_transports.local.recogniser import engines
 from smallest_transports.local.recordings import two_cities
 from smallest_transports.local.server import LocalServer
 
 from .measures import SentTimes, percentile, word_errors
-from .running import run, stream_pieces
-from .sources import LIVE_RATE, PIECE_SAMPLES, AudioReader, find_source
+from .outages import Outages, tell_left
+from .problems import say
+from .running import in_real_time, run, stream_pieces
+from .sources import LIVE_RATE, PIECE_SECONDS, AudioReader, find_source
 
-_PIECE_SECONDS = PIECE_SAMPLES / LIVE_RATE
 
-
-def demo(*, fast: bool) -> None:
+def demo(*, fast: bool, faults: Sequence[Fault] = ()) -> None:
     """Show the recording becoming text, then how well and how fast that went."""
-    run(_demo(fast))
+    run(_demo(fast, faults))
 
 
-async def _demo(fast: bool) -> None:
+async def _demo(fast: bool, faults: Sequence[Fault]) -> None:
     recording = two_cities()
     with AudioReader(find_source(str(recording.path), live=True)) as reader:
         pieces = list(reader.pieces())
@@ -52,7 +53,7 @@ async def _demo(fast: bool) -> None:
     await asyncio.to_thread(engines)  # loaded first: it is not to count as latency
     pace = "as fast as it is recognised" if fast else "in real time"
     async with (
-        LocalServer() as server,
+        LocalServer(faults=faults, max_live=1 + links_of(faults)) as server,
         Client(api_key="local", base_url=server.base_url, timeouts=timeouts) as client,
     ):
         click.echo(
@@ -60,7 +61,8 @@ async def _demo(fast: bool) -> None:
         )
         click.echo("")
         with view:
-            await stream_pieces(client, config, course.pieces(pieces), heard)
+            await stream_pieces(client, config, course.pieces(pieces), heard, Outages(say))
+        tell_left(say, server.faults_left)
     click.echo("")
     for line in course.report(recording.text, audio_seconds):
         click.echo(line)
@@ -93,12 +95,11 @@ class Course:
 
     async def pieces(self, pieces: list[bytes]) -> AsyncIterator[bytes]:
         """The audio, each piece when its last sample would have come out of a microphone, or at once."""
-        start = self._clock()
-        self._begun = (start, time.process_time())
-        for number, piece in enumerate(pieces, 1):
-            if self._paced:
-                # Against the start, not the piece before: no drift, and what is late does not delay the rest.
-                await self._sleep(max(0.0, start + number * _PIECE_SECONDS - self._clock()))
+        self._begun = (self._clock(), time.process_time())
+        given: AsyncIterable[bytes] = _each(pieces)
+        if self._paced:
+            given = in_real_time(given, PIECE_SECONDS, clock=self._clock, sleep=self._sleep)
+        async for piece in given:
             self._sent.sent(len(piece) // 2, self._clock())
             yield piece
 
@@ -139,6 +140,11 @@ class Course:
                 f"until the final was here; {len(self._latencies)} finals; the pause that ends speech is in it)"
             )
         return lines
+
+
+async def _each(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
 
 
 def _clock(seconds: float) -> str:

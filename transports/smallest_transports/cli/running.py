@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterator
+import time
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.events import Event
+
+from .outages import Outages
 
 if TYPE_CHECKING:
     from smallest_transports.asyncio import Client
@@ -51,7 +54,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def stream_pieces(
-    client: Client, config: TranscriptionConfig, pieces: AsyncIterable[bytes], heard: Callable[[Event], None]
+    client: Client,
+    config: TranscriptionConfig,
+    pieces: AsyncIterable[bytes],
+    heard: Callable[[Event], None],
+    outages: Outages,
 ) -> None:
     """Stream audio and tell of every event until the session has ended.
 
@@ -66,6 +73,7 @@ async def stream_pieces(
 
         async def receive() -> None:
             async for event in stream:
+                outages.heard(event, stream.stats)
                 heard(event)
 
         # Events first: where the session fails, that is the reason, and what send_audio makes of it is not.
@@ -76,6 +84,22 @@ async def in_thread(items: Iterator[T]) -> AsyncIterable[T]:
     """What an iterator that reads a file gives, read off the event loop."""
     while (item := await asyncio.to_thread(next, items, None)) is not None:
         yield item
+
+
+async def in_real_time(
+    pieces: AsyncIterable[bytes],
+    seconds: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterable[bytes]:
+    """Each piece, of so many ``seconds``, when its last sample would have come out of a microphone."""
+    start, number = clock(), 0
+    async for piece in pieces:
+        number += 1
+        # Against the start, not the piece before: no drift, and what is late does not delay the rest.
+        await sleep(max(0.0, start + number * seconds - clock()))
+        yield piece
 
 
 async def _all_or_first_error(*works: Coroutine[Any, Any, None]) -> None:

@@ -6,29 +6,33 @@ import asyncio
 import errno
 import ipaddress
 import socket
+from collections.abc import Sequence
 
 import click
 
+from smallest_transports.local.faults import Fault
 from smallest_transports.local.server import LocalServer
 
 from .problems import KEY_VARIABLE, Problem, say
 from .running import run
 
 
-def serve(*, host: str, port: int, key: str | None, max_live: int) -> None:
+def serve(*, host: str, port: int, key: str | None, max_live: int, faults: Sequence[Fault] = ()) -> None:
     """Listen until Ctrl-C or SIGTERM. Raises ``Problem`` if it cannot listen there."""
     if not _is_loopback(host):
         say(
             f"Warning: {host} can be reached from other machines. This is a development tool: without TLS, "
             f"{'with one key for all' if key else 'and any key opens it (--key names one)'}."
         )
-    run(_serve(host, port, key, max_live))
+    run(_serve(host, port, key, max_live, faults))
 
 
-async def _serve(host: str, port: int, key: str | None, max_live: int) -> None:
+async def _serve(host: str, port: int, key: str | None, max_live: int, faults: Sequence[Fault]) -> None:
     try:
-        async with LocalServer(host=host, port=port, key=key, max_live=max_live) as server:
+        async with LocalServer(host=host, port=port, key=key, max_live=max_live, faults=faults) as server:
             click.echo("\n".join(instructions(server.base_url, with_key=key is not None)))
+            if faults:
+                click.echo(f"Faults, one after the other: {', '.join(map(str, faults))}")
             await asyncio.Event().wait()
     except OSError as error:
         raise Problem(_cannot_listen(host, port, error)) from None

@@ -19,7 +19,8 @@ from smallest_proto.requests import MAX_FILE_BYTES
 from .problems import Problem
 
 LIVE_RATE = 16000  # Hz: what the recogniser was made for; any other rate is resampled
-PIECE_SAMPLES = LIVE_RATE // 20  # 50 ms
+PIECE_SECONDS = 0.05
+PIECE_SAMPLES = round(LIVE_RATE * PIECE_SECONDS)
 _READ_SECONDS = 1  # of audio decoded at a time
 READABLE = "WAV, MP3, FLAC, OGG or another that soundfile reads"
 

@@ -15,12 +15,14 @@ from smallest_proto.errors import FailureKind, StatusError
 from smallest_proto.events import AudioLost, EndReason, Event, FinalTranscript, LinkLost, LinkOpened, SessionEnded
 from smallest_proto.values import Value
 from smallest_transports.asyncio import Client
+from smallest_transports.local.faults import Fault, links_of
 
 from .formats import SUFFIXES, Transcript, render
+from .outages import Outages, tell_left
 from .output import check_output, output_names, write_file, write_out
 from .problems import Problem, WrongUse, explain, say, show_details
-from .running import in_thread, run, stream_pieces
-from .sources import LIVE_RATE, READABLE, AudioReader, Source, find_source, is_audio
+from .running import in_real_time, in_thread, run, stream_pieces
+from .sources import LIVE_RATE, PIECE_SECONDS, READABLE, AudioReader, Source, find_source, is_audio
 
 _LONGEST_ANSWER = 3600.0  # seconds for a whole file: Ctrl-C is there for whoever has less patience
 RETRY = RetryPolicy(max_retries=5)  # some eight seconds in all: somebody is waiting
@@ -39,6 +41,7 @@ class Options(Value, frozen=True, kw_only=True):
     model: str
     output: Path | None
     jobs: int
+    faults: tuple[Fault, ...] = ()
 
 
 def transcribe(names: Sequence[str], options: Options) -> bool:
@@ -95,7 +98,7 @@ async def _transcribe(
         if isinstance(source, Problem) or client is None:
             return None, source if isinstance(source, Problem) else None
         async with room:
-            return await _transcribe_one(client, source, config, progress)
+            return await _transcribe_one(client, source, config, progress, paced=bool(options.faults))
 
     def deliver(at: int, transcript: Transcript) -> None:
         text = render(transcript, options.format, headed=len(sources) > 1)
@@ -144,13 +147,26 @@ async def _connect(options: Options) -> AsyncIterator[Client]:
         return
     from smallest_transports.local.server import LocalServer
 
-    # Our own server needs no pauses between messages; what it has not heard yet waits in its sockets.
-    timeouts = Timeouts(response=_LONGEST_ANSWER, last=_LONGEST_ANSWER, message_interval=0)
+    if options.faults:
+        from smallest_transports.local.recogniser import engines
+
+        await asyncio.to_thread(engines)  # loaded first: in a call nobody waits for that
+    places = options.jobs + links_of(options.faults)
     async with (
-        LocalServer(max_live=options.jobs, max_files=options.jobs) as server,
-        Client(api_key="local", base_url=server.base_url, timeouts=timeouts) as client,
+        LocalServer(max_live=places, max_files=options.jobs, faults=options.faults) as server,
+        Client(api_key="local", base_url=server.base_url, timeouts=_local_timeouts(options)) as client,
     ):
         yield client
+        tell_left(say, server.faults_left)
+
+
+def _local_timeouts(options: Options) -> Timeouts:
+    if options.faults:  # then a link can be lost: it is to be noticed as it would be in a call
+        return Timeouts(last=_LONGEST_LAST)
+    # Our own server is not lost, it is behind at most: sockets and recogniser may hold minutes of audio. It needs no
+    # pauses between messages either.
+    patience = dict.fromkeys(("response", "last", "ping", "pong", "write", "mute"), _LONGEST_ANSWER)
+    return Timeouts(**patience, message_interval=0)
 
 
 class _Progress:
@@ -223,12 +239,17 @@ class _Bar:
 
 
 async def _transcribe_one(
-    client: Client, source: Source, config: TranscriptionConfig | FileTranscriptionConfig, progress: _Progress
+    client: Client,
+    source: Source,
+    config: TranscriptionConfig | FileTranscriptionConfig,
+    progress: _Progress,
+    *,
+    paced: bool,
 ) -> _Outcome:
     with progress.bar(source.name) as bar:
         try:
             if isinstance(config, TranscriptionConfig):
-                return await _live(client, source, config, bar)
+                return await _live(client, source, config, bar, paced=paced)
             return await _over_http(client, source, config), None
         except Exception as error:  # whatever it is, it is this file's alone
             return None, _of(source, error)
@@ -263,20 +284,19 @@ async def _over_http(client: Client, source: Source, config: FileTranscriptionCo
     )
 
 
-async def _live(client: Client, source: Source, config: TranscriptionConfig, bar: _Bar) -> _Outcome:
+async def _live(client: Client, source: Source, config: TranscriptionConfig, bar: _Bar, *, paced: bool) -> _Outcome:
     finals: list[FinalTranscript] = []
     missing: list[str] = []
+    outages = Outages(lambda line: bar.say(f"{source.name}: {line}"))
     opened = False
 
     def heard(event: Event) -> None:
         nonlocal opened
         if isinstance(event, LinkOpened):
             opened = True
-        elif isinstance(event, LinkLost):
+        elif isinstance(event, LinkLost) and not opened and event.failure.kind is FailureKind.CONNECT:
             # Nobody there from the start is a wrong URL far more often than a bad moment: not worth a wait.
-            if not opened and event.failure.kind is FailureKind.CONNECT:
-                raise event.failure.error()
-            bar.say(f"{source.name}: {event.failure.reason}; trying again in {event.retry_in:.1f} s")
+            raise event.failure.error()
         elif isinstance(event, FinalTranscript):
             finals.append(event)
             bar.move(event.end, duration)
@@ -288,7 +308,8 @@ async def _live(client: Client, source: Source, config: TranscriptionConfig, bar
     with await asyncio.to_thread(AudioReader, source) as reader:
         duration = reader.duration
         bar.move(0.0, duration)
-        await stream_pieces(client, config, in_thread(reader.pieces()), heard)
+        pieces = in_thread(reader.pieces())
+        await stream_pieces(client, config, in_real_time(pieces, PIECE_SECONDS) if paced else pieces, heard, outages)
     transcript = Transcript(
         name=source.name,
         text=" ".join(final.text.strip() for final in finals if final.text.strip()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -33,14 +34,15 @@ def read_samples(source: bytes | str | os.PathLike[str], *, name: str = "the fil
             raise ConfigurationError(f"{name} does not exist")
         if path.is_file() and not path.stat().st_size:
             raise ConfigurationError(f"{name} is empty: there is nothing to transcribe")
-        opened: str | io.BytesIO = str(path)
     elif not source:
         raise ConfigurationError(f"{name} is empty: there is nothing to transcribe")
-    else:
-        opened = io.BytesIO(source)
     try:
-        with soundfile.SoundFile(opened) as file:
-            samples = _read(file)
+        with contextlib.ExitStack() as stack:
+            # A file's number in place of its name: soundfile would take a name that ends in .raw at its word.
+            opened = (
+                io.BytesIO(source) if isinstance(source, bytes) else stack.enter_context(open(source, "rb")).fileno()
+            )
+            samples = _read(stack.enter_context(soundfile.SoundFile(opened, closefd=False)))
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as error:
         # The reason of a system error helps (no permission); libsndfile's names a Python object.
         reason = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""

@@ -12,7 +12,7 @@ import logging
 import ssl
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ from smallest_proto.server import (
 from smallest_transports._wire import BadRequest, RequestReceived, ServerConnection
 
 from . import check_installed
+from .faults import AnyFault, Fault, FaultPlan
 from .link import CLOSING_SECONDS, LiveLink
 
 if TYPE_CHECKING:
@@ -51,10 +52,12 @@ class LocalServer:
     links a socket is accepted and closed with 1013, beyond ``max_files`` files a request is answered with 503.
     ``recogniser`` makes an ear for each link and each file, off the event loop; what it refuses with a
     ``ConfigurationError`` is answered with 400. Without one Moonshine listens: its models are loaded, once for the
-    process, when the first client comes. ``inactivity`` is how long a client may say nothing, in seconds.
+    process, when the first client comes. ``inactivity`` is how long a client may say nothing, in seconds. ``faults``
+    are done to live links on purpose, in order: values, or as they are written, such as ``"drop@5"`` (``faults.py``).
 
-    Entering raises ``OSError`` if the address cannot be had (``errno.EADDRINUSE`` for a port in use), and
-    ``ConfigurationError`` if the engines are needed and not installed.
+    Raises ``ConfigurationError`` for a fault that there is not, and for bounds below 1. Entering raises ``OSError`` if
+    the address cannot be had (``errno.EADDRINUSE`` for a port in use), and ``ConfigurationError`` if the engines are
+    needed and not installed.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class LocalServer:
         recogniser: RecogniserFactory | None = None,
         ssl_context: ssl.SSLContext | None = None,
         inactivity: float = INACTIVITY_SECONDS,
+        faults: Iterable[AnyFault] = (),
     ) -> None:
         if max_live < 1 or max_files < 1:
             raise ConfigurationError("max_live and max_files must be at least 1")
@@ -77,6 +81,7 @@ class LocalServer:
         self._recogniser = recogniser
         self._ssl = ssl_context
         self._inactivity = inactivity
+        self._plan = FaultPlan(faults)
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], LiveLink | None] = {}  # the link, where it is one by now
         self._live = self._files = 0  # places taken
@@ -91,6 +96,11 @@ class LocalServer:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # all addresses: name one that can be called
         scheme = "https" if self._ssl is not None else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{BASE_PATH}"
+
+    @property
+    def faults_left(self) -> tuple[Fault, ...]:
+        """The faults that did not happen yet, or not to as many links as they were to."""
+        return self._plan.left
 
     async def __aenter__(self) -> Self:
         if self._recogniser is None:
@@ -184,9 +194,11 @@ class LocalServer:
         writer: asyncio.StreamWriter,
     ) -> Response | None:
         """Serve a link to its end; or the answer that refuses it."""
+        if (refusal := self._plan.refusal(request_id)) is not None:
+            return refusal
         task = asyncio.current_task()
         assert task is not None
-        link = LiveLink(request, wire, reader, writer, inactivity=self._inactivity)
+        link = LiveLink(request, wire, reader, writer, inactivity=self._inactivity, faults=self._plan)
         if self._live >= self._max_live:
             self._connections[task] = link
             link.open(wire.accept())

@@ -10,10 +10,18 @@ from .network import MemoryLink, MemoryNetwork
 
 Fault = Callable[[MemoryLink], object]
 
+
+def hiccup(link: MemoryLink) -> None:
+    """The service reads nothing for a second, then everything at once."""
+    link.stall()
+    link._network.clock.after(1.0, link.resume)
+
+
 FAULTS: Mapping[str, Fault] = {
     "drop": MemoryLink.lose,
     "half-open": MemoryLink.half_open,
     "stall": MemoryLink.stall,
+    "hiccup": hiccup,
     "mute": MemoryLink.mute,
     "going away": lambda link: link.hang_up(1001),
     "no goodbye": lambda link: link.hang_up(1006),

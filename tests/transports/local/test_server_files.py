@@ -1,0 +1,122 @@
+"""Files over HTTP; the client is that of another library."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import jiwer
+import numpy as np
+import pytest
+import soundfile
+
+from smallest_proto.recognition import CodedRecogniser, RecogniserFactory, coded_speech
+from smallest_transports.local.pcm import Samples
+from smallest_transports.local.server import RETRY_AFTER, LocalServer
+
+if TYPE_CHECKING:
+    from .conftest import Deaf, Peer
+
+TEXT = "please call me back on tuesday morning"
+
+
+@pytest.mark.parametrize("path", ["/stt/?model=pulse", "/stt?model=pulse", "/pulse/get_text?language=en"])
+def test_a_file_is_transcribed_sample_for_sample(path: str, peer: Peer) -> None:
+    speech = coded_speech([1, 2, 0.8, 3])
+
+    async def main() -> None:
+        async with LocalServer(recogniser=CodedRecogniser) as server:
+            status, answer, _ = await peer.post(server, peer.wav(speech.pcm), path + "&word_timestamps=true")
+            assert status == 200
+            assert answer["transcription"] == "w1 w2 w3"
+            assert [word["word"] for word in answer["words"]] == ["w1", "w2", "w3"]
+            assert answer["metadata"]["duration"] == pytest.approx(speech.seconds)
+            status, answer, _ = await peer.post(server, speech.pcm, path + "&encoding=linear16&sample_rate=16000")
+            assert (status, answer["transcription"]) == (200, "w1 w2 w3")
+
+    peer.run(main())
+
+
+def test_bad_files_and_bad_requests_are_answered_with_a_status(peer: Peer) -> None:
+    async def main() -> None:
+        async with LocalServer(recogniser=CodedRecogniser, key="sk-test-key") as server:
+            for body in (b"", b"no audio at all", peer.wav(b"")):
+                status, answer, _ = await peer.post(server, body)
+                assert status == 400
+                assert set(answer) == {"error", "request_id"}
+            assert (await peer.post(server, b"", Authorization="Bearer wrong"))[0] == 401
+            status, answer, _ = await peer.post(server, peer.wav(bytes(3200)), "/stt/?model=pulse&language=fr")
+            assert status == 400
+            assert "English alone" in answer["error"]
+            kind = {"Authorization": "Bearer sk-test-key", "Content-Type": "application/json"}
+            status, answer, _ = await peer.post(server, b'{"url": "https://a.example/b.wav"}', **kind)
+            assert status == 400
+            assert "reaches no network" in answer["error"]
+
+    peer.run(main())
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_was_sent(peer: Peer) -> None:
+    async def main() -> None:
+        async with LocalServer(recogniser=CodedRecogniser) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", peer.port_of(server))
+            writer.write(
+                b"POST /stt/?model=pulse HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n"
+                b"Content-Length: 300000000\r\n\r\n" + bytes(100_000)
+            )
+            assert b" 413 " in await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+
+    peer.run(main())
+
+
+def test_beyond_its_bound_files_are_answered_with_503_and_when_to_come_again(peer: Peer, deaf: Deaf) -> None:
+    async def main() -> None:
+        async with LocalServer(max_files=1, recogniser=lambda _: deaf) as server:
+            first = asyncio.ensure_future(peer.post(server, peer.wav(bytes(3200))))
+            await asyncio.to_thread(deaf.entered.wait)
+            status, _, headers = await peer.post(server, peer.wav(bytes(3200)))
+            assert status == 503
+            assert headers["Retry-After"] == str(RETRY_AFTER)
+            deaf.go_on.set()
+            assert (await first)[0] == 200
+
+    peer.run(main())
+
+
+def test_a_recogniser_that_fails_on_a_file_is_a_500(peer: Peer, failing: RecogniserFactory) -> None:
+    async def main() -> None:
+        async with LocalServer(recogniser=failing) as server:
+            assert (await peer.post(server, peer.wav(bytes(3200))))[0] == 500
+
+    peer.run(main())
+
+
+def test_stopping_gives_up_a_file(peer: Peer, deaf: Deaf) -> None:
+    async def main() -> None:
+        async with LocalServer(recogniser=lambda _: deaf) as server:
+            posting = asyncio.ensure_future(peer.post(server, peer.wav(bytes(320_000))))
+            await asyncio.to_thread(deaf.entered.wait)
+            asyncio.get_running_loop().call_soon(deaf.go_on.set)  # runs once the server has begun to stop
+        with pytest.raises(aiohttp.ClientError):
+            await posting
+        assert len([call for call in deaf.calls if isinstance(call, int)]) == 1
+
+    peer.run(main())
+
+
+@pytest.mark.parametrize(("format", "subtype"), [("WAV", "PCM_16"), ("FLAC", None), ("OGG", "VORBIS"), ("MP3", None)])
+def test_files_of_many_kinds_become_text(spoken: Samples, format: str, subtype: str | None, peer: Peer) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.column_stack((spoken, spoken)), 16000, subtype, format=format)
+
+    async def main() -> tuple[int, dict[str, Any], dict[str, str]]:
+        async with LocalServer() as server:
+            return await peer.post(server, file.getvalue(), "/stt/?model=pulse&language=en&format=false")
+
+    status, answer, _ = peer.run(main())
+    assert status == 200
+    assert jiwer.wer(TEXT, answer["transcription"]) < 0.15

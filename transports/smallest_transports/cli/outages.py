@@ -1,0 +1,61 @@
+"""What became of a stream's links, told to a person: a line for each time that the stream was without one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from smallest_proto.events import Event, LinkLost, LinkOpened, SessionEnded
+from smallest_proto.stats import SessionStats
+
+_WORTH_A_LINE = 1.0  # seconds of waiting of which somebody wants to know before they are over
+
+
+def tell_left(say: Callable[[str], None], left: Sequence[object]) -> None:
+    """Say which faults that were asked for did not happen, if any."""
+    if left:
+        say(f"Did not happen, as no link got so far: {', '.join(map(str, left))}")
+
+
+class Outages:
+    """Gives lines to ``say``. Tell it of every event."""
+
+    def __init__(self, say: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._say = say
+        self._clock = clock
+        self._open: int | None = None  # the link that serves
+        self._opened_at = 0.0
+        self._lost_at: float | None = None  # while there is none
+        self._again = 0.0  # seconds of audio that the next one is sent again
+        self._told: list[str] = []  # of this outage, and not said yet
+
+    def heard(self, event: Event, stats: SessionStats) -> None:
+        """An event, and what the session did until now."""
+        if isinstance(event, LinkLost):
+            self._lost(event, stats)
+        elif isinstance(event, LinkOpened):
+            now = self._clock()
+            if self._lost_at is not None:
+                again = f", {self._again:.1f} s of audio sent again" if self._again else ""
+                self._told.append(f"link {event.link} open {now - self._lost_at:.1f} s later{again}")
+            self._flush()
+            self._open, self._opened_at, self._lost_at = event.link, now, None
+        elif isinstance(event, SessionEnded):
+            self._flush()
+
+    def _lost(self, event: LinkLost, stats: SessionStats) -> None:
+        now = self._clock()
+        if self._lost_at is None:
+            self._lost_at = now
+            # No link hears anything until the next one is open, so this is what that one begins with.
+            self._again = stats.seconds_sent - stats.seconds_finalised
+        what = f"lost after {now - self._opened_at:.1f} s" if event.link == self._open else "did not open"
+        self._told.append(f"link {event.link} {what}: {event.failure.reason}")
+        if event.retry_in >= _WORTH_A_LINE:
+            self._told.append(f"trying again in {event.retry_in:.1f} s")
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._told:
+            self._say("; ".join(self._told))
+            self._told.clear()

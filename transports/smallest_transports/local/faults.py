@@ -1,0 +1,232 @@
+"""What can be done to the links of the local server, by name: ``drop@5``, ``refuse:503x2``, ``stall:3@4``.
+
+A fault is written ``NAME[:VALUE][@SECONDS][xTIMES]``. It happens to the first link that has brought so many seconds of
+audio (0 unless they are given), and then to more links in the same way, until it has happened to ``TIMES`` of them.
+Several happen in the order in which they are named, each to the next link, as no link outlives its fault. But
+``garbage`` leaves a link as it is, which then waits for the next fault too. After the last one the server is healthy.
+
+Names that ``smallest_transports.memory`` has as well mean the same there.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, Protocol, TypeAlias
+
+from smallest_proto.errors import ConfigurationError
+from smallest_proto.messages import read_json_object
+from smallest_proto.server import Response, error_answer
+from smallest_proto.values import Value
+
+RETRY_AFTER = 1  # seconds: what a client is told that is refused with 429 or 503
+
+_ERROR = '{"type":"error","status":"error","message":"something went wrong"}'
+_GARBAGE: tuple[str | bytes, ...] = (
+    "<html>",
+    "[1, 2]",
+    '{"type":7,"transcript":[],"words":"none","is_final":"perhaps"}',
+    '{"type":"news","text":"none"}',
+    b"\x00\xff",
+)
+_RESERVED_CODES = frozenset((1004, 1005, 1006, 1015))  # of WebSocket closes: no close frame may carry them
+_WRITTEN = re.compile(r"([a-z-]+)(?::([0-9.]+))?(?:@([0-9.]+))?(?:x([0-9]+))?")
+
+
+class Harmed(Protocol):
+    """What can be done to a link. None of it waits."""
+
+    def lose(self) -> None:
+        """Break the connection (RST): what is under way is lost."""
+
+    def half_open(self) -> None:
+        """Read and write nothing any more, and tell nobody: the socket stays open."""
+
+    def stall(self, seconds: float | None) -> None:
+        """Read nothing any more, for some seconds or for ever; what was heard is still answered."""
+
+    def mute(self) -> None:
+        """Read on and answer pings, but say nothing any more."""
+
+    def say(self, data: str | bytes) -> None:
+        """Send a message, whatever it is."""
+
+    def hang_up(self, code: int, reason: str = "") -> None:
+        """Close the WebSocket."""
+
+
+class _Kind(NamedTuple):
+    """What a fault does, and what is to be known of it beside that."""
+
+    do: Callable[[Harmed, float | None], None]
+    value: str = ""  # what its value is; empty: it has none
+    allowed: Callable[[float], bool] = math.isfinite
+    needed: bool = False  # it cannot do without one
+    timed: bool = True  # it happens after some seconds of audio; else at a moment of its own
+    harmless: bool = False  # the link goes on
+
+
+def _talk_nonsense(link: Harmed, _: float | None) -> None:
+    for data in _GARBAGE:
+        link.say(data)
+
+
+def _refuse(_: Harmed, __: float | None) -> None:
+    """Done by ``FaultPlan.refusal``, in place of the link."""
+
+
+FAULTS: Mapping[str, _Kind] = {
+    "drop": _Kind(lambda link, _: link.lose()),
+    "half-open": _Kind(lambda link, _: link.half_open()),
+    "stall": _Kind(lambda link, seconds: link.stall(seconds), "seconds until it reads on", lambda s: 0 < s < 1e6),
+    "mute": _Kind(lambda link, _: link.mute()),
+    "close": _Kind(
+        lambda link, code: link.hang_up(int(code or 1000)),
+        "a close code that a server can send, such as 1011",
+        lambda code: code.is_integer() and 1000 <= code <= 4999 and code not in _RESERVED_CODES,
+        needed=True,
+    ),
+    "error": _Kind(lambda link, _: link.say(_ERROR)),
+    "garbage": _Kind(_talk_nonsense, harmless=True),
+    "no-last": _Kind(lambda link, _: link.hang_up(1000), timed=False),  # in place of the last final
+    "refuse": _Kind(
+        _refuse,
+        "an HTTP status from 400 to 599",
+        lambda status: status.is_integer() and 400 <= status <= 599,
+        timed=False,
+    ),
+}
+SYNTAX = "NAME[:VALUE][@SECONDS][xTIMES]"
+KNOWN = "drop, half-open, stall or stall:SECONDS, mute, close:CODE, error, garbage, no-last, refuse or refuse:STATUS"
+
+
+class Fault(Value, frozen=True, kw_only=True):
+    """One fault. ``str`` of it is how it is written.
+
+    Raises ``ConfigurationError`` for a name that is not known, and for what the fault of that name does not have.
+    """
+
+    name: str
+    value: float | None = None  # seconds of a stall, close code, HTTP status
+    at: float = 0.0  # seconds of audio that the link has sent by then
+    times: int = 1  # so many links
+
+    def __post_init__(self) -> None:
+        kind = FAULTS.get(self.name)
+        if kind is None:
+            raise ConfigurationError(f"there is no fault {self.name!r}: use {KNOWN}, written {SYNTAX}")
+        if self.value is None and kind.needed:
+            raise ConfigurationError(f"{self.name} needs {kind.value}: {self.name}:1011")
+        if self.value is not None and not kind.value:
+            raise ConfigurationError(f"{self.name} has no value: write {self.name}@SECONDS")
+        if self.value is not None and not kind.allowed(self.value):
+            hint = "; for a connection without a goodbye (1006) use drop" if self.name == "close" else ""
+            raise ConfigurationError(f"the value of {self.name} must be {kind.value}, not {self.value:g}{hint}")
+        if self.at and not kind.timed:
+            raise ConfigurationError(f"{self.name} has its own moment: leave out @{self.at:g}")
+        if not 0 <= self.at < 1e6:
+            raise ConfigurationError(f"a fault happens after a number of seconds of audio, not {self.at!r}")
+        if not 1 <= self.times <= 1_000_000:
+            raise ConfigurationError(f"a fault happens to at least 1 link, not {self.times}")
+
+    def __str__(self) -> str:
+        value = "" if self.value is None else f":{self.value:.9g}"
+        at = f"@{self.at:.9g}" if self.at else ""
+        return f"{self.name}{value}{at}" + (f"x{self.times}" if self.times > 1 else "")
+
+
+AnyFault: TypeAlias = Fault | str  # as a value, or as it is written
+
+
+def read_fault(text: str) -> Fault:
+    """The fault that is written so; blanks and underscores in a name count as hyphens.
+
+    Raises ``ConfigurationError``, which names the faults that there are.
+    """
+    found = _WRITTEN.fullmatch(re.sub(r"[ _]", "-", text.strip().lower()))
+    try:
+        if found is None:
+            raise ValueError
+        name, value, at, times = found.groups()
+        numbers = None if value is None else float(value), float(at or 0), int(times or 1)
+    except ValueError:
+        raise ConfigurationError(f"{text[:40]!r} is no fault: use {KNOWN}, written {SYNTAX}") from None
+    return Fault(name=name, value=numbers[0], at=numbers[1], times=numbers[2])
+
+
+def links_of(faults: Iterable[Fault]) -> int:
+    """How many links they happen to, in all: links that are dead for the client can still take a place."""
+    return sum(fault.times for fault in faults)
+
+
+class FaultPlan:
+    """The faults of one server, in order, and which are left."""
+
+    def __init__(self, faults: Iterable[AnyFault] = ()) -> None:
+        self._left = deque(fault if isinstance(fault, Fault) else read_fault(fault) for fault in faults)
+        self._times = 0  # links that the first one happened to
+        self.done = 0  # faults that are over: the number of the first one
+
+    @property
+    def left(self) -> tuple[Fault, ...]:
+        """What did not happen yet, or not often enough."""
+        return tuple(self._left)
+
+    def refusal(self, request_id: str) -> Response | None:
+        """The answer in place of a WebSocket, if it is time for one."""
+        if not self._left or (fault := self._left[0]).name != "refuse":
+            return None
+        self.happened()
+        status = int(fault.value or 503)
+        headers = (("Retry-After", str(RETRY_AFTER)),) if status in (429, 503) else ()
+        return error_answer(status, "refused on purpose", request_id, headers=headers)
+
+    def happened(self) -> None:
+        """The first fault happened to one more link."""
+        self._times += 1
+        if self._times == self._left[0].times:
+            self._left.popleft()
+            self._times = 0
+            self.done += 1
+
+
+class LinkFaults:
+    """What a plan has for one link, which tells it what comes in."""
+
+    def __init__(self, plan: FaultPlan, link: Harmed) -> None:
+        self._plan = plan
+        self._link = link
+        self._seconds = 0.0  # of audio
+        self._met: int | None = None  # the number of the last fault; each happens to a link once
+        self._over = False
+
+    def audio_came(self, seconds: float) -> None:
+        """So much more audio is here; 0 when the link opens."""
+        self._seconds += seconds
+        while (fault := self._next()) is not None and FAULTS[fault.name].timed and self._seconds >= fault.at:
+            self._do(fault)
+
+    def text_came(self, text: str) -> None:
+        """A text message is here."""
+        fault = self._next()
+        if fault is not None and fault.name == "no-last" and _asks_for_the_last(text):
+            self._do(fault)
+
+    def _next(self) -> Fault | None:
+        if self._over or self._met == self._plan.done:
+            return None
+        return next(iter(self._plan.left), None)
+
+    def _do(self, fault: Fault) -> None:
+        kind = FAULTS[fault.name]
+        self._met = self._plan.done
+        self._over = not kind.harmless
+        self._plan.happened()
+        kind.do(self._link, fault.value)
+
+
+def _asks_for_the_last(text: str) -> bool:
+    read = read_json_object(text)
+    return isinstance(read, dict) and read.get("type") == "close_stream"
