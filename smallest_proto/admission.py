@@ -238,6 +238,6 @@ def wire_utterances(heard: Heard) -> list[dict[str, Any]]:
     """The sentences of a final: the recogniser's, or the whole of it as one."""
     utterances = heard.utterances
     if not utterances and heard.text:
-        words = heard.words or (Word(),)
-        utterances = (Utterance(text=heard.text, start=words[0].start, end=words[-1].end),)
+        start, end = (heard.words[0].start, heard.words[-1].end) if heard.words else (None, None)
+        utterances = (Utterance(text=heard.text, start=start, end=end),)
     return [{k: v for k, v in msgspec.to_builtins(utterance).items() if v is not None} for utterance in utterances]

@@ -5,6 +5,7 @@ Positions are whole samples of one format's clock; seconds are made at the edge.
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
@@ -67,7 +68,7 @@ class AudioFormat(Value, frozen=True, kw_only=True):
         return round(seconds * self.clock_rate)
 
 
-class Chunk(Value, frozen=True):
+class Chunk(Value, frozen=True, gc=False):
     """One audio message: ``data`` begins at sample ``start`` of the stream and ends before sample ``end``."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"data"})
@@ -187,19 +188,19 @@ class ReplayBuffer:
     that it was heard.
     """
 
-    __slots__ = ("_width", "sent", "waiting")
+    __slots__ = ("_sent_at", "_width", "sent", "waiting")
 
     def __init__(self, format: AudioFormat) -> None:
         self._width = format.sample_width
-        self.sent: deque[tuple[Chunk, float]] = deque()
+        self.sent: deque[Chunk] = deque()
+        self._sent_at = array("d")  # for each of them; beside the audio a held message is to cost little
         self.waiting: deque[Chunk] = deque()
 
     @property
     def start(self) -> int | None:
         """The first sample that is held, or ``None`` when nothing is."""
-        if self.sent:
-            return self.sent[0][0].start
-        return self.waiting[0].start if self.waiting else None
+        held = self.sent or self.waiting
+        return held[0].start if held else None
 
     @property
     def waiting_samples(self) -> int:
@@ -209,26 +210,32 @@ class ReplayBuffer:
     def take(self, now: float) -> Chunk:
         """The next chunk to send; it counts as sent from now on."""
         chunk = self.waiting.popleft()
-        self.sent.append((chunk, now))
+        self.sent.append(chunk)
+        self._sent_at.append(now)
         return chunk
+
+    def drop_sent(self) -> None:
+        """Forget the oldest chunk that was sent."""
+        self.sent.popleft()
+        del self._sent_at[0]
 
     def trim(self, position: int) -> float | None:
         """Forget the sent chunks that end at or before ``position``; when the sample before it was sent, if known."""
-        sent, at = self.sent, None
-        while sent:
-            chunk, sent_at = sent[0]
-            if chunk.start >= position:
-                break
-            at = sent_at
-            if chunk.end > position:
+        sent, forgotten, at = self.sent, 0, None
+        while sent and sent[0].start < position:
+            at = self._sent_at[forgotten]
+            if sent[0].end > position:
                 break
             sent.popleft()
+            forgotten += 1
+        del self._sent_at[:forgotten]
         return at
 
     def rewind(self, position: int) -> None:
         """Let everything from sample ``position`` on wait again; packets of opus are not cut."""
+        del self._sent_at[:]
         while self.sent:
-            chunk, _ = self.sent.pop()
+            chunk = self.sent.pop()
             if chunk.end <= position:
                 continue
             if chunk.start < position and self._width is not None:

@@ -224,7 +224,7 @@ class Timeouts(Value, frozen=True, kw_only=True):
     write: float = 5.0  # from a send to write_done
     mute: float = 12.0  # audio goes out and nothing comes back; at half of it the service is asked for a final
     keepalive: float = 5.0  # without anything sent, before the gateway is sent a keepalive
-    # The service takes messages of 50 ms no closer together than 20 ms; shorter packets of opus get their share of that.
+    # The service takes messages of 50 ms no closer together than 20 ms; shorter packets of opus get their share.
     message_interval: float = 0.02  # 0: as fast as the application gives them
 
     def __post_init__(self) -> None:

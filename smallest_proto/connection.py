@@ -95,8 +95,10 @@ class Connection:
         timers = link.timers
         if Timer.WRITE not in timers:
             timers.set(Timer.WRITE, now + self._timeouts.write)
-        if self._keepalive:
+        if self._keepalive and link.open:  # after close_stream it would be no use
             timers.set(Timer.KEEPALIVE, now + self._timeouts.keepalive)
+        elif self._keepalive:
+            timers.stop(Timer.KEEPALIVE)
 
     def close(self, now: float, next_request: Request | None = None) -> None:
         """Say goodbye on the link that serves; with ``next_request`` another one is opened with that."""

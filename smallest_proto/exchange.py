@@ -190,7 +190,10 @@ class HttpExchange(Generic[Answer]):
         self._give_up(FailureKind.PROTOCOL, f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB", final=True)
 
     def _too_late(self, _: None, __: float) -> None:
-        self._give_up(FailureKind.DEADLINE, f"no whole answer came within {self._timeouts.response:g} s: check base_url and the network")
+        self._give_up(
+            FailureKind.DEADLINE,
+            f"no whole answer came within {self._timeouts.response:g} s: check base_url and the network",
+        )
 
     def _drop(self, _: None, now: float) -> None:
         self._outputs.append(AbortRequest())

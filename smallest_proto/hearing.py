@@ -123,7 +123,6 @@ class Hearing:
     def _final(self, link: Link, message: Transcription, sender: Sender, now: float) -> None:
         timeline, text = self.timeline, message.text
         words: tuple[Word, ...] = ()
-        start, end = self._span(link)
         timed = False
         if message.words:
             mended = timeline.mended
@@ -135,6 +134,8 @@ class Hearing:
             self._repeated.clear()  # from here on the times say what is new
         if words and (first := words[0].start) is not None and (last := words[-1].end) is not None:
             start, end = first, last
+        else:
+            start, end = self._span(link)
         self._interim = None
         spoken = says_something(text)
         action = self._turns.transcript(message, start, end) if spoken else self._turns.empty(message)
@@ -157,7 +158,7 @@ class Hearing:
 
     def _heard_again(self, text: str, words: tuple[Word, ...]) -> int:
         """How many words of a final, from its first on, were finalised before ``link`` began to serve."""
-        if again := sum(_middle(word) < self._known_until for word in words):
+        if self._known_until and (again := sum(_middle(word) < self._known_until for word in words)):
             return again
         if not self._repeated:
             return 0

@@ -62,6 +62,11 @@ class Sender:
         return self._timeline.duration(self._buffer.waiting_samples)
 
     @property
+    def unheard(self) -> float:
+        """Seconds of audio that were sent, and are not known to be heard."""
+        return self._timeline.duration(max(0, self.sent - self._timeline.watermark))
+
+    @property
     def crowded(self) -> bool:
         """Whether all was sent, and of what is not known to be heard there is half of what may be held."""
         return not self._buffer.waiting and (self.sent - self._timeline.watermark) * 2 > self._bound
@@ -86,10 +91,12 @@ class Sender:
 
         First goes what a link was sent and is trusted to have heard; then, and told, what none was sent.
         """
-        buffer, oldest = self._buffer, self.given + self._timeline.samples(later) - self._bound
+        buffer, oldest = self._buffer, self._framer.position - self._bound
+        if later:
+            oldest += self._timeline.samples(later)
         while (start := buffer.start) is not None and start < oldest:
             if buffer.sent:
-                buffer.sent.popleft()
+                buffer.drop_sent()
                 continue
             if len(buffer.waiting) == 1 and not later:  # a page of ogg_opus alone can be longer than the bound
                 break

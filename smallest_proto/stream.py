@@ -82,10 +82,10 @@ class Stream:
         """Whether the first segment is not the newest: it gets no more audio."""
         return len(self._segments) > 1
 
-    @property
-    def ready(self) -> bool:
-        """Whether less waits than half of what may be held."""
-        return sum(segment.sender.waiting for segment in self._segments) * 2 < self._bound
+    def ready(self, *, ahead: bool) -> bool:
+        """Whether less than half of what may be held waits, or, ``ahead`` of real time, is not known to be heard."""
+        held = sum(segment.sender.waiting for segment in self._segments)
+        return (held + self.first.sender.unheard if ahead else held) * 2 < self._bound
 
     def add(self, config: TranscriptionConfig, origin: float) -> None:
         """Begin a segment at ``origin``, in stream seconds."""

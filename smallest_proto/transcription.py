@@ -27,8 +27,7 @@ from .messages import (
     CLOSE_STREAM,
     ErrorMessage,
     MalformedMessage,
-    SpeechOffset,
-    SpeechOnset,
+    Pong,
     Transcription,
     UnknownMessage,
     decode,
@@ -83,6 +82,7 @@ class TranscriptionSession:
         )
         self._stream = Stream(config, timeouts.message_interval, buffer_seconds, self._output)
         self._hearing = Hearing(config, self._stream.first.timeline, self._output)
+        self._now = 0.0  # the time of the last call that moved audio
         self._unanswered = 0  # links that were asked for the last final of the segment, and closed without it
         self._received = self._repaired = self._ignored = 0
 
@@ -159,39 +159,38 @@ class TranscriptionSession:
 
     def message_received(self, link: int, data: str | bytes, now: float) -> None:
         """A whole message of the service. A binary one is read as text: the service sends none."""
+        self._now = now
         self._received += 1
         found = self._connection.find(link)
         if found is None:
             self._ignored += 1
             return
         message = decode(data)
-        if isinstance(message, (UnknownMessage, MalformedMessage)):  # no proof that anyone hears
+        if isinstance(message, Pong):  # the gateway's: no proof that a recogniser hears
+            return
+        if isinstance(message, (UnknownMessage, MalformedMessage)):
             self._ignored += 1
             return
         found.suspected = False
         found.timers.stop(Timer.QUIET)
-        segment, ask = self._stream.first, False
-        sender, mended = segment.sender, segment.timeline.mended
-        odd = type(data) is not str
-        if isinstance(message, Transcription):
-            odd = odd or message.repaired or found.renamed(message.session_id)
-            last = message.is_last and found.state is LinkState.DRAINING
-            if message.is_last and (self._stream.several or self._state is not SessionState.ENDING):
-                message = msgspec.structs.replace(message, is_last=False)  # of a part of the stream
-            ask = self._hearing.transcription(found, message, sender, now)
-            if last:
-                self._segment_over(SessionInput.LAST, now)
-        elif isinstance(message, (SpeechOnset, SpeechOffset)):
-            odd = odd or found.renamed(message.session_id)
-            ask = self._hearing.voice_activity(found, message)
-        elif isinstance(message, ErrorMessage):
+        if isinstance(message, ErrorMessage):
+            self._repaired += type(data) is not str
             self._changed(self._connection.abandon(found, told_failure(message), now), now)
+            return
+        segment = self._stream.first
+        mended = segment.timeline.mended
+        odd = found.renamed(message.session_id) or type(data) is not str
+        if isinstance(message, Transcription):
+            odd = odd or message.repaired
+            ask = self._transcribed(found, message, now)
+        else:
+            ask = self._hearing.voice_activity(found, message)
         self._repaired += odd or segment.timeline.mended > mended
-        sender.trim()
+        segment.sender.trim()
         if found.state is LinkState.DRAINING:
             self._expect_word(found, now)
-        elif ask and found.open and sender.crowded and not found.asked:  # long noise, or finals without word times
-            sender.probe(found)
+        elif ask and found.open and segment.sender.crowded and not found.asked:  # long noise, or finals without times
+            segment.sender.probe(found)
             self._connection.sent(found, now)
 
     def pong_received(self, link: int, now: float) -> None:
@@ -204,6 +203,7 @@ class TranscriptionSession:
 
     def handle_timer(self, now: float) -> None:
         """The time of ``get_timer`` has come. Called early or for nothing, it does nothing."""
+        self._now = now
         while (timer := self._timers.pop_due(now)) is not None:
             if timer is Timer.PACE:
                 self._pump(now)
@@ -230,8 +230,13 @@ class TranscriptionSession:
 
     @property
     def ready_for_audio(self) -> bool:
-        """Back-pressure: whether to give more now. What is given all the same is taken, up to the buffer's bound."""
-        return self._stream.ready
+        """Back-pressure: whether to give more now. What is given all the same is taken, up to the buffer's bound.
+
+        Audio that is given in real time is always welcome while a link takes it. Faster than that it waits until the
+        service has finalised enough, so that a lost link costs nothing.
+        """
+        link = self._connection.serving
+        return self._stream.ready(ahead=link is not None and self._ahead(link, self._now) > 1.0)
 
     @property
     def ended(self) -> bool:
@@ -277,6 +282,7 @@ class TranscriptionSession:
 
     def _pump(self, now: float) -> None:
         """Send what waits, as far as link and pace let it; after the last of a segment, ask for its last final."""
+        self._now = now
         link = self._connection.serving
         if link is None or not link.open:
             return
@@ -296,10 +302,12 @@ class TranscriptionSession:
 
     def _expect_word(self, link: Link, now: float) -> None:
         """Audio went out: something is to come back."""
-        segment = self._stream.first
+        link.timers.set(Timer.QUIET, now + self._timeouts.mute / 2 + self._ahead(link, now))
+
+    def _ahead(self, link: Link, now: float) -> float:
+        """Seconds by which ``link`` was sent more than a recogniser that works in real time can have heard."""
         opened = now if link.opened_at is None else link.opened_at
-        ahead = segment.timeline.duration(link.lasting) - (now - opened)  # of a recogniser that works in real time
-        link.timers.set(Timer.QUIET, now + self._timeouts.mute / 2 + max(0.0, ahead))
+        return max(0.0, self._stream.first.timeline.duration(link.lasting) - (now - opened))
 
     def _expect_last(self, now: float) -> None:
         """Bound the wait for the last final: a recogniser may need as long as what it has not finalised lasts."""
@@ -347,6 +355,16 @@ class TranscriptionSession:
         self._hearing.use(segment.config, segment.timeline)
         self._hearing.serve(link)
         self._pump(now)
+
+    def _transcribed(self, link: Link, message: Transcription, now: float) -> bool:
+        """Take a transcription; return whether it leaves open how far the service has heard."""
+        last = message.is_last
+        if last and (self._stream.several or self._state is not SessionState.ENDING):
+            message = msgspec.structs.replace(message, is_last=False)  # of a part of the stream
+        ask = self._hearing.transcription(link, message, self._stream.first.sender, now)
+        if last and link.state is LinkState.DRAINING:
+            self._segment_over(SessionInput.LAST, now)
+        return ask
 
     def _ask_if_mute(self, link: Link, now: float) -> None:
         """Audio goes out, nothing comes back. A caller can be silent, a service must answer a finalize."""

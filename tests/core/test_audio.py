@@ -370,7 +370,7 @@ class ReplayMachine(RuleBasedStateMachine):
             assert sent_at == self.times[position - 1]
         elif position <= self.start:
             assert sent_at is None
-        whole = [chunk for chunk, _ in self.buffer.sent]
+        whole = list(self.buffer.sent)
         assert all(chunk.end > position for chunk in whole)
         start = whole[0].start if whole else self.mark
         assert self.start <= start <= max(position, self.start)  # nothing after the position is forgotten
@@ -385,7 +385,7 @@ class ReplayMachine(RuleBasedStateMachine):
 
     @invariant()
     def it_holds_each_sample_once_in_order(self) -> None:
-        sent = [chunk for chunk, _ in self.buffer.sent]
+        sent = list(self.buffer.sent)
         held = [*sent, *self.buffer.waiting]
         assert [chunk.start for chunk in held] == [self.start, *(chunk.end for chunk in held)][: len(held)]
         samples = array.array("H", b"".join(chunk.data for chunk in held))
