@@ -24,7 +24,18 @@ SOURCES = (ROOT, ROOT / "transports", ROOT / "livekit_plugin")
 
 # Of the standard library, what neither does I/O nor asks the world anything.
 PURE = (
-    *("__future__", "base64", "binascii", "bisect", "collections", "contextlib", "dataclasses", "enum", "functools"),
+    *(
+        "__future__",
+        "array",
+        "base64",
+        "binascii",
+        "bisect",
+        "collections",
+        "contextlib",
+        "dataclasses",
+        "enum",
+        "functools",
+    ),
     *("heapq", "hmac", "itertools", "json", "math", "operator", "re", "string", "struct", "types", "typing"),
     "urllib.parse",
 )

@@ -135,7 +135,9 @@ class TestStream:
 
             async with serve_bytes(talk) as url:
                 with nothing_left():
-                    client = Client(api_key=KEY, base_url=url, timeouts=Timeouts(message_interval=0, write=100))
+                    timeouts = Timeouts(message_interval=0, write=100)
+                    # So much may be held that it is the socket, not the session, that makes the sender wait.
+                    client = Client(api_key=KEY, base_url=url, timeouts=timeouts, buffer_seconds=3600.0)
                     async with client.stream_transcription() as stream:
 
                         async def send() -> None:

@@ -40,7 +40,8 @@ class Client:
     """A client of the service, for any number of transcriptions at once. A subclass of it names its driver.
 
     The key comes from ``api_key``, else from the environment variable ``SMALLEST_API_KEY``. Leaving ``async with``
-    ends what is still under way. Raises ``ConfigurationError`` without a key, and for a ``base_url`` that is none.
+    ends what is still under way. ``buffer_seconds`` of audio may be held for what a lost connection did not hear.
+    Raises ``ConfigurationError`` without a key, and for a ``base_url`` that is none.
     """
 
     _driver: ClassVar[type[Driving]]
@@ -54,6 +55,7 @@ class Client:
         ssl_context: ssl.SSLContext | None = None,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        buffer_seconds: float = 30.0,
     ) -> None:
         key = self._driver.getenv(KEY_VARIABLE) or "" if api_key is None else api_key
         self._endpoint = Endpoint(api_key=key, base_url=base_url, route=route)
@@ -62,6 +64,7 @@ class Client:
         self._ssl = ssl_context
         self._timeouts = timeouts
         self._retry = retry
+        self._buffer_seconds = buffer_seconds
         self._drivers: set[Driving] = set()
 
     async def __aenter__(self) -> Self:
@@ -106,6 +109,7 @@ class Client:
             self._endpoint,
             timeouts=self._timeouts,
             retry=self._retry,
+            buffer_seconds=self._buffer_seconds,
             jitter=self._driver.jitter,
         )
         async with self._driving(session) as driver:

@@ -229,7 +229,8 @@ class Client(_client.Client):
     """A client of the service, for any number of transcriptions at once, in one event loop.
 
     The key comes from ``api_key``, else from the environment variable ``SMALLEST_API_KEY``. Leaving ``async with``
-    ends what is still under way. Raises ``ConfigurationError`` without a key, and for a ``base_url`` that is none.
+    ends what is still under way. ``buffer_seconds`` of audio may be held for what a lost connection did not hear.
+    Raises ``ConfigurationError`` without a key, and for a ``base_url`` that is none.
     """
 
     _driver = _Driver
