@@ -243,6 +243,24 @@ class ReplayBuffer:
             self.waiting.appendleft(chunk)
 
 
+def is_quiet(data: bytes, encoding: Encoding) -> bool:
+    """Whether no sample reaches -30 dB of full scale, as far as that can be told: opus is taken for quiet."""
+    if encoding == "linear16" or encoding == "linear32":
+        samples = array("h" if encoding == "linear16" else "i", data)
+        loud = 1024 if encoding == "linear16" else 1024 << 16
+        return not samples or (max(samples) < loud and min(samples) > -loud)
+    if encoding == "alaw" or encoding == "mulaw":
+        return not data.translate(None, _QUIET_CODES[encoding])
+    return True
+
+
+# The codes of G.711 whose three bits of exponent say that the sample is within about 1000 of 32768.
+_QUIET_CODES = {
+    name: bytes(code for code in range(256) if ((code ^ flipped) >> 4) & 7 <= 2)
+    for name, flipped in (("alaw", 0x55), ("mulaw", 0xFF))
+}
+
+
 def opus_packet_samples(packet: bytes) -> int:
     """Samples at 48 kHz of one Opus packet, from its first bytes (RFC 6716, sections 3.1 and 3.2); 0 if it is empty."""
     if not packet:

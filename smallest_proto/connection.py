@@ -140,7 +140,7 @@ class Connection:
         if (link := self._links.get(number)) is None:
             return None
         link.take(LinkInput.OPENED)
-        link.opened_at = link.next_message = now
+        link.opened_at = link.next_message = link.confirmed_at = now
         link.timers.stop(Timer.OPENING)
         link.timers.set(Timer.PING, now + self._timeouts.ping)
         if self._keepalive:
@@ -172,6 +172,7 @@ class Connection:
     def ponged(self, number: int, now: float) -> None:
         """The peer answered a ping."""
         if (link := self._links.get(number)) is not None and Timer.PONG in link.timers:
+            link.alive = True
             link.timers.stop(Timer.PONG)
             link.timers.set(Timer.PING, now + self._timeouts.ping)
 
@@ -233,7 +234,7 @@ class Connection:
         self._output.append(CloseLink(link=link.number, code=NORMAL_CLOSURE))
 
     def _forgive_if_healthy(self, link: Link, now: float) -> None:
-        if link.opened_at is not None and now - link.opened_at >= self._retry.healthy_after:
+        if link.alive and link.opened_at is not None and now - link.opened_at >= self._retry.healthy_after:
             self._failures = 0
 
     def _drop_candidate(self, now: float) -> None:

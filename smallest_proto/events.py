@@ -25,7 +25,10 @@ class LinkLost(Value, frozen=True, kw_only=True):
 
 
 class UpdateRejected(Value, frozen=True, kw_only=True):
-    """The service did not take the new options. The stream goes on with the old ones."""
+    """The service did not take the new options. The stream goes on with the old ones.
+
+    Audio that was given in a format that it did not take comes as ``AudioLost``; from now on the old format holds.
+    """
 
     failure: Failure
 
@@ -73,7 +76,8 @@ class FinalTranscript(Value, frozen=True, kw_only=True):
     session_id: str | None = None  # the service's name for the connection
     from_finalize: bool = False  # answers finalize()
     is_last: bool = False  # answers end_input()
-    provisional: bool = False  # the last interim, as the service ended without making it final
+    # The last interim, as the service ended without making it final; AudioLost tells of its audio as well.
+    provisional: bool = False
     latency: float | None = None  # seconds from the sending of its last sample to its arrival, where words have times
 
 

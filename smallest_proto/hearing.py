@@ -15,7 +15,7 @@ from .messages import SpeechOffset, SpeechOnset, Transcription, Word
 from .repetition import normalised, overlap, without_words
 from .sending import Sender
 from .timeline import Timeline
-from .turns import TurnAction, TurnInput, Turns, says_something
+from .turns import TurnAction, TurnInput, Turns, TurnState, says_something
 
 _STARTS = (TurnAction.START, TurnAction.START_AND_END)
 _ENDS = (TurnAction.END, TurnAction.START_AND_END)
@@ -74,6 +74,7 @@ class Hearing:
 
     def transcription(self, link: Link, message: Transcription, sender: Sender, now: float) -> bool:
         """Take an interim or a final; return whether it is a final that leaves open how far the service has heard."""
+        settled = self._turns.state is TurnState.SETTLED
         answers = message.from_finalize and message.is_final  # nothing of an interim is final
         answered = link.asked.popleft() if answers and link.asked else None
         if answered is not None and answered.probe:  # the application did not ask, it gets no answer
@@ -83,8 +84,11 @@ class Hearing:
         else:
             self._heard(link, message)
         if answered is not None:  # all that was sent before the question is final
-            margin = _WORD_BEGUN if answered.probe and not message.text else 0.0
-            self._advance(answered.position - self.timeline.samples(margin))
+            unheard = answered.probe and not says_something(message.text)
+            if unheard and settled:  # a new link did not hear the voice that ends
+                self._turns.take(TurnInput.EMPTY_END)
+                self._output.append(SpeechEnded(time=self.timeline.seconds(answered.position)))
+            self._advance(answered.position - self.timeline.samples(_WORD_BEGUN if unheard else 0.0))
         return message.is_final and answered is None and bool(self._untimed)
 
     def settle(self) -> None:
@@ -129,7 +133,11 @@ class Hearing:
             words = timeline.words(message.words, link)
             timed = timeline.mended == mended and words[-1].end is not None  # times that cannot be prove nothing
         if again := self._heard_again(text, words):
-            text, words = without_words(text, again), words[again:]
+            spaced = not words or len(text.split()) == len(words)  # else the text has no blanks, or other words
+            words = words[again:]
+            text = (
+                without_words(text, again) if spaced else ("" if " " not in text else " ").join(w.text for w in words)
+            )
         if timed:
             self._repeated.clear()  # from here on the times say what is new
         if words and (first := words[0].start) is not None and (last := words[-1].end) is not None:

@@ -80,9 +80,12 @@ class Link:
     """One connection: its number, where in the stream it begins, how far it was sent, and its own timers."""
 
     __slots__ = (
+        "alive",
         "asked",
+        "confirmed_at",
         "drained",
         "headers",
+        "hesitated",
         "holes",
         "next_message",
         "number",
@@ -108,10 +111,13 @@ class Link:
         self.timers = Timers()
         self.asked: deque[Ask] = deque()  # the finalizes that it has not answered
         self.drained = False  # close_stream was sent on it
+        self.alive = False  # something came back on it
         self.suspected = False  # it has been quiet for long
+        self.hesitated = 0  # how often it was not asked about that, as somebody may be speaking
         self.session_id: str | None = None  # the service's name for it, as first told
         self.requested_at = now
         self.opened_at: float | None = None
+        self.confirmed_at = now  # when it was last known how far the service has heard
         self.next_message = now  # no audio message before then
 
     @property
@@ -156,7 +162,7 @@ class Link:
 
     def renamed(self, session_id: str | None) -> bool:
         """Whether the service calls it by another name than before."""
-        if session_id is None or session_id == self.session_id:
+        if session_id is None or session_id[:256] == self.session_id:
             return False
-        first, self.session_id = self.session_id is None, session_id
+        first, self.session_id = self.session_id is None, session_id[:256]
         return not first

@@ -139,7 +139,7 @@ def told_failure(message: ErrorMessage) -> Failure:
     """The failure that an error message over an open connection tells of; its status is an HTTP status, or a word."""
     status = int(message.status) if message.status is not None and message.status in _STATUSES else None
     said = "the service told of an error" + (f" with status {status}" if status else "")
-    return Failure(kind=FailureKind.SERVICE, reason=said, status=status, detail=message.text or None)
+    return Failure(kind=FailureKind.SERVICE, reason=said, status=status, detail=message.text[:_MAX_DETAIL] or None)
 
 
 _STATUSES = frozenset(map(str, range(400, 600)))

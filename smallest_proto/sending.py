@@ -7,9 +7,10 @@ and on every new link once more, until it is answered.
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from .audio import AudioFormat, Chunk, Framer, ReplayBuffer
+from .audio import AudioFormat, Chunk, Framer, ReplayBuffer, is_quiet
 from .commands import Command, SendBinary, SendText
 from .errors import LocalProtocolError
 from .events import AudioLost, Event, LossReason, Usage
@@ -36,6 +37,7 @@ class Sender:
         self._timeline = timeline
         self._interval = interval
         self._bound = format.samples(bound)
+        self._encoding = format.encoding
         self._cut = format.sample_width is not None  # the messages are made here, all of one length
         self._message_samples = format.message_samples
         self._usage_samples = _USAGE_SECONDS * format.clock_rate
@@ -44,10 +46,11 @@ class Sender:
         self._buffer = ReplayBuffer(format)
         self._header: list[bytes] = []  # pages of ogg_opus that hold no audio: every link begins with them
         self._asks: deque[int] = deque()  # where a finalize waits to be sent
-        self._reported = 0  # the end of the audio that Usage has told of
+        self._reported = 0  # samples that Usage has told of
         self._dropped: tuple[int, int] | None = None  # found no room, and AudioLost has not told of it yet
         self._told: list[tuple[int, int]] = []  # the audio that AudioLost has told of, in pieces that do not touch
         self.sent = 0  # the end of the audio that any link was sent
+        self.transferred = 0  # samples sent, each counted once
         self.replayed = 0  # samples sent again
         self.lost = 0  # samples told of by AudioLost
 
@@ -164,16 +167,19 @@ class Sender:
         link.asked.append(Ask(link.sent, probe=True))
         self._output.append(SendText(link=link.number, text=FINALIZE))
 
+    def quiet(self) -> bool:
+        """Whether what was sent last is quiet: a finalize in its place cuts no word in two."""
+        return all(is_quiet(chunk.data, self._encoding) for chunk in islice(reversed(self._buffer.sent), 5))
+
     def trim(self) -> float | None:
         """Let go of what needs no replay any more; when the last sample before the watermark was sent, if known."""
         return self._buffer.trim(self._timeline.watermark)
 
     def report_usage(self) -> None:
         """Tell of the audio sent since the last report, if there is any."""
-        if self.sent > self._reported:
-            seconds = self._timeline.seconds
-            self._output.append(Usage(seconds=seconds(self.sent) - seconds(self._reported)))
-            self._reported = self.sent
+        if self.transferred > self._reported:
+            self._output.append(Usage(seconds=self._timeline.duration(self.transferred - self._reported)))
+            self._reported = self.transferred
 
     def lose(self, start: int, end: int, reason: LossReason) -> None:
         """Tell that the audio from ``start`` to ``end`` is given up, each sample of it once."""
@@ -202,8 +208,9 @@ class Sender:
             self.tell_dropped()
         link.reach(chunk.start, chunk.end)
         if chunk.end > self.sent:
+            self.transferred += chunk.end - chunk.start
             self.sent = chunk.end
-            if chunk.end - self._reported >= self._usage_samples:
+            if self.transferred - self._reported >= self._usage_samples:
                 self.report_usage()
         else:
             self.replayed += chunk.end - chunk.start

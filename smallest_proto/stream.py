@@ -18,6 +18,8 @@ from .timeline import Timeline
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+_LEAD_SECONDS = 2.5  # so much at once a microphone can give
+
 
 class Segment:
     """The part of a stream that is in one format."""
@@ -44,7 +46,7 @@ class Segment:
     def counts(self) -> tuple[float, ...]:
         """Seconds of audio given, sent, sent again and lost."""
         sender = self.sender
-        return tuple(map(self.timeline.duration, (sender.given, sender.sent, sender.replayed, sender.lost)))
+        return tuple(map(self.timeline.duration, (sender.given, sender.transferred, sender.replayed, sender.lost)))
 
     def close(self, lost: LossReason | None = None) -> None:
         """Tell what is still to be told of it; with ``lost``, what was not finalised is."""
@@ -63,6 +65,8 @@ class Stream:
         self._interval = interval
         self._bound = bound
         self._output = output
+        self._lead = 0.0  # seconds of audio given beyond real time, at the last call
+        self._given_at = 0.0  # when that was
         self._segments: deque[Segment] = deque()
         self._past: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)  # the counts of the segments that are over
         self.add(config, 0.0)
@@ -82,10 +86,12 @@ class Stream:
         """Whether the first segment is not the newest: it gets no more audio."""
         return len(self._segments) > 1
 
-    def ready(self, *, ahead: bool) -> bool:
-        """Whether less than half of what may be held waits, or, ``ahead`` of real time, is not known to be heard."""
+    def ready(self, now: float) -> bool:
+        """Whether less than half of what may be held waits, or, given faster than in real time, is not known heard."""
         held = sum(segment.sender.waiting for segment in self._segments)
-        return (held + self.first.sender.unheard if ahead else held) * 2 < self._bound
+        if self._lead - (now - self._given_at) > _LEAD_SECONDS:
+            held += self.first.sender.unheard
+        return held * 2 < self._bound
 
     def add(self, config: TranscriptionConfig, origin: float) -> None:
         """Begin a segment at ``origin``, in stream seconds."""
@@ -94,10 +100,18 @@ class Stream:
         sender = Sender(format, timeline, self._interval, self._bound, self._output)
         self._segments.append(Segment(config, sender, timeline))
 
-    def push(self, audio: Buffer) -> bool:
+    def push(self, audio: Buffer, now: float) -> bool:
         """Take audio; whether there is a new message to send. Raises ``LocalProtocolError`` for what is no audio."""
         newest = self._segments[-1]
-        if not newest.sender.push(audio):
+        sender = newest.sender
+        given = sender.given
+        pushed = sender.push(audio)
+        # How far the application runs ahead of real time. What it was late with it may make up for.
+        self._lead = max(self._lead - (now - self._given_at), -self._bound) + newest.timeline.duration(
+            sender.given - given
+        )
+        self._given_at = now
+        if not pushed:
             return False
         for segment in self._segments:
             if segment is not newest:

@@ -99,7 +99,8 @@ class TranscriptionSession:
         Raises ``LocalProtocolError`` for what is not bytes-like, before the start and after the end of the input.
         """
         self._step(SessionInput.AUDIO, now)
-        if self._stream.push(audio):
+        self._now = now
+        if self._stream.push(audio, now):
             self._pump(now)
 
     def finalize(self, now: float) -> None:
@@ -112,7 +113,9 @@ class TranscriptionSession:
         """Go over to other options, or tell ``UpdateRejected`` and go on with the present ones.
 
         The stream does not stop for it: the present link hears on until a new one is open. Another sample rate or
-        encoding holds for the audio given from now on. Of several updates in a row the last one counts.
+        encoding holds for the audio given from now on: the present link finishes what was given before, then a new one
+        takes over. After ``UpdateRejected`` look at ``audio_format`` again. Of several updates in a row the last one
+        counts.
         Raises ``ConfigurationError`` for options that the endpoint does not serve.
         """
         request = live_transcription_request(config, self._endpoint)
@@ -172,13 +175,15 @@ class TranscriptionSession:
             self._ignored += 1
             return
         found.suspected = False
+        found.hesitated = 0
         found.timers.stop(Timer.QUIET)
         if isinstance(message, ErrorMessage):
             self._repaired += type(data) is not str
             self._changed(self._connection.abandon(found, told_failure(message), now), now)
             return
+        found.alive = True
         segment = self._stream.first
-        mended = segment.timeline.mended
+        mended, watermark = segment.timeline.mended, segment.timeline.watermark
         odd = found.renamed(message.session_id) or type(data) is not str
         if isinstance(message, Transcription):
             odd = odd or message.repaired
@@ -186,11 +191,13 @@ class TranscriptionSession:
         else:
             ask = self._hearing.voice_activity(found, message)
         self._repaired += odd or segment.timeline.mended > mended
-        segment.sender.trim()
+        if segment.timeline.watermark > watermark:
+            found.confirmed_at = now
+            segment.sender.trim()
         if found.state is LinkState.DRAINING:
             self._expect_word(found, now)
-        elif ask and found.open and segment.sender.crowded and not found.asked:  # long noise, or finals without times
-            segment.sender.probe(found)
+        elif ask and found.open and segment.sender.crowded and not found.asked and segment.sender.quiet():
+            segment.sender.probe(found)  # long noise, or finals without times
             self._connection.sent(found, now)
 
     def pong_received(self, link: int, now: float) -> None:
@@ -235,8 +242,7 @@ class TranscriptionSession:
         Audio that is given in real time is always welcome while a link takes it. Faster than that it waits until the
         service has finalised enough, so that a lost link costs nothing.
         """
-        link = self._connection.serving
-        return self._stream.ready(ahead=link is not None and self._ahead(link, self._now) > 1.0)
+        return self._stream.ready(self._now)
 
     @property
     def ended(self) -> bool:
@@ -293,6 +299,8 @@ class TranscriptionSession:
         elif self._segment_complete:
             link.take(LinkInput.DRAIN)
             output.append(SendText(link=link.number, text=CLOSE_STREAM))
+            link.suspected = False
+            self._expect_word(link, now)
             if Timer.LAST not in self._timers:  # after end_input() it counts from there
                 self._expect_last(now)
         if len(output) > before:
@@ -305,9 +313,11 @@ class TranscriptionSession:
         link.timers.set(Timer.QUIET, now + self._timeouts.mute / 2 + self._ahead(link, now))
 
     def _ahead(self, link: Link, now: float) -> float:
-        """Seconds by which ``link`` was sent more than a recogniser that works in real time can have heard."""
-        opened = now if link.opened_at is None else link.opened_at
-        return max(0.0, self._stream.first.timeline.duration(link.lasting) - (now - opened))
+        """Seconds by which ``link`` was sent more than a recogniser that works in real time can have heard by now."""
+        timeline = self._stream.first.timeline
+        unheard = timeline.duration(link.sent - max(timeline.watermark, link.start))
+        ahead = unheard - (now - link.confirmed_at)
+        return ahead if ahead > _LITTLE else 0.0
 
     def _expect_last(self, now: float) -> None:
         """Bound the wait for the last final: a recogniser may need as long as what it has not finalised lasts."""
@@ -359,10 +369,11 @@ class TranscriptionSession:
     def _transcribed(self, link: Link, message: Transcription, now: float) -> bool:
         """Take a transcription; return whether it leaves open how far the service has heard."""
         last = message.is_last
-        if last and (self._stream.several or self._state is not SessionState.ENDING):
-            message = msgspec.structs.replace(message, is_last=False)  # of a part of the stream
+        draining = link.state is LinkState.DRAINING
+        if last and not (draining and self._state is SessionState.ENDING and not self._stream.several):
+            message = msgspec.structs.replace(message, is_last=False)  # of a part of the stream, or before its end
         ask = self._hearing.transcription(link, message, self._stream.first.sender, now)
-        if last and link.state is LinkState.DRAINING:
+        if last and draining:
             self._segment_over(SessionInput.LAST, now)
         return ask
 
@@ -372,8 +383,13 @@ class TranscriptionSession:
             said = "audio went out and nothing came back: the service is mute"
             self._changed(self._connection.abandon(link, Failure(kind=FailureKind.DEADLINE, reason=said), now), now)
             return
+        hesitation = self._timeouts.mute / 40
+        if link.hesitated < _HESITATIONS and not self._stream.first.sender.quiet():
+            link.hesitated += 1  # a finalize in the middle of a word would cut it in two
+            link.timers.set(Timer.QUIET, now + hesitation)
+            return
         link.suspected = True
-        self._expect_word(link, now)
+        link.timers.set(Timer.QUIET, now + self._timeouts.mute / 2 - link.hesitated * hesitation)
         self._stream.first.sender.probe(link)
         self._connection.sent(link, now)
 
@@ -429,4 +445,6 @@ class TranscriptionSession:
         self._output.append(SessionEnded(reason=reason, failure=failure))
 
 
+_LITTLE = 1.0  # seconds: what waited while a link opened, say
+_HESITATIONS = 10  # somebody may be speaking: so often the question whether the service hears is put off
 _NO_LAST = Failure(kind=FailureKind.DEADLINE, reason="the service did not send the last final")

@@ -258,8 +258,18 @@ def test_a_link_that_was_open_for_a_while_starts_the_count_over() -> None:
     for now in (0.0, 20.0, 40.0, 60.0):
         assert line.serving is not None
         line.opened(line.serving.number, now)
+        line.serving.alive = True  # a pong came back, or a message
         assert fail(line, now + 10.0) is ChangeKind.LOST
     assert {output.retry_in for output in line.said() if isinstance(output, LinkLost)} == {1.0}
+
+
+def test_a_link_on_which_nothing_ever_came_back_was_not_healthy() -> None:
+    line = Line(max_retries=1)
+    line.open(0.0)
+    line.opened(1, 0.0)
+    assert fail(line, 1000.0) is ChangeKind.LOST
+    line.opened(2, 1001.0)
+    assert fail(line, 2000.0) is ChangeKind.GIVEN_UP
 
 
 def test_a_link_that_was_replaced_after_a_while_starts_the_count_over() -> None:
@@ -267,6 +277,8 @@ def test_a_link_that_was_replaced_after_a_while_starts_the_count_over() -> None:
     line.open(0.0)
     assert fail(line, 0.0) is ChangeKind.LOST
     line.opened(2, 1.0)
+    assert line.serving is not None
+    line.serving.alive = True
     line.replace(NEW, 3000.0)
     line.opened(3, 3001.0)
     line.closed(2, LOST, 3001.5)

@@ -75,7 +75,8 @@ def test_a_mute_service_is_found_within_its_deadline(calls: Any) -> None:
     assert 12.0 <= time - heard <= 12.0 + 0.1, "from the first message after the last word"
     assert "mute" in lost.failure.reason
     asked = [when for when, text in call.texts(1) if text == FINALIZE]
-    assert asked == [pytest.approx(time - 6.0)], "half way it was asked for a final"
+    assert len(asked) == 1
+    assert time - 6.001 <= asked[0] <= time - 3.0, "half way it was asked for a final, or where nobody spoke after that"
 
 
 def test_the_deadlines_can_be_set(calls: Any) -> None:

@@ -130,7 +130,7 @@ def script(random: random.Random, numbers: Iterator[int]) -> list[int | float]:
     for _ in range(random.randrange(4, 24)):
         said.append(next(numbers))
         if random.random() < 0.25:
-            said.append(random.choice((0.4, 0.9, 1.5, 4.0)) + random.random())
+            said.append(random.choice((0.4, 0.4, 0.9, 0.9, 1.5, 1.5, 4.0, 7.0)) + random.random())
     return [*said, 1.0]
 
 

@@ -1,0 +1,64 @@
+"""Silence: what is asked then cuts no word, and what is missing then is found in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from smallest_proto.events import LinkLost, SpeechEnded
+from smallest_proto.recognition import coded_speech
+from smallest_transports.memory import refuse_next
+
+
+@pytest.mark.parametrize("vad_events", [False, True])
+def test_on_a_good_network_no_probe_cuts_a_word(calls: Any, vad_events: bool) -> None:
+    for start in range(12):  # a word begins at, before and after the moment at which the silence is long enough
+        call = calls.make(vad_events=vad_events)
+        speech = coded_speech([1, 2, 5.0 + start * 0.15, *range(3, 9), 1.0])
+        call.feed(speech.pcm, chunk=0.05)
+        call.run()
+        call.assert_whole(speech)
+        assert call.of(LinkLost) == []
+
+
+def test_a_mute_service_is_found_in_time_after_an_outage(calls: Any) -> None:
+    call = calls.make()
+    speech = coded_speech([item for word in range(1, 300) for item in ((word, 0.7) if word % 6 == 0 else (word,))])
+    call.feed(speech.pcm, chunk=0.05)
+    for _ in range(5):  # an outage of some ten seconds
+        call.at(29.9, lambda: refuse_next(call.network, 503))
+    call.at(30.0, lambda: call.network.links[-1].lose())
+    call.at(90.0, lambda: call.network.links[-1].mute())
+    call.run()
+    call.assert_whole(speech)
+    assert max(call.when(LinkLost)) <= 90.0 + 13.5
+
+
+def test_the_end_of_the_input_is_no_stall(calls: Any) -> None:
+    for tenths in range(55, 65):  # the silence before the end is about as long as the patience
+        call = calls.make()
+        call.feed(coded_speech([1, 2, 1.0, tenths / 10]).pcm, chunk=0.05)
+        call.run()
+        assert call.of(LinkLost) == []
+
+
+def test_a_turn_whose_end_was_lost_ends(calls: Any) -> None:
+    call = calls.make(vad_events=True)
+    speech = coded_speech([1, 2, 3, 20.0])
+    call.feed(speech.pcm, chunk=0.05)
+    spoken = speech.words[-1].end / speech.sample_rate
+
+    words = [{"word": word.text, "start": word.start / 16000, "end": word.end / 16000} for word in speech.words]
+    final = {"transcript": speech.text, "is_final": True, "words": words}
+
+    def cut() -> None:
+        link = call.network.links[-1]
+        link.say(msgspec.json.encode(final))
+        call.at(call.network.clock.now + 0.06, link.lose)
+
+    call.at(spoken + 0.05, cut)
+    call.run()
+    (ended,) = call.of(SpeechEnded)
+    assert ended.time < 12.0
