@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from .commands import AbortLink, CloseLink, Command, OpenLink, SendPing, SendText
 from .config import RetryPolicy, Timeouts
 from .errors import Failure, FailureKind
@@ -111,6 +113,11 @@ class Connection:
             self._trial = next_request
             self.open(now)
 
+    def doubt(self, link: Link, failure: Failure, now: float) -> None:
+        """The service told of an error on ``link``: its close, which usually follows, says what kind of error it is."""
+        link.told = failure
+        link.timers.set(Timer.CLOSING, now + _CLOSE_FOLLOWS)
+
     def abandon(self, link: Link, failure: Failure, now: float) -> Change | None:
         """Give up ``link``: it failed."""
         self._abort(link, now, failure)
@@ -212,7 +219,8 @@ class Connection:
             self._output.append(SendText(link=link.number, text=KEEPALIVE))
             self.sent(link, now)
             return None
-        return self.abandon(link, Failure(kind=FailureKind.DEADLINE, reason=_OVERDUE[timer]), now)
+        failure = Failure(kind=FailureKind.DEADLINE, reason=_OVERDUE[timer]) if link.told is None else link.told
+        return self.abandon(link, failure, now)
 
     def _open(self, now: float) -> Link:
         request = self._request if self._trial is None else self._trial
@@ -256,6 +264,9 @@ class Connection:
         if (link := self._links.get(number)) is None:
             return None
         closing = link.state is LinkState.CLOSING
+        if (told := link.told) is not None:
+            reason = f"{told.reason}, and {failure.reason}"
+            failure = msgspec.structs.replace(told, code=failure.code, reason=reason)
         link.take(what)
         self._forget(link, None if closing else failure)
         return self._gone(link, failure, now)
@@ -286,6 +297,8 @@ class Connection:
         self._output.append(LinkLost(link=link.number, failure=failure, retry_in=wait))
         return Change(ChangeKind.LOST, link, failure)
 
+
+_CLOSE_FOLLOWS = 0.5  # seconds after an error message
 
 _OVERDUE = {
     Timer.OPENING: "the connection did not open in time: check base_url and the network",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple, TypeAlias
 
-from .errors import LocalProtocolError
+from .errors import Failure, LocalProtocolError
 from .timers import Timers
 from .values import Name
 
@@ -97,6 +97,7 @@ class Link:
         "state",
         "suspected",
         "timers",
+        "told",
         "trial",
     )
 
@@ -111,6 +112,7 @@ class Link:
         self.timers = Timers()
         self.asked: deque[Ask] = deque()  # the finalizes that it has not answered
         self.drained = False  # close_stream was sent on it
+        self.told: Failure | None = None  # the error that the service told of; a close usually follows
         self.alive = False  # something came back on it
         self.suspected = False  # it has been quiet for long
         self.hesitated = 0  # how often it was not asked about that, as somebody may be speaking

@@ -205,9 +205,12 @@ def _coded_word(number: int, sample_rate: int) -> bytes:
     return bytes(pcm)
 
 
+_FIRST_PLACE = -8193  # words are loud: nobody takes a part of one for silence
+
+
 @lru_cache(maxsize=128)
 def _places(pairs: int) -> bytes:
-    return struct.pack(f"<{pairs}h", *range(-1, -pairs - 1, -1))
+    return struct.pack(f"<{pairs}h", *range(_FIRST_PLACE, _FIRST_PLACE - pairs, -1))
 
 
 class CodedRecogniser:
@@ -283,12 +286,12 @@ class CodedRecogniser:
         name, place = (first, second) if first > 0 else (second, first)
         coded = _coded_word(name - 1, self._format.sample_rate) if name > 0 > place else b""
         if first > 0:
-            offset = 4 * (-place - 1)
+            offset = 4 * (_FIRST_PLACE - place)
             goes_on = third == name or offset + 4 == len(coded)
         else:
-            offset = 4 * (-place - 1) + 2
+            offset = 4 * (_FIRST_PLACE - place) + 2
             goes_on = third == place - 1
-        if coded and goes_on and offset < len(coded):
+        if coded and goes_on and 0 <= offset < len(coded):
             self._end_word()
             self._text, self._start = f"w{name - 1}", self._position
             self._coded, self._offset, self._whole = coded, offset, offset == 0

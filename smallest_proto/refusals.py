@@ -143,3 +143,18 @@ def told_failure(message: ErrorMessage) -> Failure:
 
 
 _STATUSES = frozenset(map(str, range(400, 600)))
+
+
+def closed_failure(code: int, said: str) -> Failure:
+    """The failure that a close of the WebSocket is; what the peer ``said`` with it is private."""
+    reason = f"the service closed the connection with code {code}{_CLOSES.get(code, '')}"
+    return Failure(kind=FailureKind.DISCONNECTED, reason=reason, code=code, detail=said or None)
+
+
+_CLOSES = {
+    1001: " (it goes away)",
+    1008: " (too many sessions at once)",
+    1011: " (an error inside the service)",
+    1012: " (it restarts)",
+    1013: " (it is full)",
+}

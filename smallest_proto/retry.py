@@ -46,7 +46,7 @@ def classify(failure: Failure) -> Verdict:
         return Verdict.FINAL
     if failure.status is not None:
         return STATUSES.get(failure.status, Verdict.RETRY if failure.status >= 500 else Verdict.FINAL)
-    if failure.kind is FailureKind.DISCONNECTED and failure.code is not None:
+    if failure.code is not None and failure.kind in (FailureKind.DISCONNECTED, FailureKind.SERVICE):
         return CLOSE_CODES.get(failure.code, Verdict.RETRY)
     return Verdict.RETRY
 

@@ -74,20 +74,23 @@ class Sender:
         """Whether all was sent, and of what is not known to be heard there is half of what may be held."""
         return not self._buffer.waiting and (self.sent - self._timeline.watermark) * 2 > self._bound
 
-    def push(self, audio: Buffer) -> bool:
-        """Take audio; whether there is a new message to send. Raises ``LocalProtocolError`` for what is no audio."""
+    def push(self, audio: Buffer) -> int | None:
+        """Take audio; return the samples of the new messages to send, or ``None`` if there are none.
+
+        Raises ``LocalProtocolError`` for what is no audio.
+        """
         chunks = self._framer.push(audio)
         if not chunks:
-            return False
+            return None
         if chunks[0].end == 0:  # no sound so far: the header of a file
             data = chunks[0].data
             if sum(map(len, self._header)) + len(data) > _MAX_HEADER_BYTES:
                 raise LocalProtocolError("these pages of ogg_opus tell no time: give the pages of an Ogg Opus stream")
             self._header.append(data)
-            return True
+            return 0
         self._buffer.waiting.extend(chunks)
         self.keep()
-        return True
+        return chunks[-1].end - chunks[0].start
 
     def keep(self, later: float = 0.0) -> None:
         """Hold no more than the bound, less the ``later`` seconds that were given after this part of the stream.

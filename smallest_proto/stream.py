@@ -103,19 +103,17 @@ class Stream:
     def push(self, audio: Buffer, now: float) -> bool:
         """Take audio; whether there is a new message to send. Raises ``LocalProtocolError`` for what is no audio."""
         newest = self._segments[-1]
-        sender = newest.sender
-        given = sender.given
-        pushed = sender.push(audio)
-        # How far the application runs ahead of real time. What it was late with it may make up for.
-        self._lead = max(self._lead - (now - self._given_at), -self._bound) + newest.timeline.duration(
-            sender.given - given
-        )
-        self._given_at = now
-        if not pushed:
+        samples = newest.sender.push(audio)
+        if samples is None:
             return False
-        for segment in self._segments:
-            if segment is not newest:
-                segment.sender.keep(newest.end - segment.end)
+        # How far the application runs ahead of real time. What it was late with it may make up for.
+        lead = self._lead - (now - self._given_at)
+        self._lead = (lead if lead > -self._bound else -self._bound) + newest.timeline.duration(samples)
+        self._given_at = now
+        if len(self._segments) > 1:
+            for segment in self._segments:
+                if segment is not newest:
+                    segment.sender.keep(newest.end - segment.end)
         return True
 
     def forget_first(self) -> Segment:

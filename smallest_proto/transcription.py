@@ -32,7 +32,7 @@ from .messages import (
     UnknownMessage,
     decode,
 )
-from .refusals import told_failure
+from .refusals import closed_failure, told_failure
 from .requests import live_transcription_request
 from .stages import SESSIONS, SessionAction, SessionInput, SessionState
 from .stats import SessionStats
@@ -156,9 +156,7 @@ class TranscriptionSession:
 
     def link_closed(self, link: int, code: int, reason: str, now: float) -> None:
         """The peer closed ``link``, or answered our ``CloseLink``. ``reason`` is the peer's, and private."""
-        said = f"the service closed the connection with code {code}"
-        failure = Failure(kind=FailureKind.DISCONNECTED, reason=said, code=code, detail=reason or None)
-        self._changed(self._connection.closed(link, failure, now), now)
+        self._changed(self._connection.closed(link, closed_failure(code, reason), now), now)
 
     def message_received(self, link: int, data: str | bytes, now: float) -> None:
         """A whole message of the service. A binary one is read as text: the service sends none."""
@@ -179,7 +177,7 @@ class TranscriptionSession:
         found.timers.stop(Timer.QUIET)
         if isinstance(message, ErrorMessage):
             self._repaired += type(data) is not str
-            self._changed(self._connection.abandon(found, told_failure(message), now), now)
+            self._connection.doubt(found, told_failure(message), now)
             return
         found.alive = True
         segment = self._stream.first

@@ -83,9 +83,10 @@ def test_a_status_counts_whatever_the_kind(kind: FailureKind) -> None:
     assert classify(failure(kind, status=429, code=1008)) is Verdict.RETRY
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind is not FailureKind.DISCONNECTED])
+@pytest.mark.parametrize("kind", FailureKind)
 def test_a_close_code_counts_where_the_peer_closed(kind: FailureKind) -> None:
-    assert classify(failure(kind, code=1008)) is Verdict.RETRY
+    closed = kind in (FailureKind.DISCONNECTED, FailureKind.SERVICE)  # by itself, or after it told of an error
+    assert classify(failure(kind, code=1008)) is (Verdict.RETRY_SLOWLY if closed else Verdict.RETRY)
 
 
 @given(

@@ -62,3 +62,23 @@ def test_a_turn_whose_end_was_lost_ends(calls: Any) -> None:
     call.run()
     (ended,) = call.of(SpeechEnded)
     assert ended.time < 12.0
+
+
+def test_the_close_that_follows_an_error_says_what_kind_it_is(calls: Any) -> None:
+    waits = []
+    for code in (1008, 1013, None):
+        call = calls.make()
+        call.feed(coded_speech([1, 2, 3, 14.0]).pcm, chunk=0.05)
+
+        def told(call: Any = call, code: int | None = code) -> None:
+            call.network.links[-1].say('{"type":"error","status":"error","message":"the words of the service"}')
+            if code is not None:
+                call.network.links[-1].hang_up(code)
+
+        call.at(0.5, told)
+        call.run()
+        (lost,) = call.of(LinkLost)
+        assert (lost.failure.code, lost.failure.detail) == (code, "the words of the service")
+        assert code is None or str(code) in lost.failure.reason
+        waits.append(lost.retry_in)
+    assert waits == [10.0, 0.25, 0.25]

@@ -122,3 +122,10 @@ def test_beyond_loopback_it_warns(start_command: StartCommand) -> None:
     assert process.returncode == 130
     assert b"Warning: 0.0.0.0 can be reached from other machines" in stderr
     assert b"any key opens it (--key names one)" in stderr
+
+
+def test_an_empty_key_does_not_open_the_server() -> None:
+    result = CliRunner().invoke(commands, ["serve", "--port", "0", "--key", " "], prog_name="smallest-proto")
+    assert result.exit_code == 2
+    assert "--key is empty" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -50,6 +50,12 @@ def _secret(context: click.Context, parameter: click.Parameter, value: str | Non
     return Secret(value.strip())
 
 
+def _only_key(context: click.Context, parameter: click.Parameter, value: str | None) -> Secret | None:
+    if value is not None and not value.strip():  # an unset variable, say: it must not open the server to every key
+        raise WrongUse("--key is empty: give a key, or leave --key out to let any key in")
+    return _secret(context, parameter, value)
+
+
 def _debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: ARG001
     if value:
         set_debug(context)
@@ -200,7 +206,7 @@ def transcribe(
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any that is free."
 )
-@click.option("--key", metavar="KEY", callback=_secret, help="Accept this key alone; without it any key will do.")
+@click.option("--key", metavar="KEY", callback=_only_key, help="Accept this key alone; without it any key will do.")
 @click.option(
     "--max-live",
     type=click.IntRange(min=1),

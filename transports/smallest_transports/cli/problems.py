@@ -97,7 +97,7 @@ def show_details(error: BaseException) -> None:
 
 def _explain_remote(error: RemoteError) -> str:
     failure = error.failure
-    said = failure.reason.rstrip(".")
+    said = failure.reason.rstrip(".").replace("its words are in failure.detail", "--debug shows its words")
     if failure.status == 401:
         return f"{said}, or --api-key"
     if isinstance(error, ConnectError):
