@@ -141,7 +141,10 @@ def test_public_classes_have_docstrings() -> None:
 
 # Files.
 
-REGISTRY = re.compile(r"(?i)\b(py[p]i\.|python[h]osted|npm[j]s|anaconda\.|artifactory|devpi|index[-]url|find[-]links)")
+# Written so that they do not find themselves.
+REGISTRY = re.compile(
+    r"(?i)\b(py[p]i\.|python[h]osted|npm[j]s|anacond[a]\.|artifactor[y]|devp[i]|index[-]url|find[-]links)"
+)
 MACHINE = re.compile(r"(?<![\w.~}/])/(home|Users|root|work|tmp|private|mnt)/\w|\b[A-Za-z]:\\Users")
 
 
