@@ -96,16 +96,16 @@ class Connection:
         """Something was sent on ``link``."""
         timers = link.timers
         if Timer.WRITE not in timers:
-            timers.set(Timer.WRITE, now + self._timeouts.write)
+            timers[Timer.WRITE] = now + self._timeouts.write
         if self._keepalive and link.open:  # after close_stream it would be no use
-            timers.set(Timer.KEEPALIVE, now + self._timeouts.keepalive)
+            timers[Timer.KEEPALIVE] = now + self._timeouts.keepalive
         elif self._keepalive:
             timers.stop(Timer.KEEPALIVE)
 
     def close(self, now: float, next_request: Request | None = None) -> None:
         """Say goodbye on the link that serves; with ``next_request`` another one is opened with that."""
         self._drop_candidate(now)
-        self._timers.stop_all()
+        self._timers.clear()
         if (link := self.serving) is not None:
             self.serving = None
             self._say_goodbye(link, now)
@@ -116,7 +116,7 @@ class Connection:
     def doubt(self, link: Link, failure: Failure, now: float) -> None:
         """The service told of an error on ``link``: its close, which usually follows, says what kind of error it is."""
         link.told = failure
-        link.timers.set(Timer.CLOSING, now + _CLOSE_FOLLOWS)
+        link.timers[Timer.CLOSING] = now + _CLOSE_FOLLOWS
 
     def abandon(self, link: Link, failure: Failure, now: float) -> Change | None:
         """Give up ``link``: it failed."""
@@ -125,7 +125,7 @@ class Connection:
 
     def abort(self, now: float) -> None:
         """Drop every link at once."""
-        self._timers.stop_all()
+        self._timers.clear()
         for link in tuple(self._links.values()):
             self._abort(link, now, None)
         self.serving = self._candidate = None
@@ -149,9 +149,9 @@ class Connection:
         link.take(LinkInput.OPENED)
         link.opened_at = link.next_message = link.confirmed_at = now
         link.timers.stop(Timer.OPENING)
-        link.timers.set(Timer.PING, now + self._timeouts.ping)
+        link.timers[Timer.PING] = now + self._timeouts.ping
         if self._keepalive:
-            link.timers.set(Timer.KEEPALIVE, now + self._timeouts.keepalive)
+            link.timers[Timer.KEEPALIVE] = now + self._timeouts.keepalive
         self.records[number - 1] = LinkRecord(link=number, opened=True)
         self._output.append(LinkOpened(link=number, seconds=now - link.requested_at))
         kind = ChangeKind.SERVING
@@ -181,7 +181,7 @@ class Connection:
         if (link := self._links.get(number)) is not None and Timer.PONG in link.timers:
             link.alive = True
             link.timers.stop(Timer.PONG)
-            link.timers.set(Timer.PING, now + self._timeouts.ping)
+            link.timers[Timer.PING] = now + self._timeouts.ping
 
     def written(self, number: int) -> None:
         """What was sent has left."""
@@ -213,7 +213,7 @@ class Connection:
             return Change(ChangeKind.QUIET, link)
         if timer is Timer.PING:
             self._output.append(SendPing(link=link.number))
-            link.timers.set(Timer.PONG, now + self._timeouts.pong)
+            link.timers[Timer.PONG] = now + self._timeouts.pong
             return None
         if timer is Timer.KEEPALIVE:
             self._output.append(SendText(link=link.number, text=KEEPALIVE))
@@ -227,7 +227,7 @@ class Connection:
         link = Link(len(self.records) + 1, now, trial=request is self._trial)
         self.records.append(LinkRecord(link=link.number))
         self._links[link.number] = link
-        link.timers.set(Timer.OPENING, now + self._timeouts.opening)
+        link.timers[Timer.OPENING] = now + self._timeouts.opening
         self._output.append(OpenLink(link=link.number, request=request))
         return link
 
@@ -237,8 +237,8 @@ class Connection:
             self._forget(link, None)
             return
         self._forgive_if_healthy(link, now)
-        link.timers.stop_all()
-        link.timers.set(Timer.CLOSING, now + self._timeouts.closing)
+        link.timers.clear()
+        link.timers[Timer.CLOSING] = now + self._timeouts.closing
         self._output.append(CloseLink(link=link.number, code=NORMAL_CLOSURE))
 
     def _forgive_if_healthy(self, link: Link, now: float) -> None:
@@ -293,7 +293,7 @@ class Connection:
         if hopeless:
             return Change(ChangeKind.GIVEN_UP, link, failure)
         wait = delay(failure, self._failures, self._retry, self._jitter)
-        self._timers.set(Timer.RETRY, now + wait)
+        self._timers[Timer.RETRY] = now + wait
         self._output.append(LinkLost(link=link.number, failure=failure, retry_in=wait))
         return Change(ChangeKind.LOST, link, failure)
 

@@ -165,7 +165,7 @@ class HttpExchange(Generic[Answer]):
     # What happens on the way; the value is what the input brought.
 
     def _send(self, _: None, now: float) -> None:
-        self._timers.set(Timer.RESPONSE, now + self._timeouts.response)
+        self._timers[Timer.RESPONSE] = now + self._timeouts.response
         self._outputs.append(SendRequest(request=self._request))
 
     def _note_status(self, value: tuple[int, Headers], _: float) -> None:
@@ -210,7 +210,7 @@ class HttpExchange(Generic[Answer]):
         self._end(Failure(kind=kind, reason=reason, final=final))
 
     def _end(self, outcome: Answer | Failure) -> None:
-        self._timers.stop_all()
+        self._timers.clear()
         self._body = bytearray()  # an exchange that is kept does not keep what was said
         self._outputs.append(ExchangeFailed(failure=outcome) if isinstance(outcome, Failure) else outcome)
 

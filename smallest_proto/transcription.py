@@ -293,7 +293,7 @@ class TranscriptionSession:
         output, before = self._output, len(self._output)
         wake = self._stream.first.sender.pump(link, now)
         if wake is not None:
-            self._timers.set(Timer.PACE, wake)
+            self._timers[Timer.PACE] = wake
         elif self._segment_complete:
             link.take(LinkInput.DRAIN)
             output.append(SendText(link=link.number, text=CLOSE_STREAM))
@@ -308,7 +308,7 @@ class TranscriptionSession:
 
     def _expect_word(self, link: Link, now: float) -> None:
         """Audio went out: something is to come back."""
-        link.timers.set(Timer.QUIET, now + self._timeouts.mute / 2 + self._ahead(link, now))
+        link.timers[Timer.QUIET] = now + self._timeouts.mute / 2 + self._ahead(link, now)
 
     def _ahead(self, link: Link, now: float) -> float:
         """Seconds by which ``link`` was sent more than a recogniser that works in real time can have heard by now."""
@@ -319,7 +319,7 @@ class TranscriptionSession:
 
     def _expect_last(self, now: float) -> None:
         """Bound the wait for the last final: a recogniser may need as long as what it has not finalised lasts."""
-        self._timers.set(Timer.LAST, now + self._timeouts.last + self._stream.first.unfinalised)
+        self._timers[Timer.LAST] = now + self._timeouts.last + self._stream.first.unfinalised
 
     def _changed(self, change: Change | None, now: float) -> None:
         """The connection changed: take the stream on from there."""
@@ -384,10 +384,10 @@ class TranscriptionSession:
         hesitation = self._timeouts.mute / 40
         if link.hesitated < _HESITATIONS and not self._stream.first.sender.quiet():
             link.hesitated += 1  # a finalize in the middle of a word would cut it in two
-            link.timers.set(Timer.QUIET, now + hesitation)
+            link.timers[Timer.QUIET] = now + hesitation
             return
         link.suspected = True
-        link.timers.set(Timer.QUIET, now + self._timeouts.mute / 2 - link.hesitated * hesitation)
+        link.timers[Timer.QUIET] = now + self._timeouts.mute / 2 - link.hesitated * hesitation
         self._stream.first.sender.probe(link)
         self._connection.sent(link, now)
 
@@ -408,7 +408,7 @@ class TranscriptionSession:
 
     def _segment_over(self, how: SessionInput, now: float) -> None:
         """The last final of the segment is here, or will not come."""
-        self._timers.stop_all()
+        self._timers.clear()
         if self._stream.several:
             over = self._stream.first
             if how is not SessionInput.LAST:
@@ -427,7 +427,7 @@ class TranscriptionSession:
 
     def _begin_segment(self, now: float) -> None:
         self._unanswered = 0
-        self._timers.stop_all()
+        self._timers.clear()
         self._hearing.use(self._stream.first.config, self._stream.first.timeline)
         if self._state is SessionState.ENDING:
             self._expect_last(now)
@@ -435,7 +435,7 @@ class TranscriptionSession:
     def _end(self, reason: EndReason, failure: Failure | None, now: float) -> None:
         """Put everything out that is owed, ``SessionEnded`` last."""
         self._connection.abort(now)
-        self._timers.stop_all()
+        self._timers.clear()
         first = self._stream.first
         self._hearing.end(first.timeline.seconds(first.sender.sent))
         unheard = reason is EndReason.FAILED or reason is EndReason.INCOMPLETE

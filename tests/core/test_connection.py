@@ -167,7 +167,7 @@ def test_a_goodbye_that_is_answered(report: Callable[[Line, int, Failure, float]
 def test_quiet_is_told_and_nothing_is_done_about_it_here() -> None:
     line = Line()
     link = line.serve(0.0)
-    link.timers.set(Timer.QUIET, 3.0)
+    link.timers[Timer.QUIET] = 3.0
     assert wake(line, 3.0) == Change(ChangeKind.QUIET, link)
     assert (line.said(), line.serving) == ([], link)
     assert line.handle_timer(3.0) is None

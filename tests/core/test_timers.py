@@ -20,7 +20,7 @@ class TimersMachine(RuleBasedStateMachine):
 
     @rule(timer=TIMERS, deadline=TIMES)
     def set(self, timer: Timer, deadline: float) -> None:
-        self.timers.set(timer, deadline)
+        self.timers[timer] = deadline
         self.model[timer] = deadline
 
     @rule(timer=TIMERS)
@@ -30,7 +30,7 @@ class TimersMachine(RuleBasedStateMachine):
 
     @rule()
     def stop_all(self) -> None:
-        self.timers.stop_all()
+        self.timers.clear()
         self.model.clear()
 
     @rule(now=TIMES)
@@ -56,7 +56,7 @@ TestTimers = TimersMachine.TestCase
 def test_waking_up_at_the_timer_always_finds_something_due(deadlines: dict[Timer, float], now: float) -> None:
     timers = Timers()
     for timer, deadline in deadlines.items():
-        timers.set(timer, deadline)
+        timers[timer] = deadline
     order = []
     while (wake := timers.next()) is not None:
         due = timers.pop_due(wake)
