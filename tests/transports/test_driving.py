@@ -150,10 +150,11 @@ class TestASession:
 
     def test_what_follows_the_end_in_one_packet_finds_nobody(self) -> None:
         driving, link = streaming()
-        link.server.send_text('{"type": "error", "message": "no"}')
+        driving.tell(driving.machine.end_input)
+        link.server.send_text('{"transcript": "the end", "is_final": true, "is_last": true}')
         link.server.send_text('{"transcript": "after it", "is_final": true}')
         driving.hear(link, link.server.data_to_send())
-        assert not [output for output in driving.outputs if isinstance(output, FinalTranscript)]
+        assert [output.text for output in driving.outputs if isinstance(output, FinalTranscript)] == ["the end"]
 
     def test_a_lost_link_is_let_go_and_told(self) -> None:
         driving, link = streaming()

@@ -77,6 +77,12 @@ def _refuse(_: Harmed, __: float | None) -> None:
     """Done by ``FaultPlan.refusal``, in place of the link."""
 
 
+def _tell_error(link: Harmed, _: float | None) -> None:
+    """As the service does: a close usually follows."""
+    link.say(_ERROR)
+    link.hang_up(1011)
+
+
 FAULTS: Mapping[str, _Kind] = {
     "drop": _Kind(lambda link, _: link.lose()),
     "half-open": _Kind(lambda link, _: link.half_open()),
@@ -88,7 +94,7 @@ FAULTS: Mapping[str, _Kind] = {
         lambda code: code.is_integer() and 1000 <= code <= 4999 and code not in _RESERVED_CODES,
         needed=True,
     ),
-    "error": _Kind(lambda link, _: link.say(_ERROR)),
+    "error": _Kind(_tell_error),
     "garbage": _Kind(_talk_nonsense, harmless=True),
     "no-last": _Kind(lambda link, _: link.hang_up(1000), timed=False),  # in place of the last final
     "refuse": _Kind(
