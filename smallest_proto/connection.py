@@ -83,13 +83,13 @@ class Connection:
     def replace(self, request: Request | None, now: float) -> None:
         """Go over to ``request``; ``None`` takes back what was wanted. Of several the last one counts."""
         self._trial = request
-        self._drop_candidate(now)
+        self._drop_candidate()
         if self.serving is None:
             return  # the next try takes it up
         if self.serving.state is not LinkState.OPENING:
             self._candidate = self._open(now) if request is not None else None
         else:
-            self._abort(self.serving, now, None)
+            self._abort(self.serving, None)
             self.open(now)
 
     def sent(self, link: Link, now: float) -> None:
@@ -104,7 +104,7 @@ class Connection:
 
     def close(self, now: float, next_request: Request | None = None) -> None:
         """Say goodbye on the link that serves; with ``next_request`` another one is opened with that."""
-        self._drop_candidate(now)
+        self._drop_candidate()
         self._timers.clear()
         if (link := self.serving) is not None:
             self.serving = None
@@ -115,19 +115,20 @@ class Connection:
 
     def doubt(self, link: Link, failure: Failure, now: float) -> None:
         """The service told of an error on ``link``: its close, which usually follows, says what kind of error it is."""
-        link.told = failure
-        link.timers[Timer.CLOSING] = now + _CLOSE_FOLLOWS
+        if link.told is None:
+            link.told = failure
+            link.timers[Timer.CLOSING] = now + _CLOSE_FOLLOWS
 
     def abandon(self, link: Link, failure: Failure, now: float) -> Change | None:
         """Give up ``link``: it failed."""
-        self._abort(link, now, failure)
+        self._abort(link, failure)
         return self._gone(link, failure, now)
 
-    def abort(self, now: float) -> None:
+    def abort(self) -> None:
         """Drop every link at once."""
         self._timers.clear()
         for link in tuple(self._links.values()):
-            self._abort(link, now, None)
+            self._abort(link, None)
         self.serving = self._candidate = None
 
     # What the transport tells. A number of a link that is gone finds nobody.
@@ -245,12 +246,12 @@ class Connection:
         if link.alive and link.opened_at is not None and now - link.opened_at >= self._retry.healthy_after:
             self._failures = 0
 
-    def _drop_candidate(self, now: float) -> None:
+    def _drop_candidate(self) -> None:
         if (link := self._candidate) is not None:
             self._candidate = None
-            self._abort(link, now, None)
+            self._abort(link, None)
 
-    def _abort(self, link: Link, now: float, failure: Failure | None) -> None:
+    def _abort(self, link: Link, failure: Failure | None) -> None:
         link.take(LinkInput.ABORT)
         self._output.append(AbortLink(link=link.number))
         self._forget(link, failure)

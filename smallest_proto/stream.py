@@ -116,11 +116,10 @@ class Stream:
                     segment.sender.keep(newest.end - segment.end)
         return True
 
-    def forget_first(self) -> Segment:
+    def forget_first(self) -> None:
         """The first segment is over; what it held is let go of. There must be another one, or one be added."""
         over = self._segments.popleft()
         self._past = tuple(map(sum, zip(self._past, over.counts(), strict=True)))
-        return over
 
     def close(self, lost: LossReason | None) -> None:
         """The stream is over: tell what is still to be told of it."""

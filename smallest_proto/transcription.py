@@ -434,7 +434,7 @@ class TranscriptionSession:
 
     def _end(self, reason: EndReason, failure: Failure | None, now: float) -> None:
         """Put everything out that is owed, ``SessionEnded`` last."""
-        self._connection.abort(now)
+        self._connection.abort()
         self._timers.clear()
         first = self._stream.first
         self._hearing.end(first.timeline.seconds(first.sender.sent))

@@ -234,7 +234,7 @@ def test_a_candidate_goes_when_all_is_over() -> None:
     line.said()
     line.close(1.5)
     assert line.said() == [AbortLink(link=2), CloseLink(link=1, code=1000)]
-    line.abort(1.6)
+    line.abort()
     assert line.said() == [AbortLink(link=1)]
     assert (line.idle, line.next_timer()) == (True, None)
 
@@ -386,7 +386,7 @@ class AnyStory(RuleBasedStateMachine):
 
     @rule()
     def abort(self) -> None:
-        self.line.abort(self.now)
+        self.line.abort()
         self.read()
         assert self.line.idle
         assert self.line.next_timer() is None

@@ -82,3 +82,14 @@ def test_the_close_that_follows_an_error_says_what_kind_it_is(calls: Any) -> Non
         assert code is None or str(code) in lost.failure.reason
         waits.append(lost.retry_in)
     assert waits == [10.0, 0.25, 0.25]
+
+
+def test_errors_told_without_end_do_not_put_the_next_link_off(calls: Any) -> None:
+    call = calls.make()
+    speech = coded_speech([*range(1, 12), 1.0])
+    call.feed(speech.pcm, chunk=0.05)
+    for tenths in range(10, 30, 4):  # none is followed by a close, each by another error
+        call.at(tenths / 10, lambda: call.network.links[0].say('{"type":"error","message":"again"}'))
+    call.run()
+    call.assert_whole(speech)
+    assert call.when(LinkLost) == pytest.approx([1.0 + 0.03 + 0.5])
