@@ -50,12 +50,15 @@ IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval", "breakpoint", "__im
 # Which rooms each room may import. A driver never imports another driver, and nothing imports upward.
 DRIVERS = tuple(f"smallest_transports.{name}" for name in ("asyncio", "trio", "anyio", "aiohttp"))
 SHARED = ("smallest_proto", "smallest_transports", "smallest_transports._")
+WORLD = "smallest_transports._world"  # the one thing that the drivers share which is not pure
 ROOMS: dict[str, tuple[str, ...]] = {
     "smallest_proto": (),
     "smallest_transports": ("smallest_proto",),
     "smallest_transports._": ("smallest_proto",),  # what the drivers share: _wire and its like
+    WORLD: SHARED,
     "smallest_transports.memory": SHARED,
-    **dict.fromkeys(DRIVERS, SHARED),
+    **dict.fromkeys(DRIVERS, (*SHARED, WORLD)),
+    "smallest_transports.sync": (*SHARED, DRIVERS[0]),
     "smallest_transports.local": SHARED,
     "smallest_transports.cli": (*SHARED, DRIVERS[0], "smallest_transports.memory", "smallest_transports.local"),
     "livekit.plugins.smallest_proto": (*SHARED[:2], DRIVERS[3]),
@@ -103,6 +106,8 @@ def room_of(name: str) -> str | None:
     top, *rest = name.split(".")
     if top == "smallest_proto" or not rest or rest[0][:1].isupper() or rest[0].startswith("__"):
         return top
+    if within(name, WORLD):
+        return WORLD
     room = f"{top}._" if rest[0].startswith("_") else f"{top}.{rest[0]}"
     return room if room in ROOMS else None
 
@@ -115,7 +120,7 @@ def import_breaches(module: str, source: str, *, is_package: bool = False) -> li
     for name, typing_only in read_imports(tree, module, is_package=is_package):
         if within(name, *OURS):
             other = room_of(name)
-            if other != room and other not in ROOMS[room]:
+            if other != room and other not in ROOMS[room] and not (typing_only and other == WORLD):
                 breaches.append(f"{module} imports {name}: {room} may not import {other}")
             if other == "smallest_proto" != room and any(re.match(r"_(?!_)", part) for part in name.split(".")[1:]):
                 breaches.append(f"{module} imports {name}, which is private to the core")

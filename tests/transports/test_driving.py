@@ -24,6 +24,7 @@ from smallest_proto.transcription import TranscriptionSession
 from smallest_transports import _wire as wire
 from smallest_transports._client import PIECE_BYTES, Client, check_size, pieces
 from smallest_transports._driving import Driving
+from smallest_transports._world import World
 
 ENDPOINT = Endpoint(api_key="sk-very-secret", base_url="http://h/")
 MESSAGE = bytes(1600)  # 50 ms
@@ -62,10 +63,8 @@ class FakeLink:
 class FakeDriving(Driving):
     """A driver whose time stands still unless it is moved."""
 
-    def __init__(
-        self, machine: TranscriptionSession | FileTranscription, ssl_context: ssl.SSLContext | None = None
-    ) -> None:
-        super().__init__(machine, ssl_context)
+    def __init__(self, machine: TranscriptionSession | FileTranscription, world: Any = None) -> None:
+        super().__init__(machine, world)
         self.time = 0.0
         self.made: list[FakeLink] = []
         self.done: list[int] = []
@@ -231,13 +230,9 @@ class FakeDriver(FakeDriving):
     """A whole driver without a framework: whoever waits for it lets the service speak."""
 
     made_drivers: ClassVar[list[FakeDriver]] = []
-    environment: ClassVar[dict[str, str]] = {}
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
-    def __init__(
-        self, machine: TranscriptionSession | FileTranscription, ssl_context: ssl.SSLContext | None = None
-    ) -> None:
-        super().__init__(machine, ssl_context)
+    def __init__(self, machine: TranscriptionSession | FileTranscription, world: Any = None) -> None:
+        super().__init__(machine, world)
         self.audio = b""
         self.waits = self.closed = 0
         self.made_drivers.append(self)
@@ -245,18 +240,6 @@ class FakeDriver(FakeDriving):
     @staticmethod
     async def read_file(path: str | PathLike[str]) -> bytes:
         return f"read from {path}".encode()
-
-    @staticmethod
-    def getenv(name: str, /) -> str | None:
-        return FakeDriver.environment.get(name)
-
-    @staticmethod
-    def jitter() -> float:
-        return 0.5
-
-    @staticmethod
-    def default_tls() -> ssl.SSLContext:
-        return FakeDriver.tls
 
     async def until_ready(self) -> None:
         self.waits += 1
@@ -286,10 +269,33 @@ class FakeDriver(FakeDriving):
                 server.send_text('{"transcript": "bye", "is_final": true, "is_last": true}')
 
 
+class FakeWorld(World):
+    """A world of our own making."""
+
+    environment: ClassVar[dict[str, str]] = {}
+    inside = 0
+
+    @staticmethod
+    def getenv(name: str, /) -> str | None:
+        return FakeWorld.environment.get(name)
+
+    @staticmethod
+    def jitter() -> float:
+        return 0.5
+
+    async def __aenter__(self) -> FakeWorld:
+        self.inside += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.inside -= 1
+
+
 class FakeClient(Client):
     """A client of no framework."""
 
     _driver = FakeDriver
+    _world_of = FakeWorld
 
 
 def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -306,7 +312,7 @@ class TestTheClient:
     def drivers(self, monkeypatch: pytest.MonkeyPatch) -> list[FakeDriver]:
         drivers: list[FakeDriver] = []
         monkeypatch.setattr(FakeDriver, "made_drivers", drivers)
-        monkeypatch.setattr(FakeDriver, "environment", {"SMALLEST_API_KEY": "sk-very-secret"})
+        monkeypatch.setattr(FakeWorld, "environment", {"SMALLEST_API_KEY": "sk-very-secret"})
         return drivers
 
     def test_streams(self, drivers: list[FakeDriver]) -> None:
@@ -368,10 +374,12 @@ class TestTheClient:
                     pass
 
         finish(main())
-        assert [driver.ssl_context for driver in drivers] == [FakeDriver.tls, FakeDriver.tls, None, own]
+        contexts = [driver.world.ssl_context for driver in drivers]
+        assert contexts[2:] == [None, own]
+        assert [context.verify_mode for context in contexts[:2]] == [ssl.CERT_REQUIRED] * 2
         (header,) = {dict(driver.made[0].heard()[0].headers)["authorization"] for driver in drivers}
         assert header == "Bearer sk-very-secret"
-        FakeDriver.environment.clear()
+        FakeWorld.environment.clear()
         with pytest.raises(ConfigurationError, match="SMALLEST_API_KEY"):
             FakeClient()
 

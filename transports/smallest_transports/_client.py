@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
+    from ._world import World
+
 Audio: TypeAlias = "bytes | str | PathLike[str]"
 
 KEY_VARIABLE = "SMALLEST_API_KEY"
@@ -37,7 +39,7 @@ PIECE_BYTES = 64 * 2**10  # of audio that a session is given at once: 2 s of lin
 
 
 class Client:
-    """A client of the service, for any number of transcriptions at once. A subclass of it names its driver.
+    """A client of the service, for any number of transcriptions at once. A subclass names its driver and its world.
 
     The key comes from ``api_key``, else from the environment variable ``SMALLEST_API_KEY``. Leaving ``async with``
     ends what is still under way. ``buffer_seconds`` of audio may be held for what a lost connection did not hear.
@@ -45,6 +47,7 @@ class Client:
     """
 
     _driver: ClassVar[type[Driving]]
+    _world_of: ClassVar[type[World]]
 
     def __init__(
         self,
@@ -57,22 +60,26 @@ class Client:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         buffer_seconds: float = 30.0,
     ) -> None:
-        key = self._driver.getenv(KEY_VARIABLE) or "" if api_key is None else api_key
+        key = self._world_of.getenv(KEY_VARIABLE) or "" if api_key is None else api_key
         self._endpoint = Endpoint(api_key=key, base_url=base_url, route=route)
-        if ssl_context is None and base_url.lower().startswith(("https:", "wss:")):
-            ssl_context = self._driver.default_tls()
-        self._ssl = ssl_context
+        secure = base_url.lower().startswith(("https:", "wss:"))
+        self._world = self._world_of(secure=secure, ssl_context=ssl_context)
         self._timeouts = timeouts
         self._retry = retry
         self._buffer_seconds = buffer_seconds
         self._drivers: set[Driving] = set()
 
     async def __aenter__(self) -> Self:
+        await self._world.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for driver in tuple(self._drivers):
-            await driver.close()
+        # What the application failed with is none of the world's business: it comes out as it is, in no group.
+        try:
+            for driver in tuple(self._drivers):
+                await driver.close()
+        finally:
+            await self._world.__aexit__(None, None, None)
 
     async def transcribe(
         self, audio: Audio | None = None, config: FileTranscriptionConfig | None = None, *, url: str | None = None
@@ -110,7 +117,7 @@ class Client:
             timeouts=self._timeouts,
             retry=self._retry,
             buffer_seconds=self._buffer_seconds,
-            jitter=self._driver.jitter,
+            jitter=self._world.jitter,
         )
         async with self._driving(session) as driver:
             yield TranscriptionStream(session, driver)
@@ -129,7 +136,7 @@ class Client:
 
     @asynccontextmanager
     async def _driving(self, machine: TranscriptionSession | FileTranscription) -> AsyncIterator[Driving]:
-        driver = self._driver(machine, self._ssl)
+        driver = self._driver(machine, self._world)
         self._drivers.add(driver)
         try:
             async with driver:

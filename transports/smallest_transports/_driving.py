@@ -21,8 +21,6 @@ from smallest_proto.transcription import TranscriptionSession
 from . import _wire as wire
 
 if TYPE_CHECKING:
-    import ssl
-
     from typing_extensions import Self
 
 
@@ -44,13 +42,14 @@ class Link(Protocol):
 
 
 class Driving:
-    """Runs one state machine of the core: tells it what happens, does what it asks, keeps what it puts out."""
+    """Runs one state machine of the core: tells it what happens, does what it asks, keeps what it puts out.
 
-    def __init__(
-        self, machine: TranscriptionSession | FileTranscription, ssl_context: ssl.SSLContext | None = None
-    ) -> None:
+    ``world`` is what all connections of a client share (``_world.py``); nothing here looks into it.
+    """
+
+    def __init__(self, machine: TranscriptionSession | FileTranscription, world: Any) -> None:
         self.machine: Any = machine  # the two are alike, but for what comes over their wires
-        self.ssl_context = ssl_context
+        self.world = world
         self.is_session = isinstance(machine, TranscriptionSession)
         # By number, as a session can have two open at once: the old one hears on while the new one opens.
         self.links: dict[int, Link] = {}
@@ -99,21 +98,6 @@ class Driving:
     @staticmethod
     async def read_file(path: str | PathLike[str]) -> bytes:
         """What is in a file; ``check_size`` says of which size. Raises ``OSError`` where it cannot be read."""
-        raise NotImplementedError
-
-    @staticmethod
-    def getenv(name: str, /) -> str | None:
-        """A variable of the environment."""
-        raise NotImplementedError
-
-    @staticmethod
-    def jitter() -> float:
-        """A random number from 0 to 1."""
-        raise NotImplementedError
-
-    @staticmethod
-    def default_tls() -> ssl.SSLContext:
-        """TLS with the system's roots."""
         raise NotImplementedError
 
     # What happens.

@@ -7,70 +7,30 @@ its life: when that has ended, nothing of the connection is left.
 from __future__ import annotations
 
 import asyncio
-import os
-import random
-import socket
-import ssl
 from collections.abc import Callable
+from os import PathLike
 from typing import Any
 
-from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.exchange import FileTranscription
-from smallest_proto.requests import MAX_FILE_BYTES, Request
+from smallest_proto.requests import Request
 from smallest_proto.transcription import TranscriptionSession
 
 from . import _client
 from . import _wire as wire
-from ._client import TranscriptionStream, check_size
+from ._client import TranscriptionStream
 from ._driving import Driving
+from ._world import World, connection_lost, no_connection, read_file
 
 __all__ = ["Client", "TranscriptionStream"]
-
-
-def _no_connection(exc: OSError | UnicodeError, where: wire.Address) -> Failure:
-    final = False
-    if isinstance(exc, ssl.SSLCertVerificationError):
-        final = True
-        advice = "check base_url, or give an ssl_context that trusts it"
-        reason = f"the certificate of {where.host} does not hold ({exc.verify_message}): {advice}"
-    elif isinstance(exc, (socket.gaierror, UnicodeError)):  # a name that is too long is a UnicodeError
-        reason = f"the host {where.host} was not found: check base_url and the network"
-    else:
-        advice = "that TLS is spoken there" if isinstance(exc, ssl.SSLError) else "the network"
-        reason = f"no connection to {where.host}, port {where.port}: {_said(exc)}: check base_url and {advice}"
-    return Failure(kind=FailureKind.CONNECT, reason=reason, final=final)
-
-
-def _connection_lost(exc: OSError) -> Failure:
-    return Failure(kind=FailureKind.DISCONNECTED, reason=f"the connection was lost: {_said(exc)}", code=1006)
-
-
-def _said(exc: OSError) -> str:
-    if isinstance(exc, ssl.SSLError):
-        return f"TLS failed ({exc.reason})"
-    return os.strerror(exc.errno) if exc.errno else str(exc) or type(exc).__name__
-
-
-def _read_file(path: str | os.PathLike[str]) -> bytes:
-    # The size is checked before anything is read, and bounded as it is: the file may be growing, or a pipe.
-    with open(path, "rb") as file:
-        check_size(path, max(1, os.fstat(file.fileno()).st_size))
-        audio = file.read(MAX_FILE_BYTES + 1)
-    check_size(path, len(audio))
-    return audio
 
 
 class _Driver(Driving):
     """Lets a state machine run in the event loop, with sockets and a timer."""
 
-    getenv = staticmethod(os.getenv)
-    jitter = staticmethod(random.random)
-    default_tls = staticmethod(ssl.create_default_context)
+    world: World
 
-    def __init__(
-        self, machine: TranscriptionSession | FileTranscription, ssl_context: ssl.SSLContext | None = None
-    ) -> None:
-        super().__init__(machine, ssl_context)
+    def __init__(self, machine: TranscriptionSession | FileTranscription, world: World) -> None:
+        super().__init__(machine, world)
         self.loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[None]] = set()  # one for each connection that has not wholly gone
         self._timer: asyncio.TimerHandle | None = None
@@ -111,8 +71,8 @@ class _Driver(Driving):
             raise cancelled
 
     @staticmethod
-    async def read_file(path: str | os.PathLike[str]) -> bytes:
-        return await asyncio.to_thread(_read_file, path)
+    async def read_file(path: str | PathLike[str]) -> bytes:
+        return await asyncio.to_thread(read_file, path)
 
     def now(self) -> float:
         return self.loop.time()
@@ -165,11 +125,11 @@ class _Link(asyncio.Protocol):
         driver, failure = self._driver, None
         try:
             await driver.loop.create_connection(
-                lambda: self, where.host, where.port, ssl=driver.ssl_context if where.secure else None
+                lambda: self, where.host, where.port, ssl=driver.world.ssl_context if where.secure else None
             )
             await self._gone.wait()
         except (OSError, UnicodeError) as exc:
-            failure = _no_connection(exc, where)
+            failure = no_connection(exc, where)
         finally:
             if self._transport is not None:
                 self._transport.abort()
@@ -219,7 +179,7 @@ class _Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if isinstance(exc, OSError):
-            self._driver.run(self._driver.lose, self, _connection_lost(exc))
+            self._driver.run(self._driver.lose, self, connection_lost(exc))
         else:
             self.eof_received()
         self._gone.set()
@@ -234,3 +194,4 @@ class Client(_client.Client):
     """
 
     _driver = _Driver
+    _world_of = World
