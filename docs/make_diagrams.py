@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 from smallest_proto import exchange
 from smallest_proto.events import EndReason
 from smallest_proto.link import LINKS
+from smallest_proto.speech_stages import SEGMENTS, SYNTHESES
 from smallest_proto.stages import SESSIONS
 from smallest_proto.turns import TURNS
 from smallest_proto.values import Name
@@ -25,10 +26,10 @@ INTRO = """\
 
 <!-- Made by docs/make_diagrams.py from the tables of the core. Change the tables, not this file. -->
 
-What can happen to a session, a link, a turn or an HTTP exchange is one table each: in a state, an input leads to an
-action and to the next state. Nothing else in the code decides it, and these pictures are drawn from it. An arrow says
-"input / action"; what neither acts nor moves has none. The grid below a picture has every cell of the table. Where it
-says `-` there is no cell: that input in that state is an error (`LocalProtocolError`) and changes nothing.
+What can happen to a session, a link, a turn, a segment or an HTTP exchange is one table each: in a state, an input
+leads to an action and to the next state. Nothing else in the code decides it, and these pictures are drawn from it. An
+arrow says "input / action"; what neither acts nor moves has none. The grid below a picture has every cell of the table.
+Where it says `-` there is no cell: that input in that state is an error (`LocalProtocolError`) and changes nothing.
 """
 
 Table: TypeAlias = Mapping[Any, tuple[Any, Any]]  # {(state, input): (action, next state)}
@@ -59,13 +60,26 @@ finals come independently of each other, and either can be missing; the table ma
 can still come. (`smallest_proto/turns.py`)"""
 
 EXCHANGE = """\
-An exchange is one HTTP request and its one outcome, an answer or a failure; a file is transcribed by one. What was
-still under way when it ended finds nobody. (`smallest_proto/exchange.py`)"""
+An exchange is one HTTP request and its one outcome, an answer or a failure; a file is transcribed, a text is spoken and
+the voices are listed by one each. `SETTLED`: the outcome is known before the body ends, as with the last of server-sent
+events. What was still under way when it ended finds nobody. (`smallest_proto/exchange.py`)"""
+
+SYNTHESIS = """\
+A synthesis over a socket, from `start()` to `SessionEnded`. The table says what the application may call when, and in
+which ways it ends. Its links are those of the table above, its text is a row of segments.
+(`smallest_proto/speech_stages.py`)"""
+
+SEGMENT = """\
+A segment is one utterance: the text from the first `send_text()` after a `flush()` up to the next one. Which input a
+silence, a `complete` or a lost link is, the evidence decides: what was sent, word times, the length of the audio.
+(`smallest_proto/speech_stages.py`, `smallest_proto/segment.py`)"""
 
 MACHINES: Sequence[Machine] = (
     Machine("A session", SESSION, SESSIONS),
     Machine("A link", LINK, LINKS),
     Machine("A turn", TURN, TURNS),
+    Machine("A synthesis", SYNTHESIS, SYNTHESES),
+    Machine("A segment of a synthesis", SEGMENT, SEGMENTS),
     Machine("An HTTP exchange", EXCHANGE, exchange._TABLE),
 )
 

@@ -23,8 +23,10 @@ from .config import (
     US_BASE_URL,
     Endpoint,
     FileTranscriptionConfig,
+    OutputFormat,
     RetryPolicy,
     Route,
+    SynthesisConfig,
     Timeouts,
     TranscriptionConfig,
 )
@@ -60,14 +62,19 @@ from .events import (
 from .exchange import ExchangeFailed, FileTranscript, FileTranscription, TranscriptionAccepted
 from .messages import Utterance, Word
 from .requests import Request
-from .stats import LinkRecord, SessionStats
+from .speech import AudioChunk, SegmentDone, SpeechEvent, SpeechFinished, SpokenSoFar, WordSpoken
+from .speech_exchange import Synthesis
+from .stats import LinkRecord, SessionStats, SynthesisStats
+from .synthesis import SynthesisSession
 from .transcription import TranscriptionSession
+from .voices import Voice, VoiceList, Voices, check_voice
 
 __all__ = [
     "BASE_URL",
     "US_BASE_URL",
     "AbortLink",
     "AbortRequest",
+    "AudioChunk",
     "AudioFormat",
     "AudioLost",
     "CloseLink",
@@ -95,11 +102,13 @@ __all__ = [
     "LocalProtocolError",
     "LossReason",
     "OpenLink",
+    "OutputFormat",
     "ProtocolError",
     "RemoteError",
     "Request",
     "RetryPolicy",
     "Route",
+    "SegmentDone",
     "SendBinary",
     "SendPing",
     "SendRequest",
@@ -109,8 +118,15 @@ __all__ = [
     "SessionStats",
     "SmallestError",
     "SpeechEnded",
+    "SpeechEvent",
+    "SpeechFinished",
     "SpeechStarted",
+    "SpokenSoFar",
     "StatusError",
+    "Synthesis",
+    "SynthesisConfig",
+    "SynthesisSession",
+    "SynthesisStats",
     "Timeouts",
     "TranscriptionAccepted",
     "TranscriptionConfig",
@@ -118,5 +134,10 @@ __all__ = [
     "UpdateRejected",
     "Usage",
     "Utterance",
+    "Voice",
+    "VoiceList",
+    "Voices",
     "Word",
+    "WordSpoken",
+    "check_voice",
 ]

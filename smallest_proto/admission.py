@@ -6,18 +6,34 @@ The paths, the options and their checks are those that a client has, read from t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
+from .answers import Response, error_answer, json_answer, speech_error_answer, wire_utterances, wire_word
 from .audio import AudioFormat
-from .config import FileTranscriptionConfig, TranscriptionConfig
+from .config import FileTranscriptionConfig, SynthesisConfig, TranscriptionConfig
 from .errors import ConfigurationError
-from .messages import Utterance, Word
 from .requests import MAX_FILE_BYTES
 from .segmenter import Heard
+from .speech_admission import SpeechRequest, SpeechSocketRequest, VoicesRequest
 from .values import Value
+
+__all__ = [
+    "Asked",
+    "FileRequest",
+    "LiveRequest",
+    "Response",
+    "SpeechRequest",
+    "SpeechSocketRequest",
+    "VoicesRequest",
+    "error_answer",
+    "file_answer",
+    "read_request",
+]
+
+MAX_IDLE = 86_400  # seconds: the longest time for idle links that a synthesis's socket may ask for
 
 
 class LiveRequest(Value, frozen=True, kw_only=True):
@@ -39,14 +55,7 @@ class FileRequest(Value, frozen=True, kw_only=True):
     content_type: str
 
 
-class Response(Value, frozen=True, kw_only=True):
-    """An HTTP answer."""
-
-    PRIVATE: ClassVar[frozenset[str]] = frozenset({"body"})
-
-    status: int
-    headers: tuple[tuple[str, str], ...]  # Content-Type and Content-Length among them
-    body: bytes
+Asked: TypeAlias = LiveRequest | FileRequest | SpeechRequest | SpeechSocketRequest | VoicesRequest
 
 
 def read_request(
@@ -58,7 +67,7 @@ def read_request(
     api_key: str | None = None,
     diarization: bool = False,
     request_id: str | None = None,
-) -> LiveRequest | FileRequest | Response:
+) -> Asked | Response:
     """Read a request's head: what is to be done, or the answer that refuses it. Never raises.
 
     ``target`` is the path with its query; any path may stand before those of the service. ``websocket`` says whether
@@ -67,6 +76,7 @@ def read_request(
     """
     method = method.upper()
     fields = {name.lower(): value for name, value in headers}
+    answer = error_answer
     try:
         url = urlsplit(target)
         query = dict(parse_qsl(url.query, keep_blank_values=True, max_num_fields=1000))
@@ -74,33 +84,33 @@ def read_request(
         return error_answer(400, "the request target cannot be read", request_id)
     try:
         route = _route(url.path, query)
-        if websocket and "GET" not in route.methods:
-            raise _Refusal(404, "no live transcription here: it is at /stt/live")
+        if route.job != "transcription":
+            answer = speech_error_answer
+        if websocket and not route.socket:
+            raise _Refusal(404, "no WebSocket here: live transcription is at /stt/live, synthesis at /tts/live")
         allowed = ("GET",) if websocket else route.methods
         if method not in allowed:
             raise _Refusal(405, f"use {' or '.join(allowed)} here, not {method[:16]}", ("Allow", ", ".join(allowed)))
         _check_key(fields.get("authorization", ""), api_key)
-        if method == "GET" and not websocket:
-            raise _Refusal(426, "live transcription is a WebSocket: ask for an upgrade", ("Upgrade", "websocket"))
-        if not route.model:
-            raise _Refusal(400, "model is missing: add model=pulse to the query")
+        if method == "GET" and not websocket and route.socket:
+            raise _Refusal(426, "this is a WebSocket: ask for an upgrade", ("Upgrade", "websocket"))
+        if route.job == "transcription":
+            return _transcription_request(route, query, fields, websocket=websocket, diarization=diarization)
+        if route.job == "voices":
+            return VoicesRequest(model=_path_model(route))
         if websocket:
-            request: LiveRequest | FileRequest = _live_request(route, query)
-        else:
-            request = _file_request(route, query, fields)
-        if request.options.diarize and not diarization:
-            raise _Refusal(400, "diarize: this server cannot tell speakers apart; leave it out")
-        return request
+            return SpeechSocketRequest(timeout=_idle(query))
+        return SpeechRequest(sse=route.socket, model=_path_model(route))
     except _Refusal as refusal:
-        return error_answer(refusal.status, str(refusal), request_id, headers=refusal.headers)
+        return answer(refusal.status, str(refusal), request_id, headers=refusal.headers)
     except ConfigurationError as error:
-        return error_answer(400, str(error), request_id)
+        return answer(400, str(error), request_id)
 
 
 def file_answer(request: FileRequest, heard: Sequence[Heard], duration: float, request_id: str) -> Response:
     """The answer to a file that was transcribed: ``heard`` in order (finals count), ``duration`` of the audio in s."""
-    finals = [item for item in heard if item.final and item.text]
     options = request.options
+    finals = [item for item in heard if item.final and item.text]
     body: dict[str, Any] = {
         "status": "success",
         "transcription": " ".join(final.text for final in finals),
@@ -113,17 +123,7 @@ def file_answer(request: FileRequest, heard: Sequence[Heard], duration: float, r
     if options.model != "pulse-pro":  # which answers with no utterances
         asked = options.word_timestamps or options.sentence_timestamps
         body["utterances"] = [utterance for final in finals for utterance in wire_utterances(final)] if asked else []
-    return _answer(200, body)
-
-
-def error_answer(
-    status: int, message: str, request_id: str | None = None, *, headers: Iterable[tuple[str, str]] = ()
-) -> Response:
-    """An error in the shape of the service, such as 400 for a file that is no audio, or 503 when no worker is free."""
-    body = {"error": message.encode("utf-8", "replace").decode()}
-    if request_id is not None:
-        body["request_id"] = request_id
-    return _answer(status, body, headers)
+    return json_answer(200, body)
 
 
 class _Refusal(Exception):
@@ -136,8 +136,10 @@ class _Refusal(Exception):
 
 
 class _Route(Value, frozen=True, kw_only=True):
-    methods: tuple[str, ...]  # GET: a WebSocket; POST: a file
-    model: str  # empty: none was named
+    methods: tuple[str, ...]
+    job: Literal["transcription", "speech", "voices"] = "transcription"
+    socket: bool = False  # GET is a WebSocket
+    model: str = ""  # empty: none was named
     gateway: bool = True
     # The service has two defaults (the vendor's API files): without being asked for, words come on the older routes.
     words: bool = True
@@ -145,15 +147,30 @@ class _Route(Value, frozen=True, kw_only=True):
 
 def _route(path: str, query: Mapping[str, str]) -> _Route:
     names = [unquote(name) for name in path.split("/") if name]
+    end, before = names[-1:], names[-2:-1]
     if names[-2:] == ["stt", "live"]:
-        return _Route(methods=("GET",), model=query.get("model", ""), words=False)
-    if names[-1:] == ["stt"]:
+        return _Route(methods=("GET",), socket=True, model=query.get("model", ""), words=False)
+    if end == ["stt"]:
         return _Route(methods=("POST",), model=query.get("model", ""))
-    if names[-1:] == ["get_text"] and len(names) > 1:
-        return _Route(methods=("POST", "GET"), model=names[-2])
-    if names[-1:] == ["transcribe"]:
-        return _Route(methods=("GET",), model=query.get("model", "pulse"), gateway=False)
-    raise _Refusal(404, "no such path: live transcription is at /stt/live, file transcription at /stt/")
+    if end == ["get_text"] and before:
+        return _Route(methods=("POST", "GET"), socket=True, model=before[0])
+    if end == ["transcribe"]:
+        return _Route(methods=("GET",), socket=True, model=query.get("model", "pulse"), gateway=False)
+    if names[-2:] == ["tts", "live"]:
+        return _Route(methods=("POST", "GET"), job="speech", socket=True)
+    if end == ["tts"]:
+        return _Route(methods=("POST",), job="speech")
+    if end == ["get_speech"] and before:
+        return _Route(methods=("POST",), job="speech", model=before[0])
+    if names[-2:] == ["voice", "get-all-models"]:
+        return _Route(methods=("GET",), job="voices")
+    if end == ["get_voices"] and before:
+        return _Route(methods=("GET",), job="voices", model=before[0])
+    raise _Refusal(
+        404,
+        "no such path: live transcription is at /stt/live, file transcription at /stt/, "
+        "synthesis at /tts and /tts/live, the list of voices at /voice/get-all-models",
+    )
 
 
 def _check_key(authorization: str, api_key: str | None) -> None:
@@ -163,6 +180,31 @@ def _check_key(authorization: str, api_key: str | None) -> None:
         raise _Refusal(401, "the API key is missing: send the header Authorization: Bearer KEY", challenge)
     if api_key is not None and key.strip() != api_key:  # a stand-in for the service guards nothing: no constant time
         raise _Refusal(401, "the API key is wrong", challenge)
+
+
+def _path_model(route: _Route) -> str | None:
+    """The model that a path names. Raises ``ConfigurationError`` for one that does not speak."""
+    return SynthesisConfig(model=route.model).model if route.model else None
+
+
+def _idle(query: Mapping[str, str]) -> float | None:
+    """The time for idle links that a client asks for, in whole seconds."""
+    if (said := query.get("timeout")) is None:
+        return None
+    if not (said.isascii() and said.isdigit() and len(said) < 9 and 1 <= int(said) <= MAX_IDLE):
+        raise _Refusal(400, f"timeout must be a whole number of seconds from 1 to {MAX_IDLE}, not {said[:40]!r}")
+    return float(said)
+
+
+def _transcription_request(
+    route: _Route, query: Mapping[str, str], fields: Mapping[str, str], *, websocket: bool, diarization: bool
+) -> LiveRequest | FileRequest:
+    if not route.model:
+        raise _Refusal(400, "model is missing: add model=pulse to the query")
+    request = _live_request(route, query) if websocket else _file_request(route, query, fields)
+    if request.options.diarize and not diarization:
+        raise _Refusal(400, "diarize: this server cannot tell speakers apart; leave it out")
+    return request
 
 
 def _live_request(route: _Route, query: Mapping[str, str]) -> LiveRequest:
@@ -222,22 +264,3 @@ def _keyword(entry: str) -> str | tuple[str, float]:
         return word, float(boost)
     except ValueError:
         raise _Refusal(400, "keywords must be like Blackwell:1,Jensen Huang:2") from None
-
-
-def _answer(status: int, body: Mapping[str, Any], headers: Iterable[tuple[str, str]] = ()) -> Response:
-    data = msgspec.json.encode(body)
-    fixed = (("Content-Type", "application/json"), ("Content-Length", str(len(data))))
-    return Response(status=status, headers=(*fixed, *headers), body=data)
-
-
-def wire_word(word: Word) -> dict[str, Any]:
-    return {field: value for field, value in msgspec.to_builtins(word).items() if value is not None}
-
-
-def wire_utterances(heard: Heard) -> list[dict[str, Any]]:
-    """The sentences of a final: the recogniser's, or the whole of it as one."""
-    utterances = heard.utterances
-    if not utterances and heard.text:
-        start, end = (heard.words[0].start, heard.words[-1].end) if heard.words else (None, None)
-        utterances = (Utterance(text=heard.text, start=start, end=end),)
-    return [{k: v for k, v in msgspec.to_builtins(utterance).items() if v is not None} for utterance in utterances]

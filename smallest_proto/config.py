@@ -1,24 +1,33 @@
 """What the user sets: frozen values, checked as they are made. An error says what is wrong and what would be right.
 
 An option left at ``None`` is not sent, so that the service's own default holds. Facts of the wire: the vendor's
-AsyncAPI and OpenAPI files for Pulse (August 2026).
+AsyncAPI and OpenAPI files for Pulse and Lightning (August 2026).
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable
-from typing import Literal, TypeAlias, TypeGuard, get_args
+from typing import Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
 from .audio import AudioFormat, Encoding
+from .checks import (
+    check_booleans,
+    check_id,
+    check_number,
+    check_one_of,
+    check_web_url,
+    check_whole,
+    is_encodable,
+    is_number,
+)
 from .errors import ConfigurationError
 from .values import Secret, Value
 
 Route: TypeAlias = Literal["unified", "model", "direct"]
+OutputFormat: TypeAlias = Literal["pcm", "mp3", "wav", "ulaw", "alaw"]
 
 BASE_URL = "https://api.smallest.ai/waves/v1"
 US_BASE_URL = "https://api.us.smallest.ai/waves/v1"
@@ -40,7 +49,20 @@ INDIA_ONLY_LANGUAGES = frozenset(("ta", "te", "kn", "ml", "multi-south-indic")) 
 ENGLISH_ONLY_MODELS = ("pulse-2", "pulse-pro")
 MAX_KEYWORDS = 10_000
 
-_SESSION_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+SPEECH_MODELS = ("lightning_v3.1", "lightning_v3.1_pro")
+# fmt: off
+SPEECH_LANGUAGES = frozenset((
+    "auto", "en", "es", "fr", "de", "it", "nl", "sv", "pt", "pl", "ru",
+    "hi", "mr", "gu", "pa", "bn", "or", "ta", "te", "kn", "ml",
+))
+PRO_SPEECH_LANGUAGES = SPEECH_LANGUAGES | {"el", "fi", "no", "zh", "ja", "ko", "id", "ms", "vi", "tr", "ar"}
+# fmt: on
+SPEECH_SAMPLE_RATES = (8000, 16000, 24000, 44100)  # Hz
+MAX_TEXT = 100_000  # characters of one request: an hour and a half of speech; the service names no limit of its own
+
+# Models before these: "lightning", "lightning-v2", "lightning-large". The hyphen is the older spelling.
+_SPEECH_MODEL = re.compile(r"lightning(-[a-z0-9.]+)*")
+_VOICE = re.compile(r"[^\W_][\w.:-]{0,127}")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+( [\x21-\x7e]+)*")
 _BASE_URL = re.compile(
     r"(https?|wss?)://([a-z0-9][a-z0-9_.-]*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?(/[a-z0-9._~!$&'()*+,;=:@%/-]*)?", re.I
@@ -139,20 +161,15 @@ class TranscriptionConfig(Value, frozen=True, kw_only=True):
         self.audio_format  # noqa: B018 - making it checks it
         if self.model == "pulse-pro":
             raise ConfigurationError("pulse-pro has no live transcription: use model='pulse', or transcribe a file")
-        _one_of("model", self.model, LIVE_MODELS)
+        check_one_of("model", self.model, LIVE_MODELS)
         _check_language(self.language, LIVE_LANGUAGES, self.model, "live transcription")
-        _check_whole("endpointing_timeout", self.endpointing_timeout, 1, None, "milliseconds")
+        check_whole("endpointing_timeout", self.endpointing_timeout, 1, None, "milliseconds")
         if self.eou_timeout_ms != 0 or type(self.eou_timeout_ms) is not int:
-            _check_whole("eou_timeout_ms", self.eou_timeout_ms, 100, 10_000, "milliseconds, or 0 for the default")
-        _check_whole("max_words", self.max_words, 1, None, "words")
+            check_whole("eou_timeout_ms", self.eou_timeout_ms, 100, 10_000, "milliseconds, or 0 for the default")
+        check_whole("max_words", self.max_words, 1, None, "words")
         msgspec.structs.force_setattr(self, "keywords", _checked_keywords(self.keywords))
-        _check_booleans(self)
-        if self.external_session_id is not None and not (
-            isinstance(self.external_session_id, str) and _SESSION_ID.fullmatch(self.external_session_id)
-        ):
-            raise ConfigurationError(
-                "external_session_id must be 1 to 128 of the characters A-Z, a-z, 0-9, '_', '.' and '-'"
-            )
+        check_booleans(self)
+        check_id("external_session_id", self.external_session_id)
 
     @property
     def audio_format(self) -> AudioFormat:
@@ -191,14 +208,14 @@ class FileTranscriptionConfig(Value, frozen=True, kw_only=True):
     PRIVATE = frozenset({"keywords", "webhook_url", "webhook_extra"})
 
     def __post_init__(self) -> None:
-        _one_of("model", self.model, FILE_MODELS)
+        check_one_of("model", self.model, FILE_MODELS)
         _check_language(self.language, FILE_LANGUAGES, self.model, "file transcription")
         if (self.encoding is None) != (self.sample_rate is None):
             raise ConfigurationError("raw PCM needs both encoding and sample_rate; any other file needs neither")
         if self.encoding is not None and self.sample_rate is not None:
             AudioFormat(encoding=self.encoding, sample_rate=self.sample_rate)
         msgspec.structs.force_setattr(self, "keywords", _checked_keywords(self.keywords))
-        _check_booleans(self)
+        check_booleans(self)
         if self.webhook_url is None:
             if self.webhook_method is not None or self.webhook_extra is not None:
                 raise ConfigurationError("webhook_method and webhook_extra need a webhook_url")
@@ -206,10 +223,83 @@ class FileTranscriptionConfig(Value, frozen=True, kw_only=True):
             raise ConfigurationError("only model='pulse-pro' answers by webhook_url")
         else:
             check_web_url("webhook_url", self.webhook_url)
-            if self.webhook_extra is not None and not _encodable(self.webhook_extra):
+            if self.webhook_extra is not None and not is_encodable(self.webhook_extra):
                 raise ConfigurationError("webhook_extra must be text such as 'call:1234,agent:7'")
         if self.webhook_method not in (None, "GET", "POST"):
             raise ConfigurationError("webhook_method must be 'GET' or 'POST'")
+
+
+class SynthesisConfig(Value, frozen=True, kw_only=True):
+    """A synthesis (Lightning): voice, language, format of the audio and the options of the socket.
+
+    Raises ``ConfigurationError`` for what the service does not have. Which voices a model has, the service alone knows:
+    see ``check_voice``. A socket carries pcm alone; ``word_timestamps`` and what follows it are for sockets alone.
+    """
+
+    model: str = "lightning_v3.1"  # or lightning_v3.1_pro, with hyphens too; an older one by its name (route="model")
+    voice_id: str | None = None  # None: that of ``voice``
+    sample_rate: int = 24000  # Hz: 8000, 16000, 24000, 44100
+    speed: float | None = None  # 0.5..2
+    language: str | None = None  # a code such as en, or auto
+    output_format: OutputFormat = "pcm"  # pcm is 16 bit, mono; ulaw and alaw are 8 bit
+    pronunciation_dicts: tuple[str, ...] = ()  # ids
+    number_pronunciation_language: str | None = None
+    math_notation: bool | None = None
+    session_id: str | None = None  # at most 128 of A-Z a-z 0-9 _ . -
+    request_id: str | None = None  # likewise
+    consistency: float | None = None  # 0..1; older models alone
+    similarity: float | None = None  # 0..1; older models alone
+    enhancement: float | None = None  # 0..2; older models alone
+    word_timestamps: bool = False  # voices of English and Hindi have them
+    continuations: bool = False  # the socket's protocol: prosody goes on from sentence to sentence
+    max_buffer_flush_ms: int | None = None  # 0..1000, without continuations: wait so long for more text, then speak
+    complete_backoff_ms: int | None = None  # 0..10000, likewise: from the last chunk to complete; server default 4000
+    max_buffer_delay_ms: int | None = None  # 0..5000, with continuations; server default 3000
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, str) or not (self.current_model or _SPEECH_MODEL.fullmatch(self.model)):
+            raise ConfigurationError(f"model must be one of {', '.join(SPEECH_MODELS)}, not {self.model!r}")
+        if self.voice_id is not None and not (isinstance(self.voice_id, str) and _VOICE.fullmatch(self.voice_id)):
+            raise ConfigurationError("voice_id must be the id of a voice such as 'sophia' or 'voice_FlPK'")
+        check_one_of("sample_rate", self.sample_rate, SPEECH_SAMPLE_RATES, " Hz")
+        check_one_of("output_format", self.output_format, get_args(OutputFormat))
+        check_number("speed", self.speed, 0.5, 2, "1 is the natural pace")
+        for name in ("language", "number_pronunciation_language"):
+            self._check_language(getattr(self, name), name)
+        for name, highest in (("consistency", 1), ("similarity", 1), ("enhancement", 2)):
+            check_number(name, getattr(self, name), 0, highest, "of older models")
+            if getattr(self, name) is not None and self.current_model:
+                raise ConfigurationError(f"{self.model} has no {name}: leave it out, older models alone have it")
+        check_id("session_id", self.session_id)
+        check_id("request_id", self.request_id)
+        check_booleans(self)
+        check_whole("max_buffer_flush_ms", self.max_buffer_flush_ms, 0, 1000, "milliseconds")
+        check_whole("complete_backoff_ms", self.complete_backoff_ms, 0, 10_000, "milliseconds")
+        check_whole("max_buffer_delay_ms", self.max_buffer_delay_ms, 0, 5000, "milliseconds")
+        dicts = self.pronunciation_dicts
+        if not isinstance(dicts, (tuple, list)) or not all(is_encodable(one) and one.strip() for one in dicts):
+            raise ConfigurationError("pronunciation_dicts must be a tuple of the ids of dictionaries")
+        msgspec.structs.force_setattr(self, "pronunciation_dicts", tuple(dicts))
+
+    def _check_language(self, language: object, name: str) -> None:
+        known = PRO_SPEECH_LANGUAGES if self.current_model != SPEECH_MODELS[0] else SPEECH_LANGUAGES
+        if language is not None and (not isinstance(language, str) or language not in known):
+            raise ConfigurationError(f"{self.model} has no {name} {language!r}: use one of {', '.join(sorted(known))}")
+
+    @property
+    def current_model(self) -> str | None:
+        """The model as the unified route names it, or ``None`` for one of the older models."""
+        return next((model for model in SPEECH_MODELS if model == self.model.replace("-", "_")), None)
+
+    @property
+    def voice(self) -> str:
+        """The voice that speaks: ``voice_id``, or the model's own ("sophia", "meher" for the pro model)."""
+        return self.voice_id or ("meher" if self.current_model == SPEECH_MODELS[1] else "sophia")
+
+    @property
+    def sample_width(self) -> int | None:
+        """Bytes of one sample of ``output_format``, or ``None`` where samples cannot be told apart (mp3, wav)."""
+        return {"pcm": 2, "ulaw": 1, "alaw": 1}.get(self.output_format)
 
 
 class Timeouts(Value, frozen=True, kw_only=True):
@@ -219,6 +309,7 @@ class Timeouts(Value, frozen=True, kw_only=True):
     last: float = 10.0  # from close_stream to the last final, beside the time that the unfinalised audio lasts
     closing: float = 2.0  # from CloseLink to link_closed
     response: float = 300.0  # from a request to the end of its answer
+    audio: float = 15.0  # from a piece of speech to the next; over SSE also from the request to the first
     ping: float = 5.0  # between a pong and the next ping
     pong: float = 5.0  # from a ping to its pong
     write: float = 5.0  # from a send to write_done
@@ -242,21 +333,30 @@ class RetryPolicy(Value, frozen=True, kw_only=True):
     healthy_after: float = 10.0  # a link open for so long starts the count over
 
     def __post_init__(self) -> None:
-        _check_whole("max_retries", self.max_retries, 0, None, "retries")
+        check_whole("max_retries", self.max_retries, 0, None, "retries")
         for name in ("first_delay", "longest_delay", "longest_retry_after", "healthy_after"):
             check_seconds(name, getattr(self, name), least=0.0)
 
 
 def check_seconds(name: str, value: object, *, least: float | None = None) -> None:
     """Raises ``ConfigurationError`` unless ``value`` is a number of seconds of at least ``least``, or above 0."""
-    if not _is_number(value) or value < (least or 0.0) or (value == 0 and least is None):
+    if not is_number(value) or value < (least or 0.0) or (value == 0 and least is None):
         bound = "above 0" if least is None else f"of at least {least:g}"
         raise ConfigurationError(f"{name} must be a number of seconds {bound}, not {value!r}")
 
 
-def _one_of(name: str, value: object, allowed: Iterable[str]) -> None:
-    if value not in tuple(allowed):
-        raise ConfigurationError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+def check_text(text: str) -> None:
+    """Raises ``ConfigurationError`` for a text that cannot be spoken in one request; no message repeats it."""
+    if not isinstance(text, str):
+        raise ConfigurationError(f"the text must be a str, not {type(text).__name__}")
+    if not text.strip():
+        raise ConfigurationError("the text is empty: there is nothing to say")
+    if len(text) > MAX_TEXT:
+        raise ConfigurationError(
+            f"the text has {len(text):,} characters: one request takes at most {MAX_TEXT:,}; send it in parts"
+        )
+    if not is_encodable(text):
+        raise ConfigurationError("the text holds lone surrogates, which no UTF-8 can carry: decode it anew")
 
 
 def _check_language(language: object, allowed: frozenset[str], model: str, job: str) -> None:
@@ -264,19 +364,6 @@ def _check_language(language: object, allowed: frozenset[str], model: str, job: 
         raise ConfigurationError(f"{job} has no language {language!r}: use one of {', '.join(sorted(allowed))}")
     if model in ENGLISH_ONLY_MODELS and language != "en":
         raise ConfigurationError(f"{model} knows English alone: use language='en', or model='pulse'")
-
-
-def _check_whole(name: str, value: object, lowest: int, highest: int | None, unit: str) -> None:
-    if value is None:
-        return
-    bounds = f"from {lowest} to {highest}" if highest is not None else f"of at least {lowest}"
-    if (
-        not isinstance(value, int)
-        or isinstance(value, bool)
-        or value < lowest
-        or (highest is not None and value > highest)
-    ):
-        raise ConfigurationError(f"{name} must be a whole number {bounds} ({unit}), not {value!r}")
 
 
 def _checked_keywords(keywords: object) -> tuple[str | tuple[str, float], ...]:
@@ -287,24 +374,14 @@ def _checked_keywords(keywords: object) -> tuple[str | tuple[str, float], ...]:
         raise ConfigurationError(f"{len(keywords):,} keywords: the service takes at most {MAX_KEYWORDS:,}")
     for at, keyword in enumerate(keywords):
         word, boost = keyword if isinstance(keyword, (tuple, list)) and len(keyword) == 2 else (keyword, 1.0)
-        if not _encodable(word) or not word.strip() or "," in word or ":" in word:
+        if not is_encodable(word) or not word.strip() or "," in word or ":" in word:
             raise ConfigurationError(
                 f"keyword {at} must be a word or phrase without ',' and ':' (they separate keywords on the wire)"
             )
-        if not _is_number(boost) or boost <= 0:
+        if not is_number(boost) or boost <= 0:
             raise ConfigurationError(f"the boost of keyword {at} must be a number above 0; 1 to 3 is the useful range")
         checked.append(word if isinstance(keyword, str) else (word, boost))
     return tuple(checked)
-
-
-def check_web_url(name: str, url: object) -> None:
-    """Raise ``ConfigurationError`` for what is no URL that the service could call or fetch from."""
-    try:
-        parts = urlsplit(url) if _encodable(url) else None
-    except ValueError:
-        parts = None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"{name} must be an absolute http or https URL")
 
 
 def _checked_headers(headers: object) -> tuple[tuple[str, Secret], ...]:
@@ -319,32 +396,3 @@ def _checked_headers(headers: object) -> tuple[tuple[str, Secret], ...]:
         if _OWN_HEADER.fullmatch(name):
             raise ConfigurationError(f"the header {name!r} is written by the library: leave it out (key: api_key)")
     return tuple((name, Secret(value)) for name, value in headers)  # one can hold the key of a proxy
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    """Whether value is a finite number; a whole one too large for a float is none."""
-    try:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:
-        return False
-
-
-def _encodable(text: object) -> TypeGuard[str]:
-    """Whether it is text without lone surrogates, which no URL can carry."""
-    return isinstance(text, str) and not re.search("[\ud800-\udfff]", text)
-
-
-def _check_booleans(config: TranscriptionConfig | FileTranscriptionConfig) -> None:
-    for name in _BOOLEANS.intersection(config.__struct_fields__):
-        value = getattr(config, name)
-        if value is not None and not isinstance(value, bool):
-            raise ConfigurationError(f"{name} must be True, False or None, not {value!r}")
-
-
-# fmt: off
-_BOOLEANS = frozenset((
-    "word_timestamps", "sentence_timestamps", "diarize", "vad_events", "endpointing", "format", "punctuate",
-    "capitalize", "itn_normalize", "numerals", "finalize_on_words", "redact_pii", "redact_pci", "full_transcript",
-    "emotion_detection", "gender_detection",
-))
-# fmt: on

@@ -1,12 +1,11 @@
 """A connection that outlives its links: opens them, watches them, replaces them, and gives up when that is hopeless.
 
-Three things are watched on a link: a ping without a pong, a write that does not finish, and quiet while audio goes out.
-What is sent and heard on it is not known here.
+Three things are watched on a link: a ping without a pong, a write that does not finish, and quiet where an answer is
+due. What is sent and heard on it is not known here.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -14,14 +13,14 @@ import msgspec
 from .commands import AbortLink, CloseLink, Command, OpenLink, SendPing, SendText
 from .config import RetryPolicy, Timeouts
 from .errors import Failure, FailureKind
-from .events import Event, LinkLost, LinkOpened
+from .events import LinkLost, LinkOpened
 from .link import Link, LinkAction, LinkInput, LinkState
 from .messages import KEEPALIVE
 from .requests import Request
 from .retry import Verdict, classify, delay
 from .stats import LinkRecord
 from .timers import Timer, Timers
-from .values import Name, Value
+from .values import Name, Sink, Value
 
 NORMAL_CLOSURE = 1000  # WebSocket close code
 
@@ -32,8 +31,9 @@ class ChangeKind(Name):
     SERVING = "serving"  # a link is open and takes over
     ACCEPTED = "accepted"  # the same, and it was opened with the new options
     LOST = "lost"  # the link that served is gone; another one follows by itself
+    LAPSED = "lapsed"  # the same, but it was not needed: none follows before ``want``
     REJECTED = "rejected"  # the new options cannot be had; the old ones go on
-    QUIET = "quiet"  # audio goes out, nothing comes back
+    QUIET = "quiet"  # an answer is due, and nothing comes back
     CLOSED = "closed"  # the link that we closed is gone
     GIVEN_UP = "given up"  # no more links follow
 
@@ -47,7 +47,10 @@ class Change(Value, frozen=True):
 
 
 class Connection:
-    """The links of one session: at most one serves, at most one is to replace it, some are saying goodbye."""
+    """The links of one session: at most one serves, at most one is to replace it, some are saying goodbye.
+
+    ``needed`` tells whether a link that is lost must be followed by another one at once.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,8 @@ class Connection:
         timeouts: Timeouts,
         retry: RetryPolicy,
         jitter: Callable[[], float],
-        output: deque[Command | Event],
+        output: Sink[Command | LinkOpened | LinkLost],
+        needed: Callable[[], bool] = lambda: True,
     ) -> None:
         self._request = request
         self._trial: Request | None = None  # options that no link was accepted with yet
@@ -66,6 +70,7 @@ class Connection:
         self._retry = retry
         self._jitter = jitter
         self._output = output
+        self._needed = needed
         self._links: dict[int, Link] = {}
         self._candidate: Link | None = None
         self._failures = 0  # consecutive
@@ -79,6 +84,16 @@ class Connection:
     def open(self, now: float) -> None:
         """Open the link that is to serve."""
         self.serving = self._open(now)
+
+    def want(self, now: float) -> None:
+        """See to it that a link serves, or will."""
+        if self.serving is None and Timer.RETRY not in self._timers:
+            self.open(now)
+
+    def renew(self, now: float) -> None:
+        """Say goodbye on the link that serves, and let a new one take its place."""
+        self.close(now)
+        self.open(now)
 
     def replace(self, request: Request | None, now: float) -> None:
         """Go over to ``request``; ``None`` takes back what was wanted. Of several the last one counts."""
@@ -281,6 +296,12 @@ class Connection:
             return Change(ChangeKind.CLOSED, link)
         self.serving = None
         self._forgive_if_healthy(link, now)
+        if link.opened_at is not None and not self._needed():
+            return Change(ChangeKind.LAPSED, link, failure)
+        if link.rested:
+            self._output.append(LinkLost(link=link.number, failure=failure, retry_in=0.0))
+            self.open(now)
+            return Change(ChangeKind.LOST, link, failure)
         self._failures += 1
         if self._candidate is not None:  # it takes over when it opens
             self.serving, self._candidate = self._candidate, None

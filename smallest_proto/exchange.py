@@ -1,7 +1,7 @@
 """One HTTP exchange as a state machine: a request goes out, one answer or one failure comes of it.
 
-``HttpExchange`` knows HTTP alone: status, a bounded body, the deadline, what a refusal means. What the body of a good
-answer means is a function handed in, so that each job of the service is one function and one small class.
+``HttpExchange`` knows HTTP alone: status, the deadline, what a refusal means. What the body of a good answer means, a
+``Reader`` handed in says: all at its end (``WholeBody``), or while it comes.
 """
 
 from __future__ import annotations
@@ -10,21 +10,18 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
-import msgspec
-
+from .bodies import Headers, Reader, WholeBody
 from .commands import AbortRequest, ExchangeCommand, SendRequest
 from .config import Endpoint, FileTranscriptionConfig, Timeouts
 from .errors import Failure, FailureKind, LocalProtocolError
 from .messages import Utterance, Word, read_each, read_json_object, read_number, read_text, read_utterance, read_word
-from .refusals import refusal, request_id
+from .refusals import no_answer, refusal, request_id, tells_error
 from .requests import Request, file_transcription_request
 from .timers import Timer, Timers
 from .values import Name, Value
 
-MAX_ANSWER_BYTES = 64 * 2**20  # days of words; more is no answer of this service
 MAX_REFUSAL_BYTES = 64 * 2**10  # more of an error page helps nobody
 
-Headers: TypeAlias = tuple[tuple[str, str], ...]
 Answer = TypeVar("Answer")
 
 
@@ -73,7 +70,8 @@ class Input(Name):
     SUCCESS = "success"  # a 2xx status
     REFUSAL = "refusal"  # any other status
     DATA = "data"
-    OVERFLOW = "overflow"  # data beyond the bound
+    SETTLED = "settled"  # the reader knows the outcome before the body ends
+    OVERFLOW = "overflow"  # data beyond the bound of a refusal
     END = "end"
     FAILURE = "failure"
     DEADLINE = "deadline"
@@ -84,28 +82,30 @@ class HttpExchange(Generic[Answer]):
     """One request and its one outcome, without I/O and without a clock.
 
     Tell it what happens, with ``now`` in seconds of any monotonic clock; after each call drain ``poll_output()`` and
-    wake up at ``get_timer()``. Outputs are ``SendRequest`` first, ``AbortRequest`` where the exchange ends before the
-    answer does, and last exactly one of the answer (what ``read`` makes of the body) and ``ExchangeFailed``. What the
-    peer does wrong never raises; what comes after the end finds nobody. Calls out of order raise
-    ``LocalProtocolError`` and change nothing.
+    wake up at ``get_timer()``. Outputs are ``SendRequest`` first, then what ``reader`` makes of the body as it comes,
+    ``AbortRequest`` where the exchange ends before the answer does, and last exactly one of the reader's outcome and
+    ``ExchangeFailed``. What the peer does wrong never raises; what comes after the end finds nobody. Calls out of
+    order raise ``LocalProtocolError`` and change nothing.
     """
 
     def __init__(
         self,
         request: Request,
-        read: Callable[[int, Headers, bytes], Answer | Failure],
+        reader: Reader[Answer],
         *,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        first: float | None = None,  # seconds to the first output of the reader; None: ``timeouts.response``
     ) -> None:
         self._request = request
-        self._read = read
-        self._timeouts = timeouts
+        self._reader = reader
+        self._patience = timeouts.response if first is None else first
+        self._next = timeouts.audio
         self._state = State.IDLE
         self._timers = Timers()
         self._outputs: deque[ExchangeCommand | Answer | ExchangeFailed] = deque()
         self._status = 0
         self._headers: Headers = ()
-        self._body = bytearray()
+        self._refused = bytearray()  # the body of a refusal
 
     @property
     def ended(self) -> bool:
@@ -125,8 +125,8 @@ class HttpExchange(Generic[Answer]):
 
     def body_received(self, data: bytes, now: float) -> None:
         """A part of the answer's body is here."""
-        limit = MAX_ANSWER_BYTES if self._state is State.ANSWERED else MAX_REFUSAL_BYTES
-        self._step(Input.DATA if len(self._body) + len(data) <= limit else Input.OVERFLOW, now, data)
+        over = self._state is State.REFUSED and len(self._refused) + len(data) > MAX_REFUSAL_BYTES
+        self._step(Input.OVERFLOW if over else Input.DATA, now, data)
 
     def response_ended(self, now: float) -> None:
         """The answer is whole."""
@@ -165,35 +165,46 @@ class HttpExchange(Generic[Answer]):
     # What happens on the way; the value is what the input brought.
 
     def _send(self, _: None, now: float) -> None:
-        self._timers[Timer.RESPONSE] = now + self._timeouts.response
+        self._timers[Timer.RESPONSE] = now + self._patience
         self._outputs.append(SendRequest(request=self._request))
 
-    def _note_status(self, value: tuple[int, Headers], _: float) -> None:
+    def _begin(self, value: tuple[int, Headers], _: float) -> None:
+        self._reader.begin(*value)
+
+    def _feed(self, data: bytes, now: float) -> None:
+        if made := self._reader.feed(data):
+            self._outputs.extend(made)
+            self._patience = self._next
+            self._timers[Timer.RESPONSE] = now + self._patience
+        if self._reader.settled:
+            self._step(Input.SETTLED, now)
+
+    def _settle(self, _: None, now: float) -> None:
+        self._outputs.append(AbortRequest())
+        self._answer(None, now)
+
+    def _answer(self, _: None, __: float) -> None:
+        self._end(*self._reader.end())
+
+    def _note_refusal(self, value: tuple[int, Headers], _: float) -> None:
         self._status, self._headers = value
 
     def _keep(self, data: bytes, _: float) -> None:
-        self._body += data
-
-    def _answer(self, _: None, __: float) -> None:
-        self._end(self._read(self._status, self._headers, bytes(self._body)))
+        self._refused += data
 
     def _refuse(self, _: Failure | None, __: float) -> None:
         # Also where the connection was lost: the status says more, and servers that refuse a file hang up early.
-        self._end(refusal(self._status, self._headers, bytes(self._body)))
+        self._end(refusal(self._status, self._headers, bytes(self._refused)))
 
     def _cut_refusal(self, data: bytes | None, now: float) -> None:
-        self._body += (data or b"")[: MAX_REFUSAL_BYTES - len(self._body)]
+        self._refused += (data or b"")[: MAX_REFUSAL_BYTES - len(self._refused)]
         self._outputs.append(AbortRequest())
         self._refuse(None, now)
 
-    def _too_long(self, _: bytes, __: float) -> None:
-        self._give_up(FailureKind.PROTOCOL, f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB", final=True)
-
     def _too_late(self, _: None, __: float) -> None:
-        self._give_up(
-            FailureKind.DEADLINE,
-            f"no whole answer came within {self._timeouts.response:g} s: check base_url and the network",
-        )
+        reason = f"no whole answer, or no more of it, came within {self._patience:g} s: check base_url and the network"
+        self._outputs.append(AbortRequest())
+        self._end(Failure(kind=FailureKind.DEADLINE, reason=reason))
 
     def _drop(self, _: None, now: float) -> None:
         self._outputs.append(AbortRequest())
@@ -205,14 +216,11 @@ class HttpExchange(Generic[Answer]):
     def _lose(self, failure: Failure, _: float) -> None:
         self._end(failure)
 
-    def _give_up(self, kind: FailureKind, reason: str, *, final: bool = False) -> None:
-        self._outputs.append(AbortRequest())
-        self._end(Failure(kind=kind, reason=reason, final=final))
-
-    def _end(self, outcome: Answer | Failure) -> None:
+    def _end(self, *last: Answer | Failure) -> None:
         self._timers.clear()
-        self._body = bytearray()  # an exchange that is kept does not keep what was said
-        self._outputs.append(ExchangeFailed(failure=outcome) if isinstance(outcome, Failure) else outcome)
+        del self._reader, self._request  # an exchange that is kept does not keep what was said
+        self._refused.clear()
+        self._outputs.extend(ExchangeFailed(failure=one) if isinstance(one, Failure) else one for one in last)
 
 
 _Action: TypeAlias = Callable[[HttpExchange[Any], Any, float], None]
@@ -221,13 +229,13 @@ _TABLE: dict[tuple[State, Input], tuple[_Action | None, State]] = {
     (State.IDLE, Input.START): (HttpExchange._send, State.WAITING),
     (State.IDLE, Input.ABORT): (HttpExchange._drop_unsent, State.ENDED),
     (State.WAITING, Input.INTERIM): (None, State.WAITING),
-    (State.WAITING, Input.SUCCESS): (HttpExchange._note_status, State.ANSWERED),
-    (State.WAITING, Input.REFUSAL): (HttpExchange._note_status, State.REFUSED),
+    (State.WAITING, Input.SUCCESS): (HttpExchange._begin, State.ANSWERED),
+    (State.WAITING, Input.REFUSAL): (HttpExchange._note_refusal, State.REFUSED),
     (State.WAITING, Input.FAILURE): (HttpExchange._lose, State.ENDED),
     (State.WAITING, Input.DEADLINE): (HttpExchange._too_late, State.ENDED),
     (State.WAITING, Input.ABORT): (HttpExchange._drop, State.ENDED),
-    (State.ANSWERED, Input.DATA): (HttpExchange._keep, State.ANSWERED),
-    (State.ANSWERED, Input.OVERFLOW): (HttpExchange._too_long, State.ENDED),
+    (State.ANSWERED, Input.DATA): (HttpExchange._feed, State.ANSWERED),
+    (State.ANSWERED, Input.SETTLED): (HttpExchange._settle, State.ENDED),
     (State.ANSWERED, Input.END): (HttpExchange._answer, State.ENDED),
     (State.ANSWERED, Input.FAILURE): (HttpExchange._lose, State.ENDED),
     (State.ANSWERED, Input.DEADLINE): (HttpExchange._too_late, State.ENDED),
@@ -243,7 +251,6 @@ _TABLE: dict[tuple[State, Input], tuple[_Action | None, State]] = {
     (State.ENDED, Input.SUCCESS): (None, State.ENDED),
     (State.ENDED, Input.REFUSAL): (None, State.ENDED),
     (State.ENDED, Input.DATA): (None, State.ENDED),
-    (State.ENDED, Input.OVERFLOW): (None, State.ENDED),
     (State.ENDED, Input.END): (None, State.ENDED),
     (State.ENDED, Input.FAILURE): (None, State.ENDED),
     (State.ENDED, Input.ABORT): (None, State.ENDED),
@@ -266,25 +273,23 @@ class FileTranscription(HttpExchange[FileTranscript | TranscriptionAccepted]):
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
     ) -> None:
         request = file_transcription_request(config, endpoint, audio=audio, audio_url=audio_url)
-        super().__init__(request, read_file_answer, timeouts=timeouts)
+        super().__init__(request, WholeBody(read_file_answer), timeouts=timeouts)
 
 
 def read_file_answer(status: int, headers: Headers, body: bytes) -> FileTranscript | TranscriptionAccepted | Failure:
     """What a success says about a file. Never raises: of each field is kept what can be understood."""
     answer = read_json_object(body)
     if isinstance(answer, str):
-        return _no_answer(status, headers, body, f"its body is {'empty' if not body.strip() else answer}")
+        return no_answer(status, headers, body, f"its body is {'empty' if not body.strip() else answer}")
     text = read_text(answer.get("transcription"))
     if text is None:
         text = read_text(answer.get("transcript"))
-    if not text and (answer.get("status") == "error" or any(map(answer.get, ("error", "errors", "error_code")))):
-        told = refusal(status, headers, body)
-        reason = f"the service told of an error with HTTP {status}: its words are in failure.detail"
-        return msgspec.structs.replace(told, kind=FailureKind.SERVICE, reason=reason, final=False)
+    if not text and tells_error(answer):
+        return no_answer(status, headers, body, "there is an error in it")
     if text is None:
         if answer.get("status") == "processing":
             return TranscriptionAccepted(request_id=request_id(answer, headers))
-        return _no_answer(status, headers, body, "there is no transcription in it")
+        return no_answer(status, headers, body, "there is no transcription in it")
     metadata, emotions = answer.get("metadata"), answer.get("emotions")
     duration = read_number(metadata.get("duration")) if isinstance(metadata, dict) else None
     shares = emotions.items() if isinstance(emotions, dict) else ()
@@ -298,9 +303,3 @@ def read_file_answer(status: int, headers: Headers, body: bytes) -> FileTranscri
         emotions=tuple((read_text(k) or "", share) for k, v in shares if (share := read_number(v)) is not None),
         gender=read_text(answer.get("gender")),
     )
-
-
-def _no_answer(status: int, headers: Headers, body: bytes, what: str) -> Failure:
-    """A success of something that is not the service, or an answer that was cut short on its way."""
-    reason = f"HTTP {status}, but {what}: check that base_url leads to the service"
-    return msgspec.structs.replace(refusal(status, headers, body), reason=reason, final=False)

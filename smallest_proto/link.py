@@ -91,6 +91,7 @@ class Link:
         "number",
         "opened_at",
         "requested_at",
+        "rested",
         "sent",
         "session_id",
         "start",
@@ -114,6 +115,7 @@ class Link:
         self.drained = False  # close_stream was sent on it
         self.told: Failure | None = None  # the error that the service told of; a close usually follows
         self.alive = False  # something came back on it
+        self.rested = False  # it was open before it was asked for anything: its end since then counts as no failure
         self.suspected = False  # it has been quiet for long
         self.hesitated = 0  # how often it was not asked about that, as somebody may be speaking
         self.session_id: str | None = None  # the service's name for it, as first told

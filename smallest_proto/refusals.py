@@ -1,9 +1,9 @@
 """An HTTP status that is no answer -> ``Failure``: for an exchange, and for a WebSocket refused before it opened.
 
 What the service says can repeat what the user said, so the reason is a sentence of ours and the service's words are
-the failure's private ``detail``. Shapes of its errors: the vendor's OpenAPI files for Pulse (August 2026):
-``{"error", "request_id", "details"}``, ``{"errors", "status", "message"}``,
-``{"status", "error_code", "message", "language", "region"}``, ``{"message"}``; a proxy's are pages of HTML.
+the failure's private ``detail``. Shapes of its errors: the vendor's OpenAPI files (August 2026):
+``{"error", "request_id", "details"}``, ``{"errors", "status", "message"}``, ``{"error", "message"}``, ``{"message"}``,
+``{"status", "error_code", "message", "language", "region"}``; a proxy's are pages of HTML.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from .errors import Failure, FailureKind
 from .messages import ErrorMessage, error_text, read_json_object, read_text
 
 _ADVICE = {
-    400: "the service refuses an option or the audio: check the configuration, its words are in failure.detail",
+    400: "the service refuses an option or what was sent: check the configuration, its words are in failure.detail",
     401: "the service does not accept the API key: check api_key (SMALLEST_API_KEY)",
     402: "the account has no credit left: see the plan in the service's console",
     403: "the plan of this API key does not include what was asked for: check the model and the plan",
     404: "there is nothing at this address: check base_url, route and model",
     405: "this address does not take such a request: check base_url and route",
     408: "the service waited too long for the request: try again, over a faster connection or with a smaller file",
-    413: "the file is over the service's limit of 250 MB: compress it, or stream it live",
+    413: "it is too much at once: a file may have 250 MB (compress it, or stream it live), text goes in parts",
     415: "the service does not take this kind of file: send WAV, MP3, FLAC or OGG",
-    422: "the service refuses an option or the audio: check the configuration, its words are in failure.detail",
+    422: "the service refuses an option or what was sent: check the configuration, its words are in failure.detail",
     426: "this address speaks WebSocket alone: check base_url and route",
     429: "too many requests at once for this plan: slow down, and wait failure.retry_after seconds where it is given",
     503: "the service has no worker free: try again later",
@@ -66,6 +68,25 @@ def refusal(status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = 
         request_id=request_id(answer, headers),
         detail=_detail(answer, body),
         final=status < 500 and status not in _TRY_AGAIN,
+    )
+
+
+def no_answer(status: int, headers: Iterable[tuple[str, str]], body: bytes, what: str) -> Failure:
+    """A success in which what was asked for is not: the service tells of an error there, or ``what`` is wrong with it.
+
+    The latter is an answer of something that is not the service, or was cut short on its way.
+    """
+    kind, reason = FailureKind.PROTOCOL, f"HTTP {status}, but {what}: check that base_url leads to the service"
+    if tells_error(read_json_object(body)):
+        kind = FailureKind.SERVICE
+        reason = f"the service told of an error with HTTP {status}: its words are in failure.detail"
+    return msgspec.structs.replace(refusal(status, headers, body), kind=kind, reason=reason, final=False)
+
+
+def tells_error(answer: dict[str, Any] | str) -> bool:
+    """Whether the JSON of an answer tells of an error."""
+    return isinstance(answer, dict) and (
+        answer.get("status") == "error" or any(map(answer.get, ("error", "errors", "error_code")))
     )
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from .checks import check_web_url
 from .config import (
     INDIA_ONLY_LANGUAGES,
+    SPEECH_MODELS,
     US_ONLY_LANGUAGES,
     Endpoint,
     FileTranscriptionConfig,
+    SynthesisConfig,
     TranscriptionConfig,
-    check_web_url,
+    check_seconds,
+    check_text,
 )
 from .errors import ConfigurationError
 from .values import Secret, Value
@@ -96,6 +100,124 @@ def file_transcription_request(
         headers=(*_headers(endpoint), ("Accept", "application/json"), ("Content-Type", content_type)),
         body=body,
     )
+
+
+def synthesis_request(config: SynthesisConfig, endpoint: Endpoint, text: str) -> Request:
+    """The synthesis of a whole text, in one reply of any format.
+
+    Raises ``ConfigurationError`` for a text that cannot be spoken and for a model that the route does not have.
+    """
+    check_text(text)
+    _check_config(config)
+    if endpoint.route == "model":
+        if config.current_model == SPEECH_MODELS[1]:
+            raise ConfigurationError(f"{config.model} is on the unified route alone: use route='unified'")
+        path, model = "/{model}/get_speech", _hyphenated(config)
+    else:
+        _check_unified(config, endpoint)
+        path, model = "/tts", ""
+    # Of any format: without this the answer can be empty.
+    return _speech_request(config, endpoint, text, _url(endpoint, path, model, websocket=False), "audio/wav")
+
+
+def synthesis_sse_request(config: SynthesisConfig, endpoint: Endpoint, text: str) -> Request:
+    """The synthesis of a whole text as server-sent events: the audio comes while it is made.
+
+    Raises ``ConfigurationError`` for a text that cannot be spoken, for a route that has no events, and for the formats
+    whose every piece would come with a header of its own.
+    """
+    check_text(text)
+    _check_unified(config, endpoint)
+    if config.sample_width is None:
+        raise ConfigurationError(
+            f"server-sent events carry pcm, ulaw or alaw, not {config.output_format}: use sse=False"
+        )
+    url = _url(endpoint, "/tts/live", "", websocket=False)
+    return _speech_request(config, endpoint, text, url, "text/event-stream")
+
+
+def live_synthesis_request(config: SynthesisConfig, endpoint: Endpoint, *, idle: float | None = None) -> Request:
+    """The opening of a synthesis's WebSocket; ``idle`` seconds without a message from us end it (server default 60).
+
+    Raises ``ConfigurationError`` for a route without such a socket, and for an output format other than pcm.
+    """
+    _check_unified(config, endpoint)
+    if config.output_format != "pcm":
+        raise ConfigurationError(f"a socket carries pcm alone, not {config.output_format}: synthesise the whole text")
+    if idle is not None:
+        check_seconds("idle", idle, least=1.0)
+    return Request(
+        method="GET",
+        url=_url(endpoint, "/tts/live", "", websocket=True),
+        query="" if idle is None else urlencode({"timeout": int(idle)}),
+        headers=_headers(endpoint),
+    )
+
+
+def voices_request(endpoint: Endpoint, model: str | None = None) -> Request:
+    """The list of voices: of one model (any spelling), or the whole catalogue.
+
+    Raises ``ConfigurationError`` for what is no model, and for a server reached directly, which has no voices.
+    """
+    if endpoint.route == "direct":
+        raise ConfigurationError("a server reached directly has no voices: use route='unified' or 'model'")
+    if model is None:
+        url = _url(endpoint, "/voice/get-all-models", "", websocket=False)
+    else:
+        url = _url(endpoint, "/{model}/get_voices", _hyphenated(SynthesisConfig(model=model)), websocket=False)
+    return Request(method="GET", url=url, headers=(*_headers(endpoint), ("Accept", "application/json")))
+
+
+def speech_fields(config: SynthesisConfig, *, model: bool = True) -> dict[str, Any]:
+    """What every request for speech says of the voice, as JSON: what was not set is left out.
+
+    ``model``: whether it names the model; where the path does, it does not.
+    """
+    fields: dict[str, Any] = {"voice_id": config.voice}
+    if model:
+        fields["model"] = config.current_model or config.model
+    for name in _SPEECH_FIELDS:
+        value = getattr(config, name)
+        if value is not None and value != ():
+            fields[name] = value
+    return fields
+
+
+_SPEECH_FIELDS = (
+    *("sample_rate", "speed", "language", "pronunciation_dicts", "number_pronunciation_language", "math_notation"),
+    *("session_id", "request_id", "consistency", "similarity", "enhancement"),
+)
+
+
+def _speech_request(config: SynthesisConfig, endpoint: Endpoint, text: str, url: str, accept: str) -> Request:
+    fields = speech_fields(config, model=endpoint.route != "model")
+    return Request(
+        method="POST",
+        url=url,
+        headers=(*_headers(endpoint), ("Accept", accept), ("Content-Type", "application/json")),
+        body=msgspec.json.encode({"text": text, **fields, "output_format": config.output_format}),
+    )
+
+
+def _check_config(config: SynthesisConfig) -> None:
+    if not isinstance(config, SynthesisConfig):
+        raise ConfigurationError(f"the options of a synthesis are a SynthesisConfig, not {config!r}")
+
+
+def _check_unified(config: SynthesisConfig, endpoint: Endpoint) -> None:
+    _check_config(config)
+    if endpoint.route != "unified":
+        raise ConfigurationError(f"route={endpoint.route!r} has no such synthesis: use route='unified'")
+    if config.current_model is None:
+        raise ConfigurationError(
+            f"{config.model} is an older model: it answers whole texts over route='model' alone; "
+            f"use {' or '.join(SPEECH_MODELS)}"
+        )
+
+
+def _hyphenated(config: SynthesisConfig) -> str:
+    """The model as paths spell it."""
+    return config.model.replace("_", "-")
 
 
 def _url(endpoint: Endpoint, path: str, model: str, *, websocket: bool) -> str:

@@ -17,12 +17,14 @@ from .admission import (
     FileRequest,
     LiveRequest,
     Response,
+    SpeechRequest,
+    SpeechSocketRequest,
+    VoicesRequest,
     error_answer,
     file_answer,
     read_request,
-    wire_utterances,
-    wire_word,
 )
+from .answers import wire_utterances, wire_word
 from .audio import MAX_MESSAGE_BYTES
 from .errors import LocalProtocolError
 from .messages import CLOSE_STREAM, FINALIZE, KEEPALIVE, read_json_object
@@ -40,6 +42,9 @@ __all__ = [
     "Reply",
     "Response",
     "ServiceCommand",
+    "SpeechRequest",
+    "SpeechSocketRequest",
+    "VoicesRequest",
     "error_answer",
     "file_answer",
     "read_request",

@@ -30,3 +30,15 @@ class SessionStats(Value, frozen=True, kw_only=True):
     messages_received: int
     messages_repaired: int  # something in them was not as it should be; the rest was used
     messages_ignored: int  # of an unknown type, no JSON object, or of a link that no longer serves
+
+
+class SynthesisStats(Value, frozen=True, kw_only=True):
+    """Counts of one synthesis so far."""
+
+    segments: int  # that were given, and ask for something
+    segments_done: int
+    seconds: float  # of audio given out, in segments that are over
+    links: tuple[LinkRecord, ...]
+    messages_received: int
+    messages_repaired: int  # something in them was not as it should be; the rest was used
+    messages_ignored: int  # of an unknown type, no JSON object, or about nothing that is under way

@@ -8,9 +8,11 @@ thousand of them each minute. What a value holds of the user's (the key, what wa
 from __future__ import annotations
 
 import enum
-from typing import Any, ClassVar, SupportsIndex
+from typing import Any, ClassVar, Protocol, SupportsIndex, TypeVar
 
 import msgspec
+
+Item = TypeVar("Item", contravariant=True)
 
 
 class Secret(str):
@@ -44,6 +46,12 @@ class Name(enum.Enum):
     """A set of names. They are the keys of every table here, so they hash as what they are: one object each."""
 
     __hash__ = object.__hash__  # Enum's own hashes a string, in Python: most of what a look-up would cost
+
+
+class Sink(Protocol[Item]):
+    """The end of a queue of outputs that takes some of their kinds."""
+
+    def append(self, item: Item, /) -> object: ...
 
 
 class _Hidden:

@@ -17,6 +17,7 @@ from smallest_proto.config import (
     Endpoint,
     FileTranscriptionConfig,
     RetryPolicy,
+    SynthesisConfig,
     Timeouts,
     TranscriptionConfig,
 )
@@ -221,7 +222,7 @@ def test_a_base_url_stands_or_is_a_configuration_error(text: str) -> None:
         assert not set(url) & set(' ?#\\@"<>{}\r\n\t\0') - ({"@"} if url.startswith("https://h/") else set())
 
 
-_EVERY = (TranscriptionConfig, FileTranscriptionConfig, Timeouts, RetryPolicy, Endpoint, AudioFormat)
+_EVERY = (TranscriptionConfig, FileTranscriptionConfig, SynthesisConfig, Timeouts, RetryPolicy, Endpoint, AudioFormat)
 _ANYTHING = st.one_of(
     st.none(), st.booleans(), st.integers(), st.just(HUGE), st.floats(), st.text(), st.binary(), st.just([]),
     st.just({}), st.lists(st.tuples(st.text(), st.just(HUGE) | st.floats() | st.text())), st.just(("a", "b")),

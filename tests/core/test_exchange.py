@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smallest_proto import exchange as module
+from smallest_proto.bodies import MAX_ANSWER_BYTES
 from smallest_proto.commands import AbortRequest, SendRequest
 from smallest_proto.config import Endpoint, FileTranscriptionConfig, Timeouts
 from smallest_proto.errors import (
@@ -26,7 +28,6 @@ from smallest_proto.errors import (
     StatusError,
 )
 from smallest_proto.exchange import (
-    MAX_ANSWER_BYTES,
     MAX_REFUSAL_BYTES,
     ExchangeFailed,
     FileTranscript,
@@ -279,18 +280,11 @@ def test_the_deadline(status: int | None) -> None:
     assert drain(exchange) == []
 
 
-def test_a_connection_lost_before_the_status_is_a_failure_of_the_connection() -> None:
+@pytest.mark.parametrize("way", [[], [Input.SUCCESS], [Input.SUCCESS, Input.DATA]])
+def test_a_connection_lost_before_the_end_of_an_answer_is_a_failure_of_the_connection(way: list[Input]) -> None:
     exchange = transcription()
-    exchange.start(0.0)
-    exchange.exchange_failed(LOST, 1.0)
-    assert drain(exchange)[1:] == [ExchangeFailed(failure=LOST)]
-
-
-def test_a_connection_lost_in_the_middle_of_an_answer_is_a_failure_of_the_connection() -> None:
-    exchange = transcription()
-    exchange.start(0.0)
-    exchange.response_started(200, (), 0.0)
-    exchange.body_received(b'{"transcription":"a"}', 0.0)
+    for step in [Input.START, *way]:
+        TELLINGS[step](exchange, 0.0)
     exchange.exchange_failed(LOST, 1.0)
     assert drain(exchange)[1:] == [ExchangeFailed(failure=LOST)]
 
@@ -331,7 +325,6 @@ def test_abort() -> None:
     assert drain(exchange) == []
 
 
-_TOO_MUCH = bytes(MAX_ANSWER_BYTES + 1)
 Telling = Callable[[FileTranscription, float], None]
 TELLINGS: dict[Input, Telling] = {
     Input.START: lambda exchange, now: exchange.start(now),
@@ -339,7 +332,6 @@ TELLINGS: dict[Input, Telling] = {
     Input.SUCCESS: lambda exchange, now: exchange.response_started(200, (), now),
     Input.REFUSAL: lambda exchange, now: exchange.response_started(429, (), now),
     Input.DATA: lambda exchange, now: exchange.body_received(b'{"transcription":"a"}', now),
-    Input.OVERFLOW: lambda exchange, now: exchange.body_received(_TOO_MUCH, now),
     Input.END: lambda exchange, now: exchange.response_ended(now),
     Input.FAILURE: lambda exchange, now: exchange.exchange_failed(LOST, now),
     Input.DEADLINE: lambda exchange, now: exchange.handle_timer(now + 1e9),
@@ -354,8 +346,31 @@ _WAY_TO: dict[State, list[Input]] = {
 }
 
 
+# What an exchange tells itself, on data: the state that it does so in, and the data.
+_TO_ITSELF = {
+    Input.SETTLED: (State.ANSWERED, bytes(MAX_ANSWER_BYTES + 1)),
+    Input.OVERFLOW: (State.REFUSED, bytes(MAX_REFUSAL_BYTES + 1)),
+}
+
+
+def test_every_input_is_tried_here() -> None:
+    assert {*TELLINGS, *_TO_ITSELF} == set(Input)
+
+
+@pytest.mark.parametrize("told", _TO_ITSELF)
+def test_what_an_exchange_tells_itself(told: Input) -> None:
+    state, data = _TO_ITSELF[told]
+    assert [cell for cell in module._TABLE if cell[1] is told] == [(state, told)]
+    exchange = transcription()
+    for step in _WAY_TO[state]:
+        TELLINGS[step](exchange, 0.0)
+    exchange.body_received(data, 1.0)
+    assert exchange._state is module._TABLE[state, told][1]
+    assert isinstance(drain(exchange)[-1], ExchangeFailed)
+
+
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("told", Input)
+@pytest.mark.parametrize("told", TELLINGS)
 def test_every_cell_of_the_table(state: State, told: Input) -> None:
     exchange = transcription()
     for step in _WAY_TO[state]:
@@ -377,7 +392,7 @@ def test_every_cell_of_the_table(state: State, told: Input) -> None:
 
 
 @settings(max_examples=300)
-@given(st.lists(st.sampled_from([told for told in Input if told is not Input.OVERFLOW]), max_size=12))
+@given(st.lists(st.sampled_from(list(TELLINGS)), max_size=12))
 def test_whatever_happens_there_is_one_outcome_and_it_is_the_last(story: list[Input]) -> None:
     exchange = transcription()
     outputs: list[Any] = []
@@ -399,13 +414,19 @@ def test_whatever_happens_there_is_one_outcome_and_it_is_the_last(story: list[In
     assert AbortRequest not in commands[:1]
 
 
-def test_an_exchange_that_has_ended_keeps_nothing_of_what_was_said() -> None:
-    exchange = transcription()
-    exchange.start(0.0)
-    exchange.response_started(200, (), 0.0)
-    exchange.body_received(b'{"transcription":"a"}', 0.0)
-    exchange.response_ended(0.0)
-    assert not exchange._body
+@pytest.mark.parametrize("last", [Input.END, Input.FAILURE, Input.DEADLINE, Input.ABORT])
+def test_an_exchange_that_has_ended_keeps_nothing_of_what_was_said(last: Input) -> None:
+    for status in (200, 503):
+        exchange = transcription()
+        exchange.start(0.0)
+        exchange.response_started(status, (), 0.0)
+        exchange.body_received(json.dumps({"error": SAID}).encode(), 0.0)
+        reader = weakref.ref(exchange._reader)
+        TELLINGS[last](exchange, 1.0)
+        assert exchange.ended
+        drain(exchange)
+        assert reader() is None
+        assert not exchange._refused
 
 
 # --- secrets ---

@@ -96,6 +96,7 @@ class Link:
 
     def __init__(self, plan: FaultPlan) -> None:
         self.done: list[str] = []
+        self.torn = False
         self.faults = LinkFaults(plan, self)
         self.faults.audio_came(0.0)
 
@@ -113,6 +114,9 @@ class Link:
 
     def say(self, data: str | bytes) -> None:
         self.done.append("error" if '"type":"error"' in str(data) else "say")
+
+    def tear(self) -> None:
+        self.torn = True
 
     def hang_up(self, code: int, reason: str = "") -> None:
         self.done.append(f"close {code}")
@@ -155,6 +159,7 @@ def test_garbage_harms_no_link_which_then_meets_the_next_fault() -> None:
     first.faults.audio_came(3.0)
     assert set(first.done) == {"say"}  # once, though it is to happen twice
     many = len(first.done)
+    assert first.torn
     second.faults.audio_came(1.5)
     assert second.done == ["say"] * many
     second.faults.audio_came(0.5)
@@ -169,6 +174,34 @@ def test_no_last_waits_for_the_end_of_the_input() -> None:
     assert link.done == []
     link.faults.text_came(CLOSE_STREAM)
     assert link.done == ["close 1000"]
+
+
+def test_the_end_of_speech_is_told_never_or_twice_and_the_link_goes_on() -> None:
+    plan = FaultPlan(["no-complete", "twice", "no-complete@0x2"])
+    first, second = Link(plan), Link(plan)
+    first.faults.audio_came(100.0)
+    assert [first.faults.complete_due() for _ in range(5)] == [0, 2, 0, 1, 1]  # each happens to a link once
+    assert second.faults.complete_due() == 0
+    assert first.done == second.done == []
+    assert plan.left == ()
+
+
+def test_faults_of_transcription_and_of_synthesis_wait_for_their_links() -> None:
+    plan = FaultPlan(["no-last", "twice"])
+    link = Link(plan)
+    assert link.faults.complete_due() == 1
+    link.faults.text_came(CLOSE_STREAM)
+    assert link.done == ["close 1000"]
+    link = Link(plan)
+    link.faults.text_came(CLOSE_STREAM)
+    assert link.done == []
+    assert link.faults.complete_due() == 2
+
+
+def test_an_answer_over_http_is_dropped_and_other_faults_wait_for_links() -> None:
+    plan = FaultPlan(["drop@1x2", "mute"])
+    assert [plan.drops(seconds) for seconds in (0.5, 1.0, 0.9, 2.0, 2.0)] == [False, True, False, True, False]
+    assert [str(fault) for fault in plan.left] == ["mute"]
 
 
 def test_a_refusal_waits_until_a_link_is_asked_for() -> None:
@@ -186,7 +219,7 @@ def test_a_refusal_waits_until_a_link_is_asked_for() -> None:
 @given(st.lists(faults(), max_size=6))
 def test_every_fault_happens_as_often_as_it_is_to(planned: list[Fault]) -> None:
     plan = FaultPlan(planned)
-    refused = harmed = 0
+    refused = harmed = untold = 0
     for _ in range(sum(fault.times for fault in planned) + 1):
         if plan.refusal("r") is not None:
             refused += 1
@@ -194,9 +227,11 @@ def test_every_fault_happens_as_often_as_it_is_to(planned: list[Fault]) -> None:
         link = Link(plan)
         link.faults.audio_came(100.0)
         link.faults.text_came(CLOSE_STREAM)
+        untold += link.faults.complete_due() != 1
         harm = [done for done in link.done if done not in ("say", "error")]  # an error is told, then comes a close
         harmed += len(harm)
         assert len(harm) <= 1
     assert plan.left == ()
     assert refused == sum(fault.times for fault in planned if fault.name == "refuse")
-    assert harmed == sum(fault.times for fault in planned if fault.name not in ("refuse", "garbage"))
+    assert harmed == sum(fault.times for fault in planned if not FAULTS[fault.name].harmless and fault.name != "refuse")
+    assert untold == sum(fault.times for fault in planned if FAULTS[fault.name].completes is not None)

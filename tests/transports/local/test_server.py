@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.messages import Word
 from smallest_proto.recognition import CodedRecogniser, PlainRecogniser, RecogniserFactory, coded_speech
-from smallest_transports.local import link
+from smallest_transports.local import live_link
 from smallest_transports.local.pcm import Samples, to_linear16
 from smallest_transports.local.server import LocalServer
 
@@ -171,7 +171,7 @@ def test_a_recogniser_that_is_behind_stops_the_client_and_loses_nothing(peer: Pe
             await socket.send(CLOSE_STREAM)
             await peer.messages(socket)
         assert sum(call for call in deaf.calls if isinstance(call, int)) == sent == 80_000_000
-        assert max(call for call in deaf.calls if isinstance(call, int)) < 16000 * 2 * link.WAITING_SECONDS + 2**17
+        assert max(call for call in deaf.calls if isinstance(call, int)) < 16000 * 2 * live_link.WAITING_SECONDS + 2**17
 
     peer.run(main())
 

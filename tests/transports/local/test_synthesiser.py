@@ -12,7 +12,7 @@ from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.recognition import Heard
 from smallest_transports.local.recogniser import Engines, LocalRecogniser
-from smallest_transports.local.synthesiser import HibariSynthesiser, _Token, split
+from smallest_transports.local.synthesiser import HibariSynthesiser, _Token, split, verbatim
 
 
 def test_what_it_says_is_heard_back(models: Engines, voice: HibariSynthesiser) -> None:
@@ -33,6 +33,29 @@ def test_each_sentence_comes_with_its_words_and_their_times(voice: HibariSynthes
         times = [time for word in speech.words for time in (word.start, word.end)]
         assert times == sorted(times, key=lambda time: time or 0.0)
         assert 0 <= (times[0] or 0.0) < (times[-1] or 0.0) <= speech.seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Call 555-1234 at 10:30 — ok?", ["Call", "555-1234", "at", "10:30", "ok?"]),
+        ("Dr. Smith paid $100.", ["Dr.", "Smith", "paid", "$100."]),
+        ("“Why?” she said.", ["“Why?”", "she", "said."]),
+    ],
+)
+def test_words_stand_as_in_the_text_however_they_are_read(
+    voice: HibariSynthesiser, text: str, words: list[str]
+) -> None:
+    assert [word.text for speech in voice.speak(text) for word in speech.words] == words
+
+
+@given(st.lists(st.sampled_from(("a", "b", "—", "10:30")), max_size=8), st.lists(st.sampled_from("abxy"), max_size=8))
+def test_naming_what_is_read_keeps_every_phoneme_in_order(words: list[str], read: list[str]) -> None:
+    tokens = [_Token(text, f"{text}{at}") for at, text in enumerate(read)]
+    named = verbatim(words, tokens)
+    assert [phoneme for token in named for phoneme in token.phonemes.split()] == [token.phonemes for token in tokens]
+    if words:
+        assert [token.text for token in verbatim(words, [_Token(word, word) for word in words])] == words
 
 
 def test_the_same_text_gives_the_same_audio_at_any_rate_and_pace(voice: HibariSynthesiser) -> None:

@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import h11
 from wsproto.utilities import generate_accept_token, generate_nonce
 
-from smallest_proto.errors import ConfigurationError, Failure, FailureKind
+from smallest_proto.errors import ConfigurationError
 from smallest_proto.refusals import refusal
 from smallest_proto.requests import Request
+from smallest_transports._address import PORTS, address, is_websocket
+from smallest_transports._events import (
+    MAX_REFUSAL_BYTES,
+    Body,
+    Ended,
+    ExchangeEvent,
+    Opened,
+    ProtocolBroken,
+    Refused,
+    ResponseStarted,
+    WebSocketEvent,
+)
+from smallest_transports._failures import bad_handshake, cut_short, not_http
 
 from .connection import Messages, Phase, Wire, read_headers, tokens
-from .events import Body, Ended, ExchangeEvent, Opened, ProtocolBroken, Refused, ResponseStarted, WebSocketEvent
 
-MAX_REFUSAL_BYTES = 64 * 2**10  # kept of the body that comes with a refusal
 PIECE_BYTES = 256 * 2**10  # of a large file that goes out at once, so that it never fills a write buffer
 
-_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 # Headers that say how the message is framed are this module's business.
 _OURS = frozenset(("host", "connection", "upgrade", "content-length", "transfer-encoding", "expect", "te", "trailer"))
-
-
-class Address(NamedTuple):
-    """Where a request goes."""
-
-    host: str  # without the brackets of an IPv6 address
-    port: int
-    secure: bool  # over TLS
-
-
-def address(request: Request) -> Address:
-    """Where to connect for a request. Raises ``ConfigurationError`` for a URL that leads nowhere."""
-    try:
-        url = urlsplit(request.url)
-        host, port = url.hostname, url.port
-    except ValueError:
-        host, port, url = None, None, urlsplit("")
-    if not host or url.scheme not in _PORTS or port == 0:
-        raise ConfigurationError("the URL must be an absolute http, https, ws or wss URL with a host")
-    return Address(host, port or _PORTS[url.scheme], url.scheme in ("https", "wss"))
 
 
 class ClientWebSocket(Messages):
@@ -103,8 +92,7 @@ class ClientWebSocket(Messages):
         )
         if not accepts:
             self._phase = Phase.OVER
-            reason = "the server's answer to the WebSocket handshake is not a right one: check base_url"
-            return [ProtocolBroken(failure=Failure(kind=FailureKind.PROTOCOL, reason=reason, status=101))]
+            return [ProtocolBroken(failure=bad_handshake())]
         self._phase = Phase.MESSAGES
         return [Opened(headers=headers), *self._read_messages(self._http.trailing_data[0])]
 
@@ -158,11 +146,16 @@ class ClientExchange(Wire):
         return events
 
 
+def client_wire(request: Request) -> ClientWebSocket | ClientExchange:
+    """The wire that a request goes over, as its URL says."""
+    return ClientWebSocket(request) if is_websocket(request) else ClientExchange(request)
+
+
 def _head(request: Request, framing: Iterable[tuple[str, str]]) -> h11.Request:
     where = address(request)
     url = urlsplit(request.url)
     host = f"[{where.host}]" if ":" in where.host else where.host
-    if where.port != _PORTS[url.scheme]:
+    if where.port != PORTS[url.scheme]:
         host += f":{where.port}"
     target = url.path or "/"
     if request.query:
@@ -180,8 +173,5 @@ def _head(request: Request, framing: Iterable[tuple[str, str]]) -> h11.Request:
 
 def _no_answer(data: bytes, unread: bytes, detail: str) -> ProtocolBroken:
     """``unread``: what came of the head of an answer that is not whole; what is no HTTP can look like its beginning."""
-    if data or not b"HTTP/1.".startswith(unread[:7]):
-        kind, reason = FailureKind.PROTOCOL, "what answers here does not speak HTTP/1.1: check base_url"
-    else:
-        kind, reason = FailureKind.DISCONNECTED, "the server closed the connection before its answer was whole"
-    return ProtocolBroken(failure=Failure(kind=kind, reason=reason, detail=detail))
+    strange = data or not b"HTTP/1.".startswith(unread[:7])
+    return ProtocolBroken(failure=not_http(detail) if strange else cut_short(detail))

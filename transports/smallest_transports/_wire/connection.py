@@ -10,20 +10,28 @@ import h11
 from wsproto import events as ws
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 
-from smallest_proto.errors import Failure, FailureKind
-
-from .events import BinaryMessage, Closed, Headers, MessageEvent, Pong, ProtocolBroken, TextMessage
+from smallest_transports._events import (
+    MAX_MESSAGE_BYTES,
+    BinaryMessage,
+    Closed,
+    Headers,
+    MessageEvent,
+    Pong,
+    ProtocolBroken,
+    TextMessage,
+)
+from smallest_transports._failures import broken_websocket
 
 # No permessage-deflate: PCM does not shrink enough to pay for its cost (noise does not compress, a zlib window per
 # link does cost), transcripts are short, and a message that is not compressed cannot be a bomb.
 
-MAX_MESSAGE_BYTES = 16 * 2**20  # of one WebSocket message that comes in
 MAX_HEAD_BYTES = 64 * 2**10  # of a request line or a status line with its headers
 
 
 class Phase(enum.Enum):
     HTTP = "http"
     ANSWERING = "answering"  # a server has its request, or never will
+    RESPONDING = "responding"  # a server's answer goes out part by part
     MESSAGES = "messages"
     OVER = "over"
 
@@ -97,7 +105,7 @@ class Messages(Wire):
             if isinstance(event, ws.Message):
                 self._size += _utf8_bytes(event.data) if isinstance(event.data, str) else len(event.data)
                 if self._size > MAX_MESSAGE_BYTES:
-                    events.append(self._broken(1009, f"sent a message of over {MAX_MESSAGE_BYTES // 2**20} MiB"))
+                    events.append(self._broken(1009))
                     break
                 if event.data:
                     self._parts.append(event.data)
@@ -110,8 +118,7 @@ class Messages(Wire):
             elif isinstance(event, ws.CloseConnection):
                 if self._frames.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
                     # So wsproto tells of frames that cannot be: a close frame would have changed the state.
-                    what = "sent text that is not UTF-8" if event.code == 1007 else "sent a frame that breaks the rules"
-                    events.append(self._broken(event.code, what))
+                    events.append(self._broken(event.code))
                     break
                 if self._frames.state is ConnectionState.REMOTE_CLOSING:
                     self._out.append(self._frames.send(ws.CloseConnection(code=event.code)))
@@ -125,12 +132,10 @@ class Messages(Wire):
             return TextMessage("".join(parts))
         return BinaryMessage(b"".join(parts))
 
-    def _broken(self, code: int, what: str) -> ProtocolBroken:
+    def _broken(self, code: int) -> ProtocolBroken:
         self._send(ws.CloseConnection(code=code))
         self._phase = Phase.OVER
-        return ProtocolBroken(
-            failure=Failure(kind=FailureKind.PROTOCOL, reason=f"the peer {what}: the WebSocket was closed ({code:d})")
-        )
+        return ProtocolBroken(failure=broken_websocket(code))
 
     def _lost(self) -> Closed:
         self._phase = Phase.OVER

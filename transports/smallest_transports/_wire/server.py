@@ -9,15 +9,15 @@ from wsproto.utilities import generate_accept_token
 
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.requests import MAX_FILE_BYTES
+from smallest_transports._events import BadRequest, Headers, MessageEvent, RequestReceived, ServerEvent
 
 from .connection import MAX_HEAD_BYTES, Messages, Phase, read_headers, tokens
-from .events import BadRequest, Headers, MessageEvent, RequestReceived, ServerEvent
 
 MAX_REQUEST_BYTES = MAX_FILE_BYTES + 2**20  # of a body: the service's own limit is for its answers to name
 
 
 class ServerConnection(Messages):
-    """One request as a server sees it, answered by ``respond``, or by ``accept`` and then messages.
+    """One request as a server sees it, answered by ``respond``, ``start_response``, or ``accept`` and then messages.
 
     One request per connection: the client is told so, and ``finished`` is true once it is answered.
     """
@@ -56,6 +56,32 @@ class ServerConnection(Messages):
         self._say(response, *(() if to_head else (h11.Data(data=body),)), h11.EndOfMessage())
         self._phase = Phase.OVER
 
+    def start_response(self, status: int, headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Begin an answer whose length is not known yet: ``send_body``, then ``end_body``.
+
+        It goes out in chunks (RFC 9112, section 7.1), to a client of HTTP/1.0 until the connection closes. Raises
+        ``LocalProtocolError`` as ``respond`` does.
+        """
+        self._check_due()
+        try:
+            response = h11.Response(status_code=status, headers=[*headers, ("Connection", "close")])
+        except (h11.LocalProtocolError, UnicodeError) as exc:
+            raise LocalProtocolError(f"an answer that HTTP cannot carry: {exc}") from None
+        self._say(response)
+        self._phase = Phase.RESPONDING
+
+    def send_body(self, data: bytes) -> None:
+        """A part of the answer. Raises ``LocalProtocolError`` where none was begun."""
+        self._check_begun()
+        if data:  # an empty chunk would be the last
+            self._say(h11.Data(data=data))
+
+    def end_body(self) -> None:
+        """The answer is whole. Raises ``LocalProtocolError`` where none was begun."""
+        self._check_begun()
+        self._say(h11.EndOfMessage())
+        self._phase = Phase.OVER
+
     def accept(self) -> list[MessageEvent]:
         """Answer a WebSocket handshake; gives what the client said early, which as a rule is nothing.
 
@@ -79,6 +105,10 @@ class ServerConnection(Messages):
     def _check_due(self) -> None:
         if self._phase is not Phase.ANSWERING:
             raise LocalProtocolError("there is no request to answer, or it has been answered")
+
+    def _check_begun(self) -> None:
+        if self._phase is not Phase.RESPONDING:
+            raise LocalProtocolError("no answer is under way: begin it with start_response()")
 
     def _read_request(self, data: bytes) -> list[ServerEvent]:
         try:

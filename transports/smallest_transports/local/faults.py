@@ -1,9 +1,11 @@
 """What can be done to the links of the local server, by name: ``drop@5``, ``refuse:503x2``, ``stall:3@4``.
 
 A fault is written ``NAME[:VALUE][@SECONDS][xTIMES]``. It happens to the first link that has brought so many seconds of
-audio (0 unless they are given), and then to more links in the same way, until it has happened to ``TIMES`` of them.
-Several happen in the order in which they are named, each to the next link, as no link outlives its fault. But
-``garbage`` leaves a link as it is, which then waits for the next fault too. After the last one the server is healthy.
+audio, or has been sent so many if speech is made on it (0 unless they are given), and then to more links in the same
+way, until it has happened to ``TIMES`` of them. Several happen in the order in which they are named, each to the next
+link, as no link outlives its fault. But ``garbage``, ``no-complete`` and ``twice`` leave a link as it is, which then
+waits for the next fault too. ``no-last`` waits for a link that transcribes, ``no-complete`` and ``twice`` for one that
+speaks; to speech over HTTP ``drop`` and ``refuse`` alone happen. After the last fault the server is healthy.
 
 Names that ``smallest_transports.memory`` has as well mean the same there.
 """
@@ -21,7 +23,7 @@ from smallest_proto.messages import read_json_object
 from smallest_proto.server import Response, error_answer
 from smallest_proto.values import Value
 
-RETRY_AFTER = 1  # seconds: what a client is told that is refused with 429 or 503
+REFUSAL_RETRY_AFTER = 1  # seconds: what a client is told that is refused on purpose with 429 or 503
 
 _ERROR = '{"type":"error","status":"error","message":"something went wrong"}'
 _GARBAGE: tuple[str | bytes, ...] = (
@@ -29,6 +31,10 @@ _GARBAGE: tuple[str | bytes, ...] = (
     "[1, 2]",
     '{"type":7,"transcript":[],"words":"none","is_final":"perhaps"}',
     '{"type":"news","text":"none"}',
+    '{"status":"chunk","data":{"audio":"no base64!"}}',
+    '{"status":"chunk","data":7}',
+    '{"status":"word_timestamp","data":{"id":"one","word":7,"start":[],"end":"soon"}}',
+    '{"status":"news","data":{}}',
     b"\x00\xff",
 )
 _RESERVED_CODES = frozenset((1004, 1005, 1006, 1015))  # of WebSocket closes: no close frame may carry them
@@ -53,6 +59,9 @@ class Harmed(Protocol):
     def say(self, data: str | bytes) -> None:
         """Send a message, whatever it is."""
 
+    def tear(self) -> None:
+        """Cut the next audio that goes out in the middle of a sample, where any does."""
+
     def hang_up(self, code: int, reason: str = "") -> None:
         """Close the WebSocket."""
 
@@ -66,15 +75,17 @@ class _Kind(NamedTuple):
     needed: bool = False  # it cannot do without one
     timed: bool = True  # it happens after some seconds of audio; else at a moment of its own
     harmless: bool = False  # the link goes on
+    completes: int | None = None  # how often the end of speech is told where it happens to that
 
 
 def _talk_nonsense(link: Harmed, _: float | None) -> None:
     for data in _GARBAGE:
         link.say(data)
+    link.tear()
 
 
-def _refuse(_: Harmed, __: float | None) -> None:
-    """Done by ``FaultPlan.refusal``, in place of the link."""
+def _nothing(_: Harmed, __: float | None) -> None:
+    """Done elsewhere: by ``FaultPlan.refusal`` in place of the link, by ``LinkFaults.complete_due``."""
 
 
 def _tell_error(link: Harmed, _: float | None) -> None:
@@ -97,15 +108,20 @@ FAULTS: Mapping[str, _Kind] = {
     "error": _Kind(_tell_error),
     "garbage": _Kind(_talk_nonsense, harmless=True),
     "no-last": _Kind(lambda link, _: link.hang_up(1000), timed=False),  # in place of the last final
+    "no-complete": _Kind(_nothing, timed=False, harmless=True, completes=0),
+    "twice": _Kind(_nothing, timed=False, harmless=True, completes=2),
     "refuse": _Kind(
-        _refuse,
+        _nothing,
         "an HTTP status from 400 to 599",
         lambda status: status.is_integer() and 400 <= status <= 599,
         timed=False,
     ),
 }
 SYNTAX = "NAME[:VALUE][@SECONDS][xTIMES]"
-KNOWN = "drop, half-open, stall or stall:SECONDS, mute, close:CODE, error, garbage, no-last, refuse or refuse:STATUS"
+KNOWN = (
+    "drop, half-open, stall or stall:SECONDS, mute, close:CODE, error, garbage, no-last, no-complete, twice, "
+    "refuse or refuse:STATUS"
+)
 
 
 class Fault(Value, frozen=True, kw_only=True):
@@ -116,7 +132,7 @@ class Fault(Value, frozen=True, kw_only=True):
 
     name: str
     value: float | None = None  # seconds of a stall, close code, HTTP status
-    at: float = 0.0  # seconds of audio that the link has sent by then
+    at: float = 0.0  # seconds of audio that went over the link by then
     times: int = 1  # so many links
 
     def __post_init__(self) -> None:
@@ -186,8 +202,15 @@ class FaultPlan:
             return None
         self.happened()
         status = int(fault.value or 503)
-        headers = (("Retry-After", str(RETRY_AFTER)),) if status in (429, 503) else ()
+        headers = (("Retry-After", str(REFUSAL_RETRY_AFTER)),) if status in (429, 503) else ()
         return error_answer(status, "refused on purpose", request_id, headers=headers)
+
+    def drops(self, seconds: float) -> bool:
+        """Whether an answer that holds so much audio by now is to break; if so, it has happened."""
+        due = bool(self._left) and self._left[0].name == "drop" and seconds >= self._left[0].at
+        if due:
+            self.happened()
+        return due
 
     def happened(self) -> None:
         """The first fault happened to one more link."""
@@ -199,7 +222,7 @@ class FaultPlan:
 
 
 class LinkFaults:
-    """What a plan has for one link, which tells it what comes in."""
+    """What a plan has for one link, which tells it what comes in, or goes out."""
 
     def __init__(self, plan: FaultPlan, link: Harmed) -> None:
         self._plan = plan
@@ -209,7 +232,7 @@ class LinkFaults:
         self._over = False
 
     def audio_came(self, seconds: float) -> None:
-        """So much more audio is here; 0 when the link opens."""
+        """So much more audio went over the link; 0 when it opens."""
         self._seconds += seconds
         while (fault := self._next()) is not None and FAULTS[fault.name].timed and self._seconds >= fault.at:
             self._do(fault)
@@ -219,6 +242,15 @@ class LinkFaults:
         fault = self._next()
         if fault is not None and fault.name == "no-last" and _asks_for_the_last(text):
             self._do(fault)
+
+    def complete_due(self) -> int:
+        """The end of speech is to be told: how often."""
+        fault = self._next()
+        times = None if fault is None else FAULTS[fault.name].completes
+        if fault is None or times is None:
+            return 1
+        self._do(fault)
+        return times
 
     def _next(self) -> Fault | None:
         if self._over or self._met == self._plan.done:

@@ -1,4 +1,4 @@
-"""The local server: both transcription routes of the service, live and file, on a socket of this machine.
+"""The local server: the service's transcription and synthesis, by all their routes, on a socket of this machine.
 
 A tool for development: any key opens it unless one is named, it has no limits of rate, and it speaks plain HTTP unless
 it is given a TLS context. It binds to loopback unless told otherwise.
@@ -12,11 +12,12 @@ import logging
 import ssl
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
+from smallest_proto.answers import speech_error_answer, voices_answer
 from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, LocalProtocolError
 from smallest_proto.recognition import Heard, Recogniser, RecogniserFactory
@@ -25,23 +26,35 @@ from smallest_proto.server import (
     FileRequest,
     LiveRequest,
     Response,
+    SpeechRequest,
+    SpeechSocketRequest,
+    VoicesRequest,
     error_answer,
     file_answer,
     read_request,
 )
+from smallest_proto.synthesiser import Synthesiser, SynthesiserFactory
 from smallest_transports._wire import BadRequest, RequestReceived, ServerConnection
 
 from . import check_installed
 from .faults import AnyFault, Fault, FaultPlan
-from .link import CLOSING_SECONDS, LiveLink
+from .link import CLOSING_SECONDS, Connection, Link
+from .live_link import LiveLink
+from .speech_answer import SpeechAnswer
+from .speech_link import SpeechLink
+from .threaded import serve_in_thread
+from .voices import VOICES
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+__all__ = ["BASE_PATH", "RETRY_AFTER", "LocalServer", "serve_in_thread"]
+
 logger = logging.getLogger(__name__)
 
 BASE_PATH = "/waves/v1"  # as the service has it; any other path before the routes does as well
-RETRY_AFTER = 2  # seconds: what a client is told when all places for files are taken
+RETRY_AFTER = 2  # seconds: what a client is told when all places are taken
+SPEECH_THREADS = 2  # a sentence takes some 20 ms: links share them
 FILE_PIECE = 64_000  # bytes: 2 s of a file go to the recogniser at once, so that a stop is heard soon
 
 
@@ -49,11 +62,13 @@ class LocalServer:
     """The server, running inside ``async with``; ``base_url`` is what a client needs.
 
     ``port=0`` takes any that is free. ``key`` is the one that is let in; ``None`` lets in any. Beyond ``max_live``
-    links a socket is accepted and closed with 1013, beyond ``max_files`` files a request is answered with 503.
+    links a socket is accepted and closed with 1013, beyond ``max_files`` files a request is answered with 503, and both
+    beyond ``max_speech`` syntheses (links that are idle too).
     ``recogniser`` makes an ear for each link and each file, off the event loop; what it refuses with a
     ``ConfigurationError`` is answered with 400. Without one Moonshine listens: its models are loaded, once for the
-    process, when the first client comes. ``inactivity`` is how long a client may say nothing, in seconds. ``faults``
-    are done to live links on purpose, in order: values, or as they are written, such as ``"drop@5"`` (``faults.py``).
+    process, when the first client comes. ``synthesiser`` likewise makes a voice; without one Hibari speaks, English.
+    ``inactivity`` is how long a client may say nothing, in seconds. ``faults``
+    are done to links on purpose, in order: values, or as they are written, such as ``"drop@5"`` (``faults.py``).
 
     Raises ``ConfigurationError`` for a fault that there is not, and for bounds below 1. Entering raises ``OSError`` if
     the address cannot be had (``errno.EADDRINUSE`` for a port in use), and ``ConfigurationError`` if the engines are
@@ -68,23 +83,26 @@ class LocalServer:
         key: str | None = None,
         max_live: int = 4,
         max_files: int = 2,
+        max_speech: int = 16,
         recogniser: RecogniserFactory | None = None,
+        synthesiser: SynthesiserFactory | None = None,
         ssl_context: ssl.SSLContext | None = None,
         inactivity: float = INACTIVITY_SECONDS,
         faults: Iterable[AnyFault] = (),
     ) -> None:
-        if max_live < 1 or max_files < 1:
-            raise ConfigurationError("max_live and max_files must be at least 1")
+        if min(max_live, max_files, max_speech) < 1:
+            raise ConfigurationError("max_live, max_files and max_speech must be at least 1")
         self._host, self._port = host, port
         self._key = key
-        self._max_live, self._max_files = max_live, max_files
+        self._max_live, self._max_files, self._max_speech = max_live, max_files, max_speech
         self._recogniser = recogniser
+        self._synthesiser = synthesiser or _local_synthesiser
         self._ssl = ssl_context
         self._inactivity = inactivity
         self._plan = FaultPlan(faults)
         self._server: asyncio.Server | None = None
-        self._connections: dict[asyncio.Task[None], LiveLink | None] = {}  # the link, where it is one by now
-        self._live = self._files = 0  # places taken
+        self._connections: dict[asyncio.Task[None], Link | None] = {}  # the link, where it is one by now
+        self._live = self._files = self._speech = 0  # places taken
         self._stopping = threading.Event()
 
     @property
@@ -108,6 +126,7 @@ class LocalServer:
         # A thread for each place: the audio of one link never waits for that of another.
         self._live_threads = ThreadPoolExecutor(self._max_live, "local-server-live")
         self._file_threads = ThreadPoolExecutor(self._max_files, "local-server-file")
+        self._speech_threads = ThreadPoolExecutor(SPEECH_THREADS, "local-server-speech")
         self._stopping.clear()
         self._server = await asyncio.start_server(self._connected, self._host, self._port, ssl=self._ssl)
         return self
@@ -125,18 +144,18 @@ class LocalServer:
             await asyncio.wait(tuple(self._connections))
         await self._server.wait_closed()
         self._server = None
-        for threads in (self._live_threads, self._file_threads):
+        for threads in (self._live_threads, self._file_threads, self._speech_threads):
             await asyncio.get_running_loop().run_in_executor(None, threads.shutdown)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = None
-        wire = ServerConnection()
+        connection = Connection(ServerConnection(), reader, writer)
         try:
-            request = await self._receive(wire, reader)
+            request = await self._receive(connection)
             if request is not None and not self._stopping.is_set():
-                await self._serve(request, wire, reader, writer)
+                await self._serve(request, connection)
         except (OSError, asyncio.TimeoutError):
             pass  # the client is gone, or never said what it wanted
         except asyncio.CancelledError:
@@ -146,64 +165,64 @@ class LocalServer:
             writer.transport.abort()
             del self._connections[task]
 
-    async def _receive(
-        self, wire: ServerConnection, reader: asyncio.StreamReader
-    ) -> RequestReceived | BadRequest | None:
-        while not wire.finished:
-            data = await asyncio.wait_for(reader.read(2**18), self._inactivity)
-            for event in wire.receive_data(data):
+    async def _receive(self, connection: Connection) -> RequestReceived | BadRequest | None:
+        while not connection.wire.finished:
+            data = await asyncio.wait_for(connection.reader.read(2**18), self._inactivity)
+            for event in connection.wire.receive_data(data):
                 if isinstance(event, (RequestReceived, BadRequest)):
                     return event
         return None
 
-    async def _serve(
-        self,
-        request: RequestReceived | BadRequest,
-        wire: ServerConnection,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
+    async def _serve(self, request: RequestReceived | BadRequest, connection: Connection) -> None:
         request_id = str(uuid.uuid4())
         if isinstance(request, BadRequest):
-            asked: Response | LiveRequest | FileRequest = error_answer(request.status, request.reason, request_id)
-        else:
-            asked = read_request(
-                request.method,
-                request.target,
-                request.headers,
-                websocket=request.websocket,
-                api_key=self._key,
-                request_id=request_id,
-            )
+            await _respond(error_answer(request.status, request.reason, request_id), connection)
+            return
+        asked = read_request(
+            request.method,
+            request.target,
+            request.headers,
+            websocket=request.websocket,
+            api_key=self._key,
+            request_id=request_id,
+        )
         if isinstance(asked, LiveRequest):
-            answer = await self._live_link(asked, request_id, wire, reader, writer)
+            answer = await self._live_link(asked, request_id, connection)
+        elif isinstance(asked, SpeechSocketRequest):
+            answer = await self._speech_link(asked, request_id, connection)
+        elif isinstance(asked, SpeechRequest):
+            answer = await self._speech_answer(asked, request.body, request_id, connection)
         elif isinstance(asked, FileRequest):
-            assert isinstance(request, RequestReceived)
             answer = await self._file(asked, request.body, request_id)
+        elif isinstance(asked, VoicesRequest):
+            answer = voices_answer(asked.model, VOICES)
         else:
             answer = asked
         if answer is not None:
-            await _respond(answer, wire, reader, writer)
+            await _respond(answer, connection)
 
-    async def _live_link(
-        self,
-        request: LiveRequest,
-        request_id: str,
-        wire: ServerConnection,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> Response | None:
+    async def _refuse_link(self, link: Link, connection: Connection, message: str) -> None:
+        """Every place is taken."""
+        self._keep(link)
+        link.open(connection.wire.accept())
+        link.fail(message, 1013)
+        await link.read()
+
+    def _keep(self, link: Link) -> None:
+        """The connection of this task is a link now: stopping says goodbye to it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = link
+
+    async def _live_link(self, request: LiveRequest, request_id: str, connection: Connection) -> Response | None:
         """Serve a link to its end; or the answer that refuses it."""
         if (refusal := self._plan.refusal(request_id)) is not None:
             return refusal
-        task = asyncio.current_task()
-        assert task is not None
-        link = LiveLink(request, wire, reader, writer, inactivity=self._inactivity, faults=self._plan)
+        link = LiveLink(request, connection, inactivity=self._inactivity, faults=self._plan)
         if self._live >= self._max_live:
-            self._connections[task] = link
-            link.open(wire.accept())
-            link.fail(f"the server is full: it serves {self._max_live} live links at once", 1013)
-            await link.read()
+            await self._refuse_link(
+                link, connection, f"the server is full: it serves {self._max_live} live links at once"
+            )
             return None
         place = contextlib.ExitStack()
         self._live += 1
@@ -218,13 +237,71 @@ class LocalServer:
             except Exception as error:
                 logger.error("no recogniser could be made: %s", type(error).__name__)
                 return error_answer(500, "no recogniser could be made", request_id)
-            self._connections[task] = link
-            link.open(wire.accept())
+            self._keep(link)
+            link.open(connection.wire.accept())
             await link.run(recogniser, self._live_threads, place.close)
         return None
 
     def _leave(self) -> None:
         self._live -= 1
+
+    async def _speech_link(
+        self, request: SpeechSocketRequest, request_id: str, connection: Connection
+    ) -> Response | None:
+        """As ``_live_link``."""
+        if (refusal := self._plan.refusal(request_id)) is not None:
+            return refusal
+        link = SpeechLink(request, connection, inactivity=self._inactivity, faults=self._plan)
+        if self._speech >= self._max_speech:
+            await self._refuse_link(link, connection, self._full_of_speech)
+            return None
+        self._speech += 1
+        try:
+            synthesiser = await self._make_synthesiser(request_id)
+            if isinstance(synthesiser, Response):
+                return synthesiser
+            self._keep(link)
+            link.open(connection.wire.accept())
+            await link.run(synthesiser, self._speech_threads)
+        finally:
+            self._speech -= 1
+        return None
+
+    async def _speech_answer(
+        self, request: SpeechRequest, body: bytes, request_id: str, connection: Connection
+    ) -> Response | None:
+        """Speak over HTTP; or the answer that refuses it."""
+        if (refusal := self._plan.refusal(request_id)) is not None:
+            return refusal
+        if self._speech >= self._max_speech:
+            retry = ("Retry-After", str(RETRY_AFTER))
+            return speech_error_answer(503, self._full_of_speech, request_id, headers=(retry,))
+        self._speech += 1
+        try:
+            synthesiser = await self._make_synthesiser(request_id)
+            if isinstance(synthesiser, Response):
+                return synthesiser
+            answer = SpeechAnswer(connection, self._speech_threads, self._plan)
+            given = await answer.give(request, body, synthesiser, request_id)
+        finally:
+            self._speech -= 1
+        if isinstance(given, Response):
+            return given
+        if given:
+            await _see_off(connection)
+        return None
+
+    @property
+    def _full_of_speech(self) -> str:
+        return f"the server is full: it has {self._max_speech} syntheses at once"
+
+    async def _make_synthesiser(self, request_id: str) -> Synthesiser | Response:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._speech_threads, self._synthesiser)
+        except Exception as error:
+            logger.error("no synthesiser could be made: %s", type(error).__name__)
+            said = str(error) if isinstance(error, ConfigurationError) else "no synthesiser could be made"
+            return speech_error_answer(500, said, request_id)
 
     async def _file(self, request: FileRequest, body: bytes, request_id: str) -> Response:
         if self._files >= self._max_files:
@@ -267,11 +344,15 @@ class LocalServer:
         return heard, len(pcm) / 2 / SAMPLE_RATE
 
 
-async def _respond(
-    answer: Response, wire: ServerConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def _respond(answer: Response, connection: Connection) -> None:
     headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]  # the wire's own
-    wire.respond(answer.status, headers, answer.body)
+    connection.wire.respond(answer.status, headers, answer.body)
+    await _see_off(connection)
+
+
+async def _see_off(connection: Connection) -> None:
+    """The answer is whole: send the rest of it, and close so that none of it is lost."""
+    wire, reader, writer = connection
     writer.write(wire.data_to_send())
     await writer.drain()
     if not writer.can_write_eof():  # TLS says goodbye in its own way
@@ -294,42 +375,8 @@ def _local_recogniser(options: TranscriptionConfig) -> Recogniser:
     return LocalRecogniser(options)
 
 
-@contextlib.contextmanager
-def serve_in_thread(server: LocalServer) -> Iterator[LocalServer]:
-    """Run a server in a thread of its own, for scripts and tests that have no event loop.
+def _local_synthesiser() -> Synthesiser:
+    check_installed()
+    from .synthesiser import synthesiser
 
-    ::
-
-        with serve_in_thread(LocalServer()) as server:
-            print(server.base_url)
-
-    Raises what entering the server raises.
-    """
-    running: Future[Callable[[], object]] = Future()  # gives what stops it
-
-    async def main() -> None:
-        stop = asyncio.Event()
-        async with server:
-            running.set_result(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
-            await stop.wait()
-
-    def run() -> None:
-        try:
-            asyncio.run(main())
-        except BaseException as error:
-            if running.done():
-                raise
-            running.set_exception(error)
-
-    thread = threading.Thread(target=run, name="local-server")
-    thread.start()
-    try:
-        stop = running.result()
-    except BaseException:
-        thread.join()
-        raise
-    try:
-        yield server
-    finally:
-        stop()
-        thread.join()
+    return synthesiser()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import unicodedata
 from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -17,7 +18,7 @@ from hibari.g2p.normalize import normalize
 
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.messages import Word
-from smallest_proto.values import Value
+from smallest_proto.synthesiser import Speech
 
 from .pcm import to_linear16
 
@@ -27,27 +28,6 @@ _MOST_PHONEMES = 400  # of one piece: the voice was not trained on longer ones
 _SILENT = frozenset(' .,?!;:—…"“”()')  # what stands between phonemes and makes no sound of its own
 _UNIT = 0.025  # seconds of one step of the duration predictor
 _DURATIONS = b"/Clip_output_0"  # its output inside the network's graph
-
-
-class Speech(Value, frozen=True, kw_only=True):
-    """One piece of speech, a sentence as a rule."""
-
-    PRIVATE: ClassVar[frozenset[str]] = frozenset(("pcm", "words"))
-
-    pcm: bytes  # linear16, mono
-    seconds: float
-    words: tuple[Word, ...]  # as they are read ("nineteen" for "19"), with times from the start of this piece
-
-
-class Synthesiser(Protocol):
-    """Speaks. It may be slow: a host calls it off its event loop."""
-
-    def speak(self, text: str, *, sample_rate: int = VOICE_RATE, speed: float = 1.0) -> Iterator[Speech]:
-        """Speak ``text`` piece by piece, at ``sample_rate`` Hz and ``speed`` times the natural pace (0.5 to 2).
-
-        Raises ``ConfigurationError`` at once for text in which there is nothing that it can say.
-        """
-        ...
 
 
 class _Token(NamedTuple):
@@ -86,7 +66,7 @@ class HibariSynthesiser:
         return (self._say(piece, sample_rate, speed) for piece in pieces)
 
     def _read(self, sentence: str) -> list[_Token]:
-        """The words of a sentence as they are read, with what stands around them."""
+        """The words of a sentence, each as it stands there and as it is read."""
         g2p = self._hibari.g2p
         words: list[_Token] = []
         joined = False
@@ -97,7 +77,7 @@ class HibariSynthesiser:
             else:
                 words.append(_Token(token.text, phonemes))
             joined = not token.whitespace
-        return [word for word in words if word.phonemes]
+        return verbatim(sentence.split(), [word for word in words if word.phonemes])
 
     def _say(self, words: Sequence[_Token], sample_rate: int, speed: float) -> Speech:
         phonemes = " ".join(word.phonemes for word in words)
@@ -120,6 +100,28 @@ def _timed(words: Sequence[_Token], ends: Any) -> Iterator[Word]:
             start, end = float(ends[sounding[0]]), float(ends[sounding[-1] + 1])
             yield Word(text=word.text, start=round(start, 3), end=round(end, 3))
         at += len(word.phonemes) + 1
+
+
+def verbatim(words: Sequence[str], read: Sequence[_Token]) -> list[_Token]:
+    """What is read (``ten thirty``) under the names that stand in the text (``10:30``); no phoneme is lost."""
+    named: list[_Token] = []
+    texts = [token.text for token in read]
+    for kind, i, k, j, m in SequenceMatcher(None, words, texts, autojunk=False).get_opcodes():
+        tokens = read[j:m]
+        if kind == "equal":
+            named += tokens
+            continue
+        names = [word for word in words[i:k] if any(map(str.isalnum, word))]
+        groups = min(len(names), len(tokens))
+        if not groups and tokens:  # read, and not to be found in the text: a part of the word before it
+            names, before = [named[-1].text if named else " ".join(texts[j:m])], named[-1:]
+            del named[-1:]
+            tokens, groups = [*before, *tokens], 1
+        for at in range(groups):
+            name = " ".join(names[at * len(names) // groups : (at + 1) * len(names) // groups])
+            part = tokens[at * len(tokens) // groups : (at + 1) * len(tokens) // groups]
+            named.append(_Token(name, " ".join(token.phonemes for token in part)))
+    return named
 
 
 def split(words: Sequence[_Token]) -> list[list[_Token]]:

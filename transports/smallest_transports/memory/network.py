@@ -243,7 +243,7 @@ class MemoryLink:
 
     def _arrived(self) -> None:
         network = self._network
-        asked: LiveRequest | FileRequest | Response = self.refusal or read_request(
+        asked = self.refusal or read_request(
             "GET", _target(self.request), self.request.headers, websocket=True, api_key=network.api_key
         )
         if isinstance(asked, LiveRequest):

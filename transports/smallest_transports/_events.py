@@ -9,6 +9,9 @@ from smallest_proto.values import Value
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]  # names in lower case
 
+MAX_MESSAGE_BYTES = 16 * 2**20  # of one WebSocket message that comes in
+MAX_REFUSAL_BYTES = 64 * 2**10  # kept of the body that comes with a refusal
+
 
 class Opened(Value, frozen=True, kw_only=True):
     """The server took the WebSocket."""

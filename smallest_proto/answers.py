@@ -1,0 +1,132 @@
+"""The shapes of the service's answers over HTTP, and of the parts that its messages share with them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from .config import SynthesisConfig
+from .messages import Utterance, Word
+from .segmenter import Heard
+from .values import Value
+
+CONTENT_TYPES = {
+    "pcm": "audio/pcm",
+    "wav": "audio/wav",
+    "mp3": "audio/mpeg",
+    "ulaw": "audio/PCMU",
+    "alaw": "audio/PCMA",
+}
+SSE_END = b'data: {"status":"200","done":true}\n\n'
+
+_UNKNOWN_SIZE = 0xFFFFFFFF  # of a WAV that is not whole yet
+_SPEECH_ERRORS = {400: "InvalidRequest", 401: "Unauthorized", 429: "TooManyRequests"}
+
+
+class Response(Value, frozen=True, kw_only=True):
+    """An HTTP answer."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"body"})
+
+    status: int
+    headers: tuple[tuple[str, str], ...]  # Content-Type and Content-Length among them
+    body: bytes
+
+
+class ListedVoice(Value, frozen=True, kw_only=True):
+    """A voice as the service lists it."""
+
+    voice_id: str
+    name: str
+    models: tuple[str, ...]
+    description: str = ""
+    languages: tuple[str, ...] = ()  # in words: english
+    gender: str | None = None
+    accent: str | None = None
+    age: str | None = None
+
+
+def error_answer(
+    status: int, message: str, request_id: str | None = None, *, headers: Iterable[tuple[str, str]] = ()
+) -> Response:
+    """An error in the shape of the service, such as 400 for a file that is no audio, or 503 when no worker is free."""
+    body = {"error": message.encode("utf-8", "replace").decode()}
+    if request_id is not None:
+        body["request_id"] = request_id
+    return json_answer(status, body, headers)
+
+
+def speech_error_answer(
+    status: int, message: str, request_id: str | None = None, *, headers: Iterable[tuple[str, str]] = ()
+) -> Response:
+    """An error in the shape that the routes of speech have."""
+    kind = _SPEECH_ERRORS.get(status) or ("InternalServerError" if status >= 500 else "RequestError")
+    body = {"error": kind, "message": message.encode("utf-8", "replace").decode()}
+    return json_answer(status, body if request_id is None else {**body, "request_id": request_id}, headers)
+
+
+def speech_headers(
+    options: SynthesisConfig, session_id: str, request_id: str, *, sse: bool = False
+) -> tuple[tuple[str, str], ...]:
+    """The headers of speech over HTTP: what kind of audio it is, our ids and the client's own."""
+    return (
+        ("Content-Type", "text/event-stream" if sse else CONTENT_TYPES[options.output_format]),
+        ("X-Session-Id", session_id),
+        ("X-Request-Id", request_id),
+        ("X-External-Session-Id", options.session_id or ""),
+        ("X-External-Request-Id", options.request_id or ""),
+    )
+
+
+def sse_audio(audio: bytes) -> bytes:
+    """One server-sent event with audio; ``SSE_END`` follows the last."""
+    return b"event: audio\ndata: " + msgspec.json.encode({"audio": audio, "done": False, "status": "206"}) + b"\n\n"
+
+
+def wav_header(sample_rate: int) -> bytes:
+    """How a WAV begins (16 bit, mono) whose length is not known yet: both its sizes are the greatest there are."""
+    form = struct.pack("<HHIIHH", 1, 1, sample_rate, 2 * sample_rate, 2, 16)
+    size = struct.pack("<I", _UNKNOWN_SIZE)
+    return b"RIFF" + size + b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + size
+
+
+def voices_answer(model: str | None, voices: Iterable[ListedVoice]) -> Response:
+    """The voices of all models, or those of one, each route in its own shape."""
+    model = model and model.replace("-", "_")
+    shape = _catalogued if model is None else _listed
+    return json_answer(200, {"voices": [shape(voice) for voice in voices if model is None or model in voice.models]})
+
+
+def json_answer(status: int, body: Mapping[str, Any], headers: Iterable[tuple[str, str]] = ()) -> Response:
+    """An answer of JSON."""
+    data = msgspec.json.encode(body)
+    fixed = (("Content-Type", "application/json"), ("Content-Length", str(len(data))))
+    return Response(status=status, headers=(*fixed, *headers), body=data)
+
+
+def wire_word(word: Word) -> dict[str, Any]:
+    """A word as a message or an answer has it."""
+    return {field: value for field, value in msgspec.to_builtins(word).items() if value is not None}
+
+
+def wire_utterances(heard: Heard) -> list[dict[str, Any]]:
+    """The sentences of a final: the recogniser's, or the whole of it as one."""
+    utterances = heard.utterances
+    if not utterances and heard.text:
+        start, end = (heard.words[0].start, heard.words[-1].end) if heard.words else (None, None)
+        utterances = (Utterance(text=heard.text, start=start, end=end),)
+    return [{k: v for k, v in msgspec.to_builtins(utterance).items() if v is not None} for utterance in utterances]
+
+
+def _catalogued(voice: ListedVoice) -> dict[str, Any]:
+    tags = {"age": voice.age or "", "emotions": [], "language": voice.languages}
+    said = {"voiceId": voice.voice_id, "displayName": voice.name, "description": voice.description}
+    return {"_id": voice.voice_id, **said, "audioPreview": "", "tags": tags}
+
+
+def _listed(voice: ListedVoice) -> dict[str, Any]:
+    tags = {"language": voice.languages, "accent": voice.accent or "", "gender": voice.gender or ""}
+    return {"voiceId": voice.voice_id, "displayName": voice.name, "tags": tags}

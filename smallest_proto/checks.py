@@ -1,0 +1,86 @@
+"""How configurations are checked: each check says what is wrong with an option and what would be right."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import TypeGuard
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError
+from .values import Value
+
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+
+
+def check_one_of(name: str, value: object, allowed: Iterable[str | int], unit: str = "") -> None:
+    """Raises ``ConfigurationError`` for what is none of ``allowed``, nor of their type."""
+    if not any(isinstance(value, type(one)) and value == one for one in allowed):
+        raise ConfigurationError(f"{name} must be one of {', '.join(map(str, allowed))}{unit}, not {value!r}")
+
+
+def check_whole(name: str, value: object, lowest: int, highest: int | None, unit: str) -> None:
+    """Raises ``ConfigurationError`` unless ``value`` is ``None`` or a whole number within the bounds."""
+    if value is None:
+        return
+    bounds = f"from {lowest} to {highest}" if highest is not None else f"of at least {lowest}"
+    if (
+        not isinstance(value, int)
+        or isinstance(value, bool)
+        or value < lowest
+        or (highest is not None and value > highest)
+    ):
+        raise ConfigurationError(f"{name} must be a whole number {bounds} ({unit}), not {value!r}")
+
+
+def check_number(name: str, value: object, lowest: float, highest: float, unit: str) -> None:
+    """Raises ``ConfigurationError`` unless ``value`` is ``None`` or a number within the bounds."""
+    if value is not None and not (is_number(value) and lowest <= value <= highest):
+        raise ConfigurationError(f"{name} must be a number from {lowest:g} to {highest:g} ({unit}), not {value!r}")
+
+
+def check_id(name: str, value: object) -> None:
+    """Raises ``ConfigurationError`` unless ``value`` is ``None`` or shaped like the service's ids."""
+    if value is not None and not (isinstance(value, str) and _ID.fullmatch(value)):
+        raise ConfigurationError(f"{name} must be 1 to 128 of the characters A-Z, a-z, 0-9, '_', '.' and '-'")
+
+
+def check_web_url(name: str, url: object) -> None:
+    """Raise ``ConfigurationError`` for what is no URL that the service could call or fetch from."""
+    try:
+        parts = urlsplit(url) if is_encodable(url) else None
+    except ValueError:
+        parts = None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"{name} must be an absolute http or https URL")
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether value is a finite number; a whole one too large for a float is none."""
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_encodable(text: object) -> TypeGuard[str]:
+    """Whether it is text without lone surrogates, which no URL can carry."""
+    return isinstance(text, str) and not re.search("[\ud800-\udfff]", text)
+
+
+def check_booleans(config: Value) -> None:
+    """Raises ``ConfigurationError`` for an option that is to be on, off or not set, and is none of these."""
+    for name in _BOOLEANS.intersection(config.__struct_fields__):
+        value = getattr(config, name)
+        if value is not None and not isinstance(value, bool):
+            raise ConfigurationError(f"{name} must be True, False or None, not {value!r}")
+
+
+# fmt: off
+_BOOLEANS = frozenset((
+    "word_timestamps", "sentence_timestamps", "diarize", "vad_events", "endpointing", "format", "punctuate",
+    "capitalize", "itn_normalize", "numerals", "finalize_on_words", "redact_pii", "redact_pci", "full_transcript",
+    "emotion_detection", "gender_detection", "math_notation", "continuations",
+))
+# fmt: on

@@ -1,0 +1,100 @@
+"""The text of one segment: given token by token, sent in whole words, known to be spoken word by word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from .config import MAX_TEXT
+
+_JOINS = "\u00a0\u2007\u202f"  # white space where text may not be cut
+_STOPS = "。！？，、；：।"  # signs after which it may, as the scripts that use them have no white space
+_WORD = re.compile(r"[^\W_]|[$€£¥₹%+=°&@#]")  # there is something to say
+_TRAIL = re.compile(r"[.,;:!?…。！？，、；：।)\]}\"'”’»]*(?=\s|\Z)")  # what belongs to the word before it
+_LETTER = re.compile(r"[^\W_]")
+_SYLLABLE = re.compile("[\u2e80-\uffdc]")
+_SENTENCE = re.compile(r"[.!?…]+(?=[\"'”’»)\]]*(?:\s|\Z))|[。！？।]+")
+_ENDED = re.compile(r"[.!?…。！？।][\"'”’»)\]]*\s*\Z")
+
+
+class Script:
+    """Positions are characters of ``text``.
+
+    ``begin`` is where the present link starts, ``sent`` the end of what it was sent, ``told`` the end of the last word
+    that it gave the time of, and ``spoken`` that of the last word whose audio has been given out whole.
+    """
+
+    __slots__ = ("astray", "begin", "closed", "sent", "spoken", "text", "told")
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.closed = False  # no more of it comes
+        self.begin = self.sent = self.told = self.spoken = 0
+        self.astray = False  # the service told of a word that is not the next one: its words prove nothing any more
+
+    def wordless(self, start: int) -> bool:
+        """Whether nothing can be said of what follows ``start``, as far as it is given."""
+        return _WORD.search(self.text, start) is None
+
+    def fragments(self) -> Iterator[str]:
+        """What is to be sent now: whole words with the white space around them. It counts as sent."""
+        while (end := self._cut()) > self.sent:
+            start, self.sent = self.sent, end
+            yield self.text[start:end]
+
+    def restart(self) -> None:
+        """The next link begins after the last word that was spoken."""
+        self.begin = self.sent = self.told = self.spoken
+        self.astray = False
+
+    def follow(self, word: str) -> int | None:
+        """The end of ``word``, if it is the next one of the text; ``None`` if it is not, now and ever after."""
+        found = -1 if self.astray else self.text.find(word, self.told, self.sent)
+        if found < 0 or _WORD.search(self.text, self.told, found):
+            self.astray = True
+            return None
+        end = found + len(word)
+        trail = _TRAIL.match(self.text, end, self.sent)
+        self.told = end if trail is None else trail.end()
+        return self.told
+
+    @property
+    def untold(self) -> int:
+        """Letters and digits that were sent and whose time the service has not told.
+
+        A sign of a script that writes a syllable with it counts for three.
+        """
+        text = self.text[self.told : self.sent]
+        return len(_LETTER.findall(text)) + 2 * len(_SYLLABLE.findall(text))
+
+    @property
+    def sentences(self) -> int:
+        """How many sentences the present link was sent."""
+        sent = self.text[self.begin : self.sent]
+        return len(_SENTENCE.findall(sent)) + (_ENDED.search(sent) is None)
+
+    def _cut(self) -> int:
+        """Up to where text may be sent: the end of the last whole word, and no more than fits in a message."""
+        start, end = self.sent, len(self.text)
+        if end - start > MAX_TEXT:
+            end = start + MAX_TEXT
+            end = self._last_break(end) or end
+        elif not self.closed:
+            end = self._last_break(end)
+        if _WORD.search(self.text, start, end) is not None:
+            return end
+        tail = self.closed and self._unended and not self.text[start:end].isspace()
+        return end if tail else start  # else it goes with the word after it
+
+    @property
+    def _unended(self) -> bool:
+        """Whether a sentence was sent without its end, which can stand apart from its last word."""
+        return self.sent > self.begin and _ENDED.search(self.text, self.begin, self.sent) is None
+
+    def _last_break(self, end: int) -> int:
+        """The last place before ``end`` where the unsent text may be cut, or 0."""
+        text = self.text
+        for at in range(end - 1, self.sent - 1, -1):
+            if text[at] in _STOPS or (text[at].isspace() and text[at] not in _JOINS):
+                return at + 1
+        return 0

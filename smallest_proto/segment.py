@@ -1,0 +1,183 @@
+"""One segment of a synthesis: its text, its audio, and how sure it is that all of it has been spoken.
+
+Plain messages prove the end with ``complete``. With continuations a ``complete`` follows every part that the service
+makes of the text and none is marked as the last, so the end is inferred, from the strongest sign that there is:
+
+1. Word times: the last word of the text was told, its audio is here, and a ``complete`` came after it. That is a proof.
+2. Signs: as many ``complete`` as there are sentences, the last of them after all of the text was sent, audio as long as
+   a fast speaker needs at least for it, and then half a second of silence. Wrong only where the service cuts the text
+   in more parts than it has sentences *and* pauses between two of them; the end that was missed is not spoken then.
+3. Fewer ``complete`` than sentences: as long a silence as the service may hold back text, and two seconds more.
+4. Audio that is too short for the text is never an end: after the longest silence the link is given up.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .config import SynthesisConfig
+from .errors import Failure
+from .playout import Playout
+from .script import Script
+from .speech import AudioChunk, SpokenSoFar, WordSpoken
+from .speech_messages import SpeechAnswer, SpeechComplete
+from .speech_stages import SEGMENTS, SegmentAction, SegmentInput, SegmentState
+from .values import Sink
+
+_SETTLE = 0.5  # seconds of silence after strong signs
+_SLACK = 2.0  # seconds of it, beyond what the service may hold back, after weak ones
+_DELAY = 3.0  # seconds that the service holds back text if it is not told otherwise
+_FASTEST = 20.0  # letters that are spoken in a second at the natural pace; 12 to 15 is usual
+_MOST_ERRORS = 2  # told of one segment, without audio in between: then the fault is in its text
+_KNOWN_REQUESTS = 64  # names that the service gives to parts of a segment
+
+
+class Segment:
+    """One utterance. ``hold``: see ``Playout``."""
+
+    def __init__(
+        self, number: int, config: SynthesisConfig, *, hold: bool, output: Sink[AudioChunk | WordSpoken]
+    ) -> None:
+        self.number = number
+        self.state = SegmentState.WAITING
+        self.script = Script()
+        self.playout = Playout(number, config, self.script, hold=hold, output=output)
+        self.context = ""  # its name on the present link
+        self.requests: deque[str] = deque(maxlen=_KNOWN_REQUESTS)  # the service's names for what came
+        self.errors = 0  # that the service told of since the last audio
+        self._tries = 0  # links that it was begun on since audio of it was given out
+        self._begun_at = 0  # how much was given out when it was last begun
+        self._completes = 0  # on the present link
+        self._completed = 0  # the end of the text that was sent when the last of them came
+        self._plain = not config.continuations
+        self._fastest = _FASTEST * (config.speed or 1.0)
+        self._delay = _DELAY if config.max_buffer_delay_ms is None else config.max_buffer_delay_ms / 1000
+
+    @property
+    def under_way(self) -> bool:
+        """Whether some of it is with the service."""
+        return self.state is SegmentState.SAYING or self.state is SegmentState.ASKED
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no audio of it came over the present link."""
+        return self.playout.received == self.playout.base
+
+    def take(self, what: SegmentInput) -> SegmentAction:
+        """Move on."""
+        action, self.state = SEGMENTS[self.state, what]
+        return action
+
+    def begin(self, context: str) -> None:
+        """The present link is told of it, as ``context``."""
+        self.context = context
+        self._tries = 1 if self.playout.out > self._begun_at else self._tries + 1
+        self._begun_at = self.playout.out
+        self.rewind()
+
+    def rewind(self) -> None:
+        """What is said of it next begins with the first word that was not given out."""
+        self.script.restart()
+        self.playout.restart()
+        self._completes = self._completed = 0
+        self.requests.clear()
+
+    def note(self, request_id: str | None) -> None:
+        """The service calls a part of it so."""
+        if request_id is not None and request_id not in self.requests:
+            self.requests.append(request_id)
+
+    def completed(self) -> SegmentInput | None:
+        """The service said ``complete``: is that its end?"""
+        self._completes += 1
+        self._completed = self.script.sent
+        if self.state is not SegmentState.ASKED:
+            return None  # a part of it was complete
+        return SegmentInput.PROOF if self._plain or self._told_whole else None
+
+    def silent(self) -> SegmentInput:
+        """The service was silent for as long as ``patience`` said: is that its end?"""
+        return SegmentInput.SIGNS if self._long_enough else SegmentInput.STUCK
+
+    def lost(self, *, resume: bool, most_retries: int) -> SegmentInput:
+        """The link is gone: is anything left, and can another one go on without a word repeated or skipped?
+
+        Links that live, but never speak, are counted here: the connection forgives each of them.
+        """
+        playout = self.playout
+        if self.state is SegmentState.ASKED and self._told_whole:
+            return SegmentInput.PROOF
+        if playout.out > 0 and not (resume and playout.between_words):
+            return SegmentInput.CUT_OFF
+        tries = self._tries if playout.out == self._begun_at else 0
+        if self.errors >= _MOST_ERRORS or tries > most_retries + 1:  # the one more is for a link that had rested
+            return SegmentInput.CUT_OFF
+        return SegmentInput.LOST
+
+    def patience(self, longest: float) -> float:
+        """Seconds of silence after which it is to be judged."""
+        if self._plain and not self._completes:
+            return longest  # ``complete`` will come
+        if self._told_whole:
+            return _SETTLE
+        if not self._long_enough or self._completed < self.script.sent:
+            return longest
+        return _SETTLE if self._completes >= self.script.sentences else min(self._delay + _SLACK, longest)
+
+    def so_far(self, failure: Failure | None) -> SpokenSoFar:
+        """What of it was spoken, by the audio that was given out."""
+        script, playout = self.script, self.playout
+        return SpokenSoFar(
+            segment=self.number,
+            spoken=script.text[: script.spoken],
+            unspoken=script.text[script.spoken :],
+            seconds=playout.seconds,
+            exact=playout.exact,
+            failure=failure,
+        )
+
+    @property
+    def _told_whole(self) -> bool:
+        """Whether word times show that all of it is here."""
+        script, playout = self.script, self.playout
+        return playout.timed and not script.astray and script.wordless(script.told) and playout.covers_words
+
+    @property
+    def _long_enough(self) -> bool:
+        """Whether the audio is as long as it must be at least."""
+        playout = self.playout
+        return not self.untouched and playout.covers_words and playout.untold * self._fastest >= self.script.untold
+
+
+class History:
+    """What a link has behind it: by that a late message is told from one that is about the present."""
+
+    __slots__ = ("_done", "_requests", "cancelled", "named")
+
+    def __init__(self) -> None:
+        self.named = False  # the service says which context a message is about
+        self.cancelled = False  # a context was cancelled on it
+        self._done = False  # a segment ended on it
+        self._requests: frozenset[str] = frozenset()  # the service's names for the parts of the last one
+
+    def keep(self, segment: Segment) -> None:
+        """``segment`` has ended."""
+        self._done = True
+        self._requests = frozenset(segment.requests)
+
+    def meant(self, message: SpeechAnswer, segment: Segment | None) -> Segment | None:
+        """``segment``, which is under way, unless the message is about another one."""
+        self.named = self.named or message.context_id is not None
+        if segment is None:
+            return None
+        if message.context_id is not None:
+            return segment if message.context_id == segment.context else None
+        if self.cancelled or (isinstance(message, SpeechComplete) and self._repeated(message.request_id, segment)):
+            return None
+        return segment
+
+    def _repeated(self, request_id: str | None, segment: Segment) -> bool:
+        """Whether a ``complete`` is one that the last segment has had already, as far as can be told."""
+        if request_id is not None:
+            return request_id in self._requests and request_id not in segment.requests
+        return self._done and segment.untouched

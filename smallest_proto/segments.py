@@ -1,0 +1,100 @@
+"""The segments of one synthesis, in a row: the first one is being spoken, the last one takes text."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .config import SynthesisConfig
+from .errors import Failure
+from .segment import Segment
+from .speech import AudioChunk, SegmentDone, SpokenSoFar, WordSpoken
+from .speech_stages import SegmentAction, SegmentInput, SegmentState
+from .values import Sink
+
+_TELLING = 1.0  # seconds of audio within which a voice with word times has told of a word
+
+
+class Segments:
+    """``resume``: hold audio back so that a lost link can be made good to the word, as long as the voice has times."""
+
+    def __init__(
+        self,
+        config: SynthesisConfig,
+        *,
+        resume: bool,
+        output: Sink[AudioChunk | WordSpoken | SegmentDone | SpokenSoFar],
+    ) -> None:
+        self._config = config
+        self._resume = resume
+        self._output = output
+        self._row: deque[Segment] = deque()
+        self._voice_has_times = True  # as far as is known
+        self.given = 0  # segments in which there is something to say
+        self.done = 0  # those that were spoken to their end
+        self.seconds = 0.0  # of audio given out of those that are over
+        self.unspoken: Failure | None = None  # what cut off one of them first
+
+    def __bool__(self) -> bool:
+        return bool(self._row)
+
+    @property
+    def first(self) -> Segment:
+        """The segment whose turn it is."""
+        return self._row[0]
+
+    @property
+    def under_way(self) -> Segment | None:
+        """The segment of which something is with the service."""
+        return self._row[0] if self._row and self._row[0].under_way else None
+
+    def add(self, text: str) -> None:
+        """Text of the newest segment, or of a new one."""
+        if not self._row or self._row[-1].script.closed:
+            hold = self._resume and self._voice_has_times
+            self._row.append(Segment(self.given, self._config, hold=hold, output=self._output))
+            self.given += 1
+        if self._row[-1].state is not SegmentState.CUT:
+            self._row[-1].script.text += text
+
+    def flush(self) -> None:
+        """Close the newest segment. One in which there is nothing to say is forgotten."""
+        if not self._row or self._row[-1].script.closed:
+            return
+        segment = self._row[-1]
+        segment.script.closed = True
+        segment.take(SegmentInput.FLUSH)
+        if segment.state is SegmentState.OVER:
+            self._row.pop()
+        elif segment.script.wordless(0):
+            self._row.pop()
+            self.given -= 1
+
+    def finish(self, *, certain: bool) -> None:
+        """The first segment has been spoken to its end."""
+        segment = self._row.popleft()
+        playout = segment.playout
+        playout.finish()
+        self._voice_has_times = playout.timed or (self._voice_has_times and playout.seconds < _TELLING)
+        self.done += 1
+        self.seconds += playout.seconds
+        self._output.append(SegmentDone(segment=segment.number, seconds=playout.seconds, certain=certain))
+
+    def cut(self, failure: Failure | None) -> None:
+        """The first segment was cut off. If more of its text can come, it stays, and passes that over."""
+        self.unspoken = self.unspoken or failure
+        self._tell(self._row[0], failure)
+        if self._row[0].state is SegmentState.OVER:
+            self._row.popleft()
+
+    def drop(self, failure: Failure | None) -> None:
+        """None of them is spoken any further."""
+        for segment in self._row:
+            if segment.script.wordless(0):
+                self.given -= 1
+            elif segment.take(SegmentInput.DROP) is SegmentAction.TELL:
+                self._tell(segment, failure)
+        self._row.clear()
+
+    def _tell(self, segment: Segment, failure: Failure | None) -> None:
+        self.seconds += segment.playout.seconds
+        self._output.append(segment.so_far(failure))

@@ -1,0 +1,375 @@
+"""One synthesis socket, seen from the service: both of its protocols, pure as well.
+
+*Plain*: the text of one request comes in fragments with ``continue: true`` and is spoken at ``flush: true`` (or when
+``max_buffer_flush_ms`` is over); one ``complete`` answers the request, which a message without ``continue`` ends. It
+comes at once, whatever ``complete_backoff_ms`` is; a request in which nothing was to be spoken has none.
+*Continuations*: messages with a ``context_id``; what is whole sentences is spoken at once, the rest when
+``max_buffer_delay_ms`` is over or the context ends, and ``complete`` follows every part: none is marked as the last.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
+
+import msgspec
+
+from .checks import is_encodable
+from .config import MAX_TEXT, SynthesisConfig
+from .errors import ConfigurationError, LocalProtocolError
+from .messages import Word, read_json_object
+from .server import INACTIVITY_SECONDS, Close, Reply
+from .speech_admission import SpeechSocketRequest, read_speech_options
+from .synthesiser import Speech, sentence_end
+from .values import Value
+
+__all__ = ["Chunk", "Close", "Complete", "GoOn", "Reply", "Speak", "SpeechCommand", "SpeechService"]
+
+CHUNK_SECONDS = 0.1  # of audio in one message
+BUFFER_DELAY_MS = 3000  # the service's default: so long may text of a context wait for the end of its sentence
+MAX_CONTEXTS = 100  # of one socket, at once
+
+
+class Speak(Value, frozen=True, kw_only=True):
+    """Begin to speak a text: give its first piece to ``spoken``, or the reason why it cannot be had to ``failed``."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    text: str
+    options: SynthesisConfig
+
+    @property
+    def speed(self) -> float:
+        """Times the natural pace."""
+        return self.options.speed or 1.0
+
+
+class GoOn(Value, frozen=True, kw_only=True):
+    """Give the next piece of the same text to ``spoken``; ``None`` after its last."""
+
+
+class Chunk(Reply, frozen=True, kw_only=True):
+    """Send one text message that holds audio."""
+
+    seconds: float  # of audio
+
+
+class Complete(Reply, frozen=True, kw_only=True):
+    """Send the text message that says that a part has been spoken."""
+
+
+SpeechCommand: TypeAlias = Speak | GoOn | Reply | Close
+
+
+class _Request:
+    """What one request or one context of the client's has come to."""
+
+    def __init__(self, request_id: str, context_id: str | None) -> None:
+        self.request_id = request_id
+        self.context_id = context_id
+        self.fields: dict[str, Any] = {}  # of its messages so far
+        self.options: SynthesisConfig | None = None
+        self.buffer = ""  # text that is not to be spoken yet
+        self.due: float | None = None  # when it is, at the latest
+        self.seconds = 0.0  # of audio so far
+        self.words = 0  # of the texts that were spoken
+        self.spoke = False  # something of it is spoken, or will be
+        self.passed_over = False  # something of it cannot be
+
+
+class _Part:
+    """A text that is to be spoken in one go."""
+
+    def __init__(self, request: _Request, text: str, options: SynthesisConfig) -> None:
+        self.request = request
+        self.text = text
+        self.options = options
+        self.tokens: Sequence[str] = text.split()
+        self.completes = False  # ``complete`` follows
+        self.next_token = 0
+
+    def token(self, word: str) -> int:
+        """The place of a spoken word among those of the text."""
+        try:
+            at = self.tokens.index(word, self.next_token)
+        except ValueError:
+            at = self.next_token
+        self.next_token = at + 1
+        return at
+
+
+class SpeechService:
+    """One synthesis socket, seen from the service.
+
+    Told what comes in (``now`` in seconds of any monotonic clock), asked what is to be done: ``poll_output`` until it
+    gives ``None``, after every call. What it gives next depends on what has come in by then, so a host asks for no more
+    than it can send: ``cancel_request`` takes back what was not asked for yet. Every ``Speak`` and every ``GoOn`` is
+    answered by one call of ``spoken`` or ``failed``, at any later time. Nothing that a client sends raises.
+
+    What cannot be had is answered with an error, which ends its request or context; the socket goes on. After
+    ``inactivity`` seconds without a message from the client (or those that it asked for itself) the socket is closed.
+    """
+
+    def __init__(
+        self, request: SpeechSocketRequest, session_id: str, *, inactivity: float = INACTIVITY_SECONDS
+    ) -> None:
+        self._session_id = session_id
+        self._inactivity = request.timeout or inactivity
+        self._deadline: float | None = None
+        self._plain: _Request | None = None  # the plain request whose text still comes
+        self._contexts: dict[str, _Request] = {}  # those whose text still comes
+        self._requests = 0
+        self._parts: deque[_Part] = deque()  # to be spoken, in order
+        self._speaking: _Part | None = None
+        self._owed = False  # the host owes an answer to Speak or GoOn
+        self._out: deque[tuple[_Request | None, Reply | Close]] = deque()
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """``Close`` has been put out: what comes now is passed over."""
+        return self._closed
+
+    def poll_output(self) -> SpeechCommand | None:
+        """The next thing to do, or ``None``."""
+        if self._out:
+            return self._out.popleft()[1]
+        if self._closed or self._owed:
+            return None
+        if self._speaking is not None:
+            self._owed = True
+            return GoOn()
+        if not self._parts:
+            return None
+        self._speaking = part = self._parts.popleft()
+        self._owed = True
+        return Speak(text=part.text, options=part.options)
+
+    def get_timer(self) -> float | None:
+        """When to call ``handle_timer``, or ``None``."""
+        times = [self._deadline, *(request.due for request in self._open())]
+        return min((time for time in times if time is not None), default=None)
+
+    def start(self, now: float) -> None:
+        """The WebSocket is open."""
+        self._deadline = now + self._inactivity
+
+    def message_received(self, data: str | bytes, now: float) -> None:
+        """A message came from the client: text or binary."""
+        if self._closed:
+            return
+        self._deadline = now + self._inactivity
+        fields = read_json_object(data) if isinstance(data, str) else "binary"
+        if isinstance(fields, str):  # what the client said is not repeated: it may be private
+            self._error(f"the message must be a JSON object as text, and it is {fields}", None)
+            return
+        context_id = fields.get("context_id")
+        if context_id is not None and not (isinstance(context_id, str) and 0 < len(context_id) <= 128):
+            self._error("context_id must be text of 1 to 128 characters", None)
+            return
+        if fields.get("cancel_request"):
+            self._cancel(context_id)
+            return
+        request = self._request(context_id)
+        if request is None:
+            return
+        try:
+            self._take(request, fields, now)
+        except ConfigurationError as error:
+            self._error(str(error), request)
+
+    def spoken(self, speech: Speech | None, now: float) -> None:
+        """The next piece of the text under way; ``None``: there is no more. Raises ``LocalProtocolError`` unasked."""
+        part = self._answered()
+        if part is None:
+            return
+        if speech is not None:
+            self._tell(part, speech)
+            return
+        self._speaking = None
+        part.request.words += len(part.tokens)
+        if part.completes:
+            self._complete(part.request)
+
+    def failed(self, message: str, now: float) -> None:
+        """The text under way cannot be spoken: its request is over. Raises ``LocalProtocolError`` unasked."""
+        part = self._answered()
+        if part is not None:
+            self._error(message, part.request)
+
+    def handle_timer(self, now: float) -> None:
+        """The time of ``get_timer`` has come."""
+        for request in self._open():
+            if request.due is not None and now >= request.due:
+                self._speak(request, len(request.buffer))
+        if self._deadline is not None and now >= self._deadline:
+            self.fail(f"no message from the client for {self._inactivity:g} s", 1000, now)
+
+    def fail(self, message: str, code: int, now: float) -> None:
+        """The service cannot go on (1011), is full (1013) or goes away (1001): an error message, then the close."""
+        if self._closed:
+            return
+        self._out.clear()
+        self._parts.clear()
+        self._contexts.clear()
+        self._speaking = self._plain = self._deadline = None
+        message = message.encode("utf-8", "replace").decode()
+        self._reply(None, Reply, {"status": "error", "message": message})
+        self._closed = True
+        # A close frame has room for 123 bytes of reason (RFC 6455, section 5.5).
+        self._out.append((None, Close(code=code, reason=message.encode()[:123].decode(errors="ignore"))))
+
+    # What the client says.
+
+    def _open(self) -> list[_Request]:
+        return [*([self._plain] if self._plain is not None else []), *self._contexts.values()]
+
+    def _request(self, context_id: str | None) -> _Request | None:
+        """The request that a message belongs to, a new one if need be; ``None`` if there are too many."""
+        found = self._plain if context_id is None else self._contexts.get(context_id)
+        if found is not None:
+            return found
+        if len(self._contexts) >= MAX_CONTEXTS:
+            self._error(f"a socket has at most {MAX_CONTEXTS} contexts at once: end one first", None)
+            return None
+        self._requests += 1
+        request = _Request(f"{self._session_id}-{self._requests}", context_id)
+        if context_id is None:
+            self._plain = request
+        else:
+            self._contexts[context_id] = request
+        return request
+
+    def _take(self, request: _Request, fields: Mapping[str, Any], now: float) -> None:
+        """A fragment of text. Raises ``ConfigurationError``."""
+        text, goes_on, flush = fields.get("text"), fields.get("continue", False), fields.get("flush", False)
+        if not isinstance(goes_on, bool) or not isinstance(flush, bool):
+            raise ConfigurationError("continue and flush must be true or false")
+        if text is None and (flush or not goes_on) and request.fields:
+            text = ""  # a message that ends what others brought needs no text
+        if not isinstance(text, str):
+            raise ConfigurationError("text is missing: send the text to be spoken as a string")
+        if not is_encodable(text):
+            raise ConfigurationError("the text holds lone surrogates, which no UTF-8 can carry")
+        if len(request.buffer) + len(text) > MAX_TEXT:
+            raise ConfigurationError(f"a text may wait up to {MAX_TEXT:,} characters: flush it earlier")
+        request.fields.update({name: value for name, value in fields.items() if value is not None})
+        request.options = read_speech_options(request.fields)
+        if request.options.output_format != "pcm":
+            raise ConfigurationError(f"a socket carries pcm alone, not {request.options.output_format}")
+        request.buffer += text
+        if not goes_on or flush:
+            self._speak(request, len(request.buffer))
+        elif request.context_id is not None:
+            self._speak(request, sentence_end(request.buffer))
+        if not goes_on:
+            self._end(request)
+        elif request.due is None and request.buffer.strip():
+            options = request.options
+            delay = options.max_buffer_flush_ms or None  # 0: until it is flushed
+            if request.context_id is not None:
+                delay = BUFFER_DELAY_MS if options.max_buffer_delay_ms is None else options.max_buffer_delay_ms
+            request.due = None if delay is None else now + delay / 1000
+
+    def _speak(self, request: _Request, size: int) -> None:
+        """Put so much of the buffer in the row of what is to be spoken."""
+        text, request.buffer = request.buffer[:size], request.buffer[size:]
+        if size or not request.buffer:
+            request.due = None  # what is left begins to wait anew
+        if not any(map(str.isalnum, text)):  # what is left of a sentence can be its full stop alone
+            request.passed_over |= bool(text.strip())
+        elif request.options is not None:
+            request.spoke = True
+            part = _Part(request, text, request.options)
+            part.completes = request.context_id is not None
+            self._parts.append(part)
+
+    def _end(self, request: _Request) -> None:
+        """No more text comes."""
+        if request.context_id is not None:
+            del self._contexts[request.context_id]
+        else:
+            self._plain = None
+        if request.passed_over and not request.spoke:
+            self._error("the text holds nothing that can be said: no words, no numbers", request)
+        if request.context_id is not None:
+            return
+        under_way = [part for part in (self._speaking, *self._parts) if part is not None and part.request is request]
+        if under_way:
+            under_way[-1].completes = True
+        elif request.spoke:  # all of it has been spoken; of an empty request nothing is said
+            self._complete(request)
+
+    def _cancel(self, context_id: str | None) -> None:
+        """Barge-in: nothing more is said of a context, and nothing answers."""
+        if context_id is None:
+            self._error("cancel_request needs the context_id of what is to be cancelled", None)
+            return
+        self._contexts.pop(context_id, None)
+        for request in {part.request for part in (self._speaking, *self._parts) if part is not None}:
+            if request.context_id == context_id:
+                self._drop(request)
+        self._out = deque((of, what) for of, what in self._out if of is None or of.context_id != context_id)
+
+    def _drop(self, request: _Request) -> None:
+        self._parts = deque(part for part in self._parts if part.request is not request)
+        if self._speaking is not None and self._speaking.request is request:
+            self._speaking = None
+
+    # What the client is told.
+
+    def _answered(self) -> _Part | None:
+        """The part that the host's answer is about, if it is still wanted."""
+        if not self._owed:
+            raise LocalProtocolError("spoken() and failed() answer a Speak or a GoOn, and none is under way")
+        self._owed = False
+        return self._speaking
+
+    def _tell(self, part: _Part, speech: Speech) -> None:
+        """One piece of speech: its audio in messages, each word before the first audio of it."""
+        request, rate = part.request, part.options.sample_rate
+        size = 2 * round(CHUNK_SECONDS * rate)
+        words = deque(speech.words if part.options.word_timestamps else ())
+        for at in range(0, len(speech.pcm), size):
+            audio = speech.pcm[at : at + size]
+            while words and (words[0].start or 0.0) < (at + len(audio)) / 2 / rate:
+                self._word(part, words.popleft())
+            seconds = len(audio) / 2 / rate
+            self._reply(request, Chunk, {"status": "chunk", "data": {"audio": audio}}, seconds=seconds)
+        for word in words:
+            self._word(part, word)
+        request.seconds += len(speech.pcm) / 2 / rate
+
+    def _word(self, part: _Part, word: Word) -> None:
+        request = part.request
+        start, end = ((time or 0.0) + request.seconds for time in (word.start, word.end))
+        data = {"id": request.words + part.token(word.text), "word": word.text, "start": start, "end": end}
+        self._reply(request, Reply, {"status": "word_timestamp", "data": data})
+
+    def _complete(self, request: _Request) -> None:
+        self._reply(request, Complete, {"status": "complete"})
+
+    def _error(self, message: str, request: _Request | None) -> None:
+        """An error, which ends the request that it is about."""
+        if request is not None:
+            self._drop(request)
+            if request is self._plain:
+                self._plain = None
+            elif request.context_id is not None and self._contexts.get(request.context_id) is request:
+                del self._contexts[request.context_id]
+        self._reply(request, Reply, {"status": "error", "message": message.encode("utf-8", "replace").decode()})
+
+    def _reply(self, request: _Request | None, kind: type[Reply], said: Mapping[str, Any], **more: float) -> None:
+        message: dict[str, Any] = {"session_id": self._session_id}
+        if request is not None:
+            options = request.options
+            ids = {
+                "request_id": request.request_id,
+                "external_session_id": options.session_id if options is not None else None,
+                "external_request_id": options.request_id if options is not None else None,
+                "context_id": request.context_id,
+            }
+            message |= {name: value for name, value in ids.items() if value is not None}
+        text = msgspec.json.encode({**message, **said}).decode()
+        self._out.append((request, kind(text=text, **more)))

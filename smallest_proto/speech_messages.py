@@ -1,0 +1,190 @@
+"""The synthesis socket's JSON <-> typed messages, both ways. Total: whatever a peer sends comes out as a value.
+
+The audio of a message is base64 of PCM: msgspec decodes it while it reads the JSON, without a text in between. A
+message that is not as it should be is read once more, field by field, as those of a transcription are.
+
+Fields of the wire: the vendor's AsyncAPI file for Lightning (August 2026). Every one can be missing or null.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, TypeAlias
+
+import msgspec
+
+from .chunks import decode_audio
+from .config import SynthesisConfig
+from .messages import (
+    ErrorMessage,
+    MalformedMessage,
+    UnknownMessage,
+    error_text,
+    read_json_object,
+    read_number,
+    read_text,
+)
+from .requests import speech_fields
+from .values import Value
+
+
+class _Answer(Value, frozen=True, kw_only=True):
+    """What every message of the service says of what it answers."""
+
+    request_id: str | None = None  # the service's own name for one synthesis
+    context_id: str | None = None  # ours, echoed, with continuations
+    repaired: bool = False  # something in it was not as it should be
+
+
+class SpeechAudio(_Answer, frozen=True, kw_only=True):
+    """``chunk``: the next piece of the audio, of any number of bytes."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"data"})
+
+    data: bytes | None  # PCM; None: there was some, and it could not be decoded
+
+
+class SpeechWord(_Answer, frozen=True, kw_only=True):
+    """``word_timestamp``: where a word is in the audio."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    text: str  # as it stands in the text that was sent
+    start: float | None  # seconds from the start of the segment's audio on this link
+    end: float | None  # likewise
+
+
+class SpeechComplete(_Answer, frozen=True, kw_only=True):
+    """``complete``: what was asked for so far has been spoken; with continuations more can follow."""
+
+
+class SpeechError(_Answer, frozen=True, kw_only=True):
+    """``error``: a close can follow, and need not."""
+
+    error: ErrorMessage
+
+
+SpeechAnswer: TypeAlias = SpeechAudio | SpeechWord | SpeechComplete | SpeechError
+SpeechMessage: TypeAlias = SpeechAnswer | UnknownMessage | MalformedMessage
+
+
+class _Data(msgspec.Struct):
+    audio: bytes | None = None
+    word: str | None = None
+    start: float | None = None
+    end: float | None = None
+
+
+class _Wire(msgspec.Struct):
+    """Every field of every message: one decoder for all."""
+
+    status: str | int | None = None
+    data: _Data | None = None
+    request_id: str | None = None
+    context_id: str | None = None
+    message: Any = None
+    error: Any = None
+
+
+_decoder = msgspec.json.Decoder(_Wire)
+
+
+def decode_speech(data: str | bytes) -> SpeechMessage:
+    """One message of the service, from a text or a binary frame. Never raises."""
+    try:
+        wire = _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        read = read_json_object(data)
+        if isinstance(read, str):
+            return MalformedMessage(reason=read)
+        return _repaired(read)
+    return _told_apart(wire, repaired=False)
+
+
+def _told_apart(wire: _Wire, *, repaired: bool) -> SpeechMessage:
+    status, data = wire.status, wire.data
+    request, context = _name(wire.request_id), _name(wire.context_id)
+    if status == "chunk" and data is not None and data.audio is not None:
+        return SpeechAudio(data=data.audio, request_id=request, context_id=context, repaired=repaired)
+    if status == "word_timestamp" and data is not None and data.word:
+        start, end = _finite(data.start), _finite(data.end)
+        return SpeechWord(
+            text=data.word, start=start, end=end, request_id=request, context_id=context, repaired=repaired
+        )
+    if status == "complete":
+        return SpeechComplete(request_id=request, context_id=context, repaired=repaired)
+    if status == "error" or wire.error is not None:
+        code = wire.error.get("code") if isinstance(wire.error, dict) else None
+        said = wire.message if wire.message is not None else wire.error
+        error = ErrorMessage(text=error_text(said), status=read_text(status if code is None else code))
+        return SpeechError(error=error, request_id=request, context_id=context, repaired=repaired)
+    return UnknownMessage()
+
+
+def _repaired(read: dict[str, Any]) -> SpeechMessage:
+    """Keep of each field what can be understood."""
+    found = read.get("data")
+    inner = found if isinstance(found, dict) else {}
+    wire = _Wire(
+        status=read_text(read.get("status")),
+        data=_Data(
+            audio=decode_audio(inner.get("audio")),
+            word=read_text(inner.get("word")),
+            start=read_number(inner.get("start")),
+            end=read_number(inner.get("end")),
+        ),
+        request_id=read_text(read.get("request_id")),
+        context_id=read_text(read.get("context_id")),
+        message=read.get("message"),
+        error=read.get("error"),
+    )
+    if wire.status == "chunk" and inner.get("audio") is not None and wire.data is not None and wire.data.audio is None:
+        return SpeechAudio(
+            data=None, request_id=_name(wire.request_id), context_id=_name(wire.context_id), repaired=True
+        )
+    return _told_apart(wire, repaired=True)
+
+
+def _name(text: str | None) -> str | None:
+    """Some of them are remembered."""
+    return None if text is None else text[:256]
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
+
+
+class Wording:
+    """What the service is told, in either of its two protocols: each message says all of the voice again.
+
+    ``words``: whether word times are asked for.
+    """
+
+    def __init__(self, config: SynthesisConfig, *, words: bool) -> None:
+        self._fields: dict[str, Any] = speech_fields(config)
+        if words:
+            self._fields["word_timestamps"] = True
+        delays = ("max_buffer_delay_ms",) if config.continuations else ("max_buffer_flush_ms", "complete_backoff_ms")
+        for name in delays:
+            if (value := getattr(config, name)) is not None:
+                self._fields[name] = value
+        self._plain = not config.continuations
+
+    def text(self, text: str, context: str) -> str:
+        """A piece of the text; more follows. ``context`` is the segment's name, which plain messages leave out."""
+        return self._message(context, text=text, **{"continue": True})
+
+    def end(self, context: str) -> str:
+        """No more text follows: speak what you have."""
+        return self._message(context, text="", **{"continue": False})
+
+    def cancel(self, context: str) -> str:
+        """With continuations: drop what has not been spoken."""
+        return self._message(context, text="", cancel_request=True)
+
+    def _message(self, context: str, **more: Any) -> str:
+        if not self._plain:
+            more["context_id"] = context
+        elif "continue" in more:
+            more["flush"] = not more["continue"]
+        return msgspec.json.encode(self._fields | more).decode()

@@ -1,0 +1,90 @@
+"""Server-sent events -> their types and data, incrementally, by the rules of the WHATWG's HTML standard (section 9.2).
+
+A stream can be split anywhere: within a character, between CR and LF. Ids are passed over, as the service resumes none.
+"""
+
+from __future__ import annotations
+
+from .values import Value
+
+MAX_EVENT_BYTES = 16 * 2**20  # two minutes of pcm at 44100 Hz in one event; more is no event of this service
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class ServerSentEvent(Value, frozen=True, kw_only=True):
+    """One event."""
+
+    PRIVATE = frozenset({"data"})
+
+    type: str = "message"
+    data: str  # the lines of data, joined with "\n"
+
+
+class SseDecoder:
+    """Takes bytes as they come; puts out the events that are whole with them. It never raises.
+
+    An event over 16 MiB is none: the decoder is ``overflowed`` then and takes no more.
+    """
+
+    __slots__ = ("_after_cr", "_data", "_first", "_line", "_size", "_type", "overflowed", "retry")
+
+    def __init__(self) -> None:
+        self._line: list[bytes] = []  # the parts of a line whose end has not come
+        self._first = True  # no line has ended: a byte order mark may stand before it
+        self._after_cr = False  # a LF that comes now belongs to the CR before it
+        self._type = ""
+        self._data: list[str] = []
+        self._size = 0  # bytes of the event and of the line under way
+        self.retry: int | None = None  # milliseconds that the server asks to wait before a new connection
+        self.overflowed = False
+
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
+        """A part of the stream: the events that it makes whole."""
+        if self._after_cr and data:
+            data = data[data[0] == 0x0A :]
+            self._after_cr = False
+        events: list[ServerSentEvent] = []
+        for line in data.splitlines(keepends=True):  # of bytes: at CR, LF and CRLF alone
+            self._size += len(line)
+            if self._size > MAX_EVENT_BYTES:
+                self.overflowed = True
+            if self.overflowed:
+                break
+            self._line.append(line)
+            if line[-1] in b"\r\n":
+                self._after_cr = line[-1] == 0x0D
+                if (event := self._end_line()) is not None:
+                    events.append(event)
+        return events
+
+    def end(self) -> ServerSentEvent | None:
+        """No more will come: the event for whose end a line, or the blank line after it, is missing.
+
+        By the standard it is to be dropped; whoever can tell from its data that it is whole may take it.
+        """
+        if self._line:
+            self._end_line()
+        return self._dispatch()
+
+    def _end_line(self) -> ServerSentEvent | None:
+        line = b"".join(self._line).rstrip(b"\r\n")
+        self._line.clear()
+        if self._first:
+            line, self._first = line.removeprefix(_BOM), False
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(b":")
+        text = value.removeprefix(b" ").decode("utf-8", "replace")
+        if name == b"data":
+            self._data.append(text)
+        elif name == b"event":
+            self._type = text
+        elif name == b"retry" and text.isascii() and text.isdigit() and len(text) < 20:
+            self.retry = int(text)
+        return None
+
+    def _dispatch(self) -> ServerSentEvent | None:
+        data, kind = self._data, self._type
+        self._data, self._type, self._size = [], "", 0
+        return ServerSentEvent(type=kind or "message", data="\n".join(data)) if data else None

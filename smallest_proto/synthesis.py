@@ -1,0 +1,385 @@
+"""A synthesis: text in as it is written, speech out, whatever happens to the connections in between.
+
+Told what happened and asked what to do; time is an argument: ``now`` is seconds of any monotonic clock. After every
+call, drain ``poll_output``, and wake the session with ``handle_timer`` at ``get_timer``.
+
+The text is a row of segments, one utterance each, that are spoken one after the other. A link is kept for the next one
+as long as nothing can still come on it about the last one; else it is replaced at once by a new one, so that the next
+segment finds a warm link.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from .checks import is_encodable
+from .commands import Command, SendText
+from .config import Endpoint, RetryPolicy, SynthesisConfig, Timeouts
+from .connection import Change, ChangeKind, Connection
+from .errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
+from .events import SessionEnded
+from .link import Link
+from .messages import MalformedMessage, UnknownMessage
+from .refusals import closed_failure, told_failure
+from .requests import live_synthesis_request
+from .segment import History, Segment
+from .segments import Segments
+from .speech import SpeechEvent
+from .speech_messages import (
+    SpeechAnswer,
+    SpeechAudio,
+    SpeechComplete,
+    SpeechError,
+    SpeechWord,
+    Wording,
+    decode_speech,
+)
+from .speech_stages import (
+    SYNTHESES,
+    SegmentAction,
+    SegmentInput,
+    SegmentState,
+    SynthesisAction,
+    SynthesisInput,
+    SynthesisState,
+)
+from .stats import SynthesisStats
+from .timers import Timer
+
+
+def _no_jitter() -> float:
+    return 1.0
+
+
+class SynthesisSession:
+    """One synthesis over a socket.
+
+    A *segment* is the text from the first ``send_text`` after a ``flush`` up to the next one. Its audio comes as
+    ``AudioChunk``, and its end as ``SegmentDone``; if it ends before all of it was spoken, as ``SpokenSoFar``.
+
+    ``resume``: a link that is lost in mid-speech costs no word and repeats none, where the voice has word times (they
+    are asked for, and audio is given out in whole words); without it, and where the voice has none, the segment is cut
+    off. A segment of which nothing was given out yet is always begun anew on the next link.
+    ``jitter`` gives numbers from 0 to 1 (``random.random``): they spread the waits between tries, and the first one
+    names what is said with continuations. ``idle``: seconds after which the service may close an idle link, if not 60.
+    Raises ``ConfigurationError`` for a configuration that ``endpoint`` or a socket does not serve. What the application
+    does wrong raises ``LocalProtocolError`` or ``ConfigurationError`` and changes nothing; nothing that a peer sends
+    raises.
+    """
+
+    def __init__(
+        self,
+        config: SynthesisConfig,
+        endpoint: Endpoint,
+        *,
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        jitter: Callable[[], float] = _no_jitter,
+        resume: bool = False,
+        idle: float | None = None,
+    ) -> None:
+        self._config = config
+        self._timeouts = timeouts
+        self._retry = retry
+        self._resume = resume
+        self._state = SynthesisState.NEW
+        self._output: deque[Command | SpeechEvent] = deque()
+        self._segments = Segments(config, resume=resume, output=self._output)
+        self._connection = Connection(
+            live_synthesis_request(config, endpoint, idle=idle),
+            keepalive=False,  # there is no such message; an idle link that is closed is opened again when it is needed
+            timeouts=timeouts,
+            retry=retry,
+            jitter=jitter,
+            output=self._output,
+            needed=lambda: bool(self._segments),
+        )
+        self._wording = Wording(config, words=config.word_timestamps or resume)
+        self._name = f"{int(jitter() * 0xFFFFFFFF):08x}"
+        self._history = History()
+        self._received = self._repaired = self._ignored = 0
+
+    # What the application tells.
+
+    def start(self, now: float) -> None:
+        """Open the first link. Text can be given at once; it waits for the link."""
+        self._step(SynthesisInput.START, now)
+        self._connection.open(now)
+
+    def send_text(self, text: str, now: float) -> None:
+        """Give text of the present segment, in pieces of any size: tokens, as they are written.
+
+        A word is sent when it is known to be whole, by the white space after it or the flush. Once ``SpokenSoFar`` told
+        that the segment was cut off, the rest of its text is passed over.
+        Raises ``LocalProtocolError`` for what is no text, before the start and after the end of the input, and
+        ``ConfigurationError`` for lone surrogates.
+        """
+        if not isinstance(text, str):
+            raise LocalProtocolError(f"the text must be a str, not {type(text).__name__}")
+        if not is_encodable(text):
+            raise ConfigurationError("the text holds lone surrogates, which no UTF-8 can carry: decode it anew")
+        self._step(SynthesisInput.TEXT, now)
+        if text:
+            self._segments.add(text)
+            self._pump(now)
+
+    def flush(self, now: float) -> None:
+        """The present segment has all its text: speak it to its end. Without text this does nothing."""
+        self._step(SynthesisInput.FLUSH, now)
+        self._segments.flush()
+        self._pump(now)
+
+    def end_input(self, now: float) -> None:
+        """No more text comes: flush, speak what was given, end."""
+        self._step(SynthesisInput.END_INPUT, now)
+        self._segments.flush()
+        self._pump(now)
+
+    def cancel(self, now: float) -> None:
+        """Drop all that was given, at once (barge-in). The session goes on; once it has ended this does nothing."""
+        self._step(SynthesisInput.CANCEL, now)
+        if not self._segments:
+            return
+        first, link = self._segments.under_way, self._connection.serving
+        self._segments.drop(None)
+        if first is not None and link is not None and self._config.continuations:
+            self._send(link, self._wording.cancel(first.context), now)
+            self._history.cancelled = True
+        self._over(now, clean=first is None or (self._history.cancelled and self._history.named))
+
+    def prewarm(self, now: float) -> None:
+        """See to it that a link is open, or will be, before there is text for it."""
+        self._step(SynthesisInput.PREWARM, now)
+        self._connection.want(now)
+
+    def abort(self, now: float) -> None:
+        """End at once, wherever the session is. Once it has ended this does nothing."""
+        self._step(SynthesisInput.ABORT, now)
+
+    # What the transport tells. A number of a link that is gone finds nobody.
+
+    def link_opened(self, link: int, now: float) -> None:
+        """The WebSocket of ``link`` is open."""
+        self._changed(self._connection.opened(link, now), now)
+
+    def link_failed(self, link: int, failure: Failure, now: float) -> None:
+        """``link`` could not be opened, or was lost without a close frame."""
+        self._changed(self._connection.failed(link, failure, now), now)
+
+    def link_closed(self, link: int, code: int, reason: str, now: float) -> None:
+        """The peer closed ``link``, or answered our ``CloseLink``. ``reason`` is the peer's, and private."""
+        self._changed(self._connection.closed(link, closed_failure(code, reason), now), now)
+
+    def message_received(self, link: int, data: str | bytes, now: float) -> None:
+        """A whole message of the service. A binary one is read as text: the service sends none."""
+        self._received += 1
+        found = self._connection.find(link)
+        message = None if found is None else decode_speech(data)
+        if found is None or message is None or isinstance(message, (UnknownMessage, MalformedMessage)):
+            self._ignored += 1
+            return
+        self._repaired += message.repaired or type(data) is not str
+        found.rested = False
+        segment = self._history.meant(message, self._segments.under_way)
+        if isinstance(message, SpeechError):
+            self._refused(found, segment, message, now)
+        elif segment is None:
+            self._ignored += 1
+        else:
+            found.alive = True
+            self._heard(found, segment, message, now)
+
+    def pong_received(self, link: int, now: float) -> None:
+        """The peer answered a ``SendPing``."""
+        self._connection.ponged(link, now)
+
+    def write_done(self, link: int, now: float) -> None:
+        """Everything that was asked of ``link`` so far has left for the socket."""
+        self._connection.written(link)
+
+    def handle_timer(self, now: float) -> None:
+        """The time of ``get_timer`` has come. Called early or for nothing, it does nothing."""
+        while (change := self._connection.handle_timer(now)) is not None:
+            self._changed(change, now)
+
+    # What is asked.
+
+    def poll_output(self) -> Command | SpeechEvent | None:
+        """The next command or event, in order, or ``None``."""
+        return self._output.popleft() if self._output else None
+
+    def get_timer(self) -> float | None:
+        """When to call ``handle_timer``, or ``None``."""
+        return self._connection.next_timer()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the session is over; ``SessionEnded`` is its last output."""
+        return self._state is SynthesisState.ENDED
+
+    @property
+    def idle(self) -> bool:
+        """Whether no segment is under way or waits."""
+        return not self._segments
+
+    @property
+    def warm(self) -> bool:
+        """Whether a link is open on which the next segment can begin at once."""
+        link = self._connection.serving
+        return self._state is SynthesisState.SPEAKING and self.idle and link is not None and link.open
+
+    @property
+    def stats(self) -> SynthesisStats:
+        """What the session did so far."""
+        return SynthesisStats(
+            segments=self._segments.given,
+            segments_done=self._segments.done,
+            seconds=self._segments.seconds,
+            links=tuple(self._connection.records),
+            messages_received=self._received,
+            messages_repaired=self._repaired,
+            messages_ignored=self._ignored,
+        )
+
+    # What follows.
+
+    def _step(self, what: SynthesisInput, now: float, failure: Failure | None = None) -> SynthesisAction | None:
+        try:
+            action, self._state = SYNTHESES[self._state, what]
+        except KeyError:
+            raise LocalProtocolError(f"{what.value} is not possible {self._state.value}") from None
+        if isinstance(action, SynthesisAction):
+            return action
+        self._connection.abort()
+        self._segments.drop(failure)
+        self._output.append(SessionEnded(reason=action, failure=failure))
+        return None
+
+    def _pump(self, now: float) -> None:
+        """Send what of the first segment can be sent; go on to the next one if nothing of it is left to say."""
+        if not self._segments:
+            self._over(now, clean=True)
+            return
+        segment, script = self._segments.first, self._segments.first.script
+        if segment.state is SegmentState.WAITING and script.closed and script.wordless(script.spoken):
+            self._take(segment, SegmentInput.PROOF, now)  # what was left of it after a lost link is no word
+            return
+        self._connection.want(now)
+        link = self._connection.serving
+        if link is None or not link.open or segment.state in (SegmentState.ASKED, SegmentState.CUT):
+            return
+        if segment.state is SegmentState.WAITING:
+            segment.begin(f"{self._name}-{link.number}-{segment.number}")
+        for text in script.fragments():
+            if segment.state is SegmentState.WAITING:
+                link.rested = link.opened_at is not None and link.opened_at < now
+            self._send(link, self._wording.text(text, segment.context), now)
+            segment.take(SegmentInput.TEXT)
+        if script.closed:
+            self._send(link, self._wording.end(segment.context), now)
+            segment.take(SegmentInput.END)
+            self._await(link, segment, now)
+
+    def _send(self, link: Link, text: str, now: float) -> None:
+        self._output.append(SendText(link=link.number, text=text))
+        self._connection.sent(link, now)
+
+    def _await(self, link: Link, segment: Segment, now: float) -> None:
+        """All of the segment is asked for: bound the silence."""
+        if segment.state is SegmentState.ASKED:
+            link.timers[Timer.QUIET] = now + segment.patience(self._timeouts.audio)
+
+    def _heard(self, link: Link, segment: Segment, message: SpeechAnswer, now: float) -> None:
+        """The service said something of the segment under way."""
+        over = None
+        segment.note(message.request_id)
+        if isinstance(message, SpeechAudio):
+            if message.data is None:  # what follows could not be told from what should be there
+                said = "the service sent audio that could not be decoded: it was damaged on its way"
+                self._changed(self._connection.abandon(link, Failure(kind=FailureKind.PROTOCOL, reason=said), now), now)
+                return
+            segment.errors = 0
+            segment.playout.add(message.data)
+        elif isinstance(message, SpeechWord):
+            segment.playout.word(message.text, message.start, message.end)
+        elif isinstance(message, SpeechComplete):
+            over = segment.completed()
+        if over is not None:
+            self._take(segment, over, now)
+        else:
+            self._await(link, segment, now)
+
+    def _refused(self, link: Link, segment: Segment | None, message: SpeechError, now: float) -> None:
+        """The service told of an error. What the link is worth then, its close says, if one follows."""
+        failure = told_failure(message.error)
+        if segment is not None:
+            segment.errors += 1
+            self._connection.doubt(link, failure, now)
+        elif message.context_id is None and self.idle:  # after a minute without text, say
+            self._changed(self._connection.abandon(link, failure, now), now)
+        else:
+            self._ignored += 1
+
+    def _changed(self, change: Change | None, now: float) -> None:
+        """The connection changed: take the text on from there."""
+        if change is None:
+            return
+        first = self._segments.under_way
+        if change.kind is ChangeKind.SERVING:
+            self._history = History()
+            if self._segments:
+                self._pump(now)
+        elif change.kind is ChangeKind.GIVEN_UP:
+            self._step(SynthesisInput.GIVEN_UP, now, change.failure)
+        elif change.kind is ChangeKind.QUIET:
+            if first is not None:
+                self._take(first, first.silent(), now)
+        elif change.kind is ChangeKind.CLOSED:
+            self._gone(now)
+        elif change.kind is ChangeKind.LOST and first is not None:
+            self._take(
+                first, first.lost(resume=self._resume, most_retries=self._retry.max_retries), now, change.failure
+            )
+
+    def _take(self, segment: Segment, what: SegmentInput, now: float, failure: Failure | None = None) -> None:
+        """The first segment moves on: do what its table says."""
+        action = segment.take(what)
+        if action is SegmentAction.REWIND:
+            segment.rewind()
+            self._pump(now)
+        elif action is SegmentAction.GIVE_UP_LINK:
+            link = self._connection.serving
+            said = "the service was asked to speak, and nothing came in time"
+            if link is not None:
+                self._changed(self._connection.abandon(link, Failure(kind=FailureKind.DEADLINE, reason=said), now), now)
+        elif action is SegmentAction.TELL:
+            self._segments.cut(failure)
+            if segment.state is SegmentState.OVER:
+                self._over(now, clean=True)  # its link is gone
+        else:
+            self._history.keep(segment)
+            self._segments.finish(certain=what is SegmentInput.PROOF)
+            self._over(now, clean=what is SegmentInput.PROOF)
+
+    def _over(self, now: float, *, clean: bool) -> None:
+        """Nothing is under way any more; ``clean``: nor can anything come of what was."""
+        link = self._connection.serving
+        if link is not None:
+            link.timers.stop(Timer.QUIET)
+        if not self._segments and self._state is SynthesisState.ENDING:
+            self._step(SynthesisInput.ALL_OVER, now)
+            self._connection.close(now)
+            self._gone(now)
+            return
+        if not clean and link is not None and link.open:
+            self._connection.renew(now)
+        if self._segments:
+            self._pump(now)
+
+    def _gone(self, now: float) -> None:
+        """A link has said goodbye, perhaps the last one."""
+        if self._state is SynthesisState.CLOSING and self._connection.idle:
+            unspoken = self._segments.unspoken
+            what = SynthesisInput.LINKS_GONE if unspoken is None else SynthesisInput.LINKS_GONE_UNSPOKEN
+            self._step(what, now, unspoken)

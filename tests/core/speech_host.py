@@ -1,0 +1,97 @@
+"""A host of ``SpeechService`` that speaks coded audio and keeps what is said."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from smallest_proto.config import TranscriptionConfig
+from smallest_proto.errors import ConfigurationError
+from smallest_proto.recognition import CodedRecogniser, Heard
+from smallest_proto.speaking import Chunk, Close, Complete, GoOn, Reply, Speak, SpeechService
+from smallest_proto.speech_admission import SpeechSocketRequest
+from smallest_proto.synthesiser import CodedSynthesiser, Speech
+
+RATE = 16000
+VOICE = {"voice_id": "sophia", "sample_rate": RATE}
+
+
+class Host:
+    """Runs a ``SpeechService`` with the coded synthesiser, and keeps what it says."""
+
+    def __init__(self, *, timeout: float | None = None) -> None:
+        self.service = SpeechService(SpeechSocketRequest(timeout=timeout), "session-7")
+        self.pieces: Iterator[Speech] = iter(())
+        self.said: list[dict[str, Any]] = []
+        self.closed: Close | None = None
+        self.now = 100.0
+        self.service.start(self.now)
+
+    def tell(self, **message: Any) -> None:
+        self.service.message_received(json.dumps({**VOICE, **message}), self.now)
+
+    def send(self, **message: Any) -> list[dict[str, Any]]:
+        """Send a message; return all that is said to it."""
+        before = len(self.said)
+        self.tell(**message)
+        self.run()
+        return self.said[before:]
+
+    def wait(self, seconds: float) -> list[dict[str, Any]]:
+        before = len(self.said)
+        end = self.now + seconds
+        while (due := self.service.get_timer()) is not None and due <= end:
+            self.now = due
+            self.service.handle_timer(self.now)
+            self.run()
+        self.now = end
+        return self.said[before:]
+
+    def run(self) -> None:
+        while self.step():
+            pass
+
+    def step(self) -> bool:
+        """Do one thing, if there is one."""
+        command = self.service.poll_output()
+        if command is None:
+            return False
+        assert self.closed is None, "Close is the last command"
+        if isinstance(command, Reply):
+            message = json.loads(command.text)
+            assert isinstance(command, Chunk) is (message["status"] == "chunk")
+            assert isinstance(command, Complete) is (message["status"] == "complete")
+            self.said.append(message)
+        elif isinstance(command, Close):
+            self.closed = command
+        else:
+            self.answer(command)
+        return True
+
+    def answer(self, command: Speak | GoOn) -> None:
+        try:
+            if isinstance(command, Speak):
+                rate = command.options.sample_rate
+                self.pieces = CodedSynthesiser().speak(command.text, sample_rate=rate, speed=command.speed)
+            self.service.spoken(next(self.pieces, None), self.now)
+        except ConfigurationError as error:
+            self.service.failed(str(error), self.now)
+
+
+def statuses(said: Sequence[dict[str, Any]]) -> list[str]:
+    """The statuses, several chunks in a row as one."""
+    found = [message["status"] for message in said]
+    return [status for at, status in enumerate(found) if status != "chunk" or found[at - 1 : at] != ["chunk"]]
+
+
+def audio(said: Sequence[dict[str, Any]]) -> bytes:
+    return b"".join(base64.b64decode(m["data"]["audio"]) for m in said if m["status"] == "chunk")
+
+
+def spoken(said: Sequence[dict[str, Any]]) -> list[str]:
+    """The words that are to be heard."""
+    recogniser = CodedRecogniser(TranscriptionConfig(sample_rate=RATE))
+    results = [*recogniser.hear(audio(said)), *recogniser.finalize()]
+    return [word.text for item in results if isinstance(item, Heard) and item.final for word in item.words]

@@ -1,0 +1,234 @@
+"""Speech at the service's door: what a client asks for is what the service reads, and refusals say what is right."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smallest_proto.admission import Asked
+from smallest_proto.answers import (
+    SSE_END,
+    ListedVoice,
+    Response,
+    speech_error_answer,
+    speech_headers,
+    sse_audio,
+    voices_answer,
+    wav_header,
+)
+from smallest_proto.config import Endpoint, SynthesisConfig
+from smallest_proto.errors import ConfigurationError
+from smallest_proto.requests import (
+    Request,
+    live_synthesis_request,
+    synthesis_request,
+    synthesis_sse_request,
+    voices_request,
+)
+from smallest_proto.server import SpeechRequest, SpeechSocketRequest, VoicesRequest, read_request
+from smallest_proto.speech_admission import SpeechOrder, read_speech, read_speech_options
+
+KEY = [("authorization", "Bearer some-key")]
+ENDPOINT = Endpoint(api_key="k", base_url="http://localhost:1/waves/v1")
+
+
+def ask(request: Request, *, websocket: bool = False) -> Asked | Response:
+    path = request.url.split("://", 1)[1].partition("/")[2]
+    return read_request(request.method, f"/{path}?{request.query}", request.headers, websocket=websocket)
+
+
+def read(target: str, method: str = "POST", headers: Sequence[tuple[str, str]] = KEY, **more: Any) -> Asked | Response:
+    return read_request(method, target, headers, websocket=more.pop("websocket", False), **more)
+
+
+def order(body: Any, **request: Any) -> SpeechOrder:
+    return read_speech(SpeechRequest(**request), body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+configs = st.builds(
+    SynthesisConfig,
+    model=st.sampled_from(("lightning_v3.1", "lightning_v3.1_pro", "lightning-v3.1")),
+    voice_id=st.sampled_from(("sophia", "voice_FlPK")),
+    sample_rate=st.sampled_from((8000, 16000, 24000, 44100)),
+    speed=st.none() | st.floats(0.5, 2),
+    language=st.sampled_from((None, "auto", "en", "hi")),
+    output_format=st.sampled_from(("pcm", "ulaw", "alaw")),
+    pronunciation_dicts=st.lists(st.sampled_from(("a", "b")), max_size=2).map(tuple),
+    number_pronunciation_language=st.sampled_from((None, "hi")),
+    math_notation=st.sampled_from((None, True, False)),
+    session_id=st.sampled_from((None, "s-1")),
+    request_id=st.sampled_from((None, "r.1")),
+)
+texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
+
+
+@settings(max_examples=80, deadline=None)
+@given(configs, texts, st.booleans())
+def test_what_a_client_asks_for_is_what_the_service_reads(config: SynthesisConfig, text: str, sse: bool) -> None:
+    request = (synthesis_sse_request if sse else synthesis_request)(config, ENDPOINT, text)
+    asked = ask(request)
+    assert asked == SpeechRequest(sse=sse)
+    found = read_speech(SpeechRequest(sse=sse), request.body or b"")
+    assert found.text == text
+    # Of the two spellings the wire has one.
+    assert msgspec.structs.replace(found.options, model=config.model) == config
+    assert found.options.current_model == config.current_model
+
+
+def test_the_model_route_names_the_model_in_its_path() -> None:
+    config = SynthesisConfig(model="lightning-large", similarity=0.5)
+    endpoint = Endpoint(api_key="k", base_url="http://localhost", route="model")
+    request = synthesis_request(config, endpoint, "Hello.")
+    asked = ask(request)
+    assert asked == SpeechRequest(model="lightning-large")
+    assert isinstance(asked, SpeechRequest)
+    assert read_speech(asked, request.body or b"").options == msgspec.structs.replace(config, voice_id=config.voice)
+
+
+def test_sockets_and_voices() -> None:
+    config = SynthesisConfig()
+    assert ask(live_synthesis_request(config, ENDPOINT), websocket=True) == SpeechSocketRequest()
+    assert ask(live_synthesis_request(config, ENDPOINT, idle=120), websocket=True) == SpeechSocketRequest(timeout=120)
+    assert ask(voices_request(ENDPOINT)) == VoicesRequest()
+    assert read("/a/lightning-v3.1/get_voices", "GET") == VoicesRequest(model="lightning-v3.1")
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "status", "said"),
+    [
+        ("/tts", {"headers": []}, 401, "Authorization: Bearer KEY"),
+        ("/tts", {"api_key": "other"}, 401, "the API key is wrong"),
+        ("/tts", {"method": "GET"}, 405, "POST"),
+        ("/tts", {"method": "GET", "websocket": True}, 404, "/tts/live"),
+        ("/tts/live", {"method": "GET"}, 426, "WebSocket"),
+        ("/tts/live", {"method": "PUT"}, 405, "POST or GET"),
+        ("/tts/live?timeout=0", {"method": "GET", "websocket": True}, 400, "whole number of seconds"),
+        ("/tts/live?timeout=1.5", {"method": "GET", "websocket": True}, 400, "not '1.5'"),
+        ("/tts/live?timeout=99999999999999999", {"method": "GET", "websocket": True}, 400, "from 1 to 86400"),
+        ("/pulse/get_speech", {}, 400, "model must be one of lightning_v3.1"),
+        ("/lightning-v3.1/get_speech", {"method": "GET"}, 405, "POST"),
+        ("/voice/get-all-models", {}, 405, "GET"),
+        ("/voice/get-all-models", {"method": "GET", "websocket": True}, 404, "no WebSocket here"),
+        ("/pulse/get_voices", {"method": "GET"}, 400, "model must be one of"),
+    ],
+)
+def test_refusals_have_the_shape_of_speech(target: str, more: dict[str, Any], status: int, said: str) -> None:
+    refused = read(target, request_id="r-1", **more)
+    assert isinstance(refused, Response)
+    body = json.loads(refused.body)
+    assert refused.status == status
+    assert said in body["message"]
+    assert body["request_id"] == "r-1"
+    assert body["error"]
+
+
+def test_paths_that_are_none() -> None:
+    for target in ("/get_speech", "/get_voices", "/lightning-v3.1/get_speech/stream", "/voice"):
+        refused = read(target)
+        assert isinstance(refused, Response)
+        assert refused.status == 404
+        assert "/tts/live" in json.loads(refused.body)["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<html>", "JSON object, and it is not JSON"),
+        (b"[]", "not a JSON object"),
+        ({}, "voice_id is missing"),
+        ({"voice_id": "a"}, "text is missing"),
+        ({"voice_id": "a", "text": 7}, "text is missing"),
+        ({"voice_id": "a", "text": " "}, "the text is empty"),
+        ({"voice_id": "a", "text": "secret" * 100_000}, "at most 100,000"),
+        ({"voice_id": "a", "text": "secret \ud800"}, "surrogates"),
+        ({"voice_id": "a", "text": "a", "speed": "fast"}, "speed must be a number"),
+        ({"voice_id": "a", "text": "a", "model": ["x"]}, "model must be one of"),
+        ({"voice_id": "a", "text": "a", "model": "lightning-large"}, "have their own path"),
+    ],
+)
+def test_bodies_that_cannot_be_had(body: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        order(body)
+    assert "secret" not in str(caught.value)
+
+
+def test_what_is_left_out_has_the_services_default() -> None:
+    options = order({"text": "a", "voice_id": "b", "speed": None}).options
+    assert (options.sample_rate, options.model, options.output_format) == (44100, "lightning_v3.1", "pcm")
+    assert (options.speed, options.continuations, options.word_timestamps) == (None, False, False)
+
+
+def test_what_is_not_known_is_passed_over() -> None:
+    given_fields = {"voice_id": "b", "colour": "blue", "continuations": "yes", "consistency": 0.5, "similarity": "x"}
+    assert read_speech_options(given_fields) == read_speech_options({"voice_id": "b"})
+    assert read_speech_options(given_fields | {"similarity": 1}, model="lightning-large").consistency == 0.5
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from(SynthesisConfig.__struct_fields__) | st.just("text"), anything), st.binary())
+def test_no_body_raises_anything_else(fields: dict[str, Any], noise: bytes) -> None:
+    for body in (noise, json.dumps(fields).encode(), json.dumps({"voice_id": "a", "text": "a", **fields}).encode()):
+        try:
+            found = read_speech(SpeechRequest(), body)
+        except ConfigurationError:
+            continue
+        assert found.text.strip()
+
+
+# Answers.
+
+
+def test_the_shapes_of_answers() -> None:
+    event = sse_audio(b"\x01\x02").decode()
+    assert event == 'event: audio\ndata: {"audio":"AQI=","done":false,"status":"206"}\n\n'
+    assert json.loads(SSE_END.decode().removeprefix("data: ")) == {"status": "200", "done": True}
+    options = SynthesisConfig(output_format="mp3", session_id="mine")
+    headers = dict(speech_headers(options, "s", "r"))
+    assert headers == {
+        "Content-Type": "audio/mpeg",
+        "X-Session-Id": "s",
+        "X-Request-Id": "r",
+        "X-External-Session-Id": "mine",
+        "X-External-Request-Id": "",
+    }
+    assert dict(speech_headers(options, "s", "r", sse=True))["Content-Type"] == "text/event-stream"
+    assert [json.loads(speech_error_answer(status, "no").body)["error"] for status in (400, 404, 503)] == [
+        "InvalidRequest",
+        "RequestError",
+        "InternalServerError",
+    ]
+
+
+def test_the_head_of_a_wav() -> None:
+    head = wav_header(24000)
+    assert len(head) == 44
+    assert (head[:4], head[8:16], head[36:40]) == (b"RIFF", b"WAVEfmt ", b"data")
+    assert struct.unpack("<HHIIHH", head[20:36]) == (1, 1, 24000, 48000, 2, 16)
+
+
+def test_voices_of_one_model_and_of_all() -> None:
+    voices = [
+        ListedVoice(voice_id="a", name="A", models=("lightning_v3.1",), languages=("english",), accent="x", age="old"),
+        ListedVoice(voice_id="b", name="B", models=("lightning_v3.1_pro",), description="said"),
+    ]
+    (one,) = json.loads(voices_answer("lightning-v3.1", voices).body)["voices"]
+    assert one == {"voiceId": "a", "displayName": "A", "tags": {"language": ["english"], "accent": "x", "gender": ""}}
+    every = json.loads(voices_answer(None, voices).body)["voices"]
+    assert [(voice["voiceId"], voice["description"], voice["tags"]["age"]) for voice in every] == [
+        ("a", "", "old"),
+        ("b", "said", ""),
+    ]

@@ -1,0 +1,182 @@
+"""The stages of a synthesis and of its segments: every cell of both tables, reached by what can really happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from smallest_proto.commands import AbortLink, CloseLink
+from smallest_proto.config import RetryPolicy
+from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
+from smallest_proto.events import EndReason, SessionEnded
+from smallest_proto.speech import SegmentDone, SpokenSoFar
+from smallest_proto.speech_stages import (
+    SEGMENTS,
+    SYNTHESES,
+    SegmentAction,
+    SegmentInput,
+    SegmentState,
+    SynthesisAction,
+    SynthesisInput,
+    SynthesisState,
+)
+
+REFUSED = Failure(kind=FailureKind.STATUS, reason="the service refused", status=401)
+Telling = Callable[[Any], object]
+
+
+def goodbye(talk: Any) -> None:
+    """The last link is gone: what ``CloseLink`` asks for."""
+    talk.tell("link_closed", talk.link, 1000, "")
+
+
+TELLINGS: dict[SynthesisInput, Telling] = {
+    SynthesisInput.START: lambda talk: talk.tell("start"),
+    SynthesisInput.TEXT: lambda talk: talk.tell("send_text", "w1 "),
+    SynthesisInput.FLUSH: lambda talk: talk.tell("flush"),
+    SynthesisInput.PREWARM: lambda talk: talk.tell("prewarm"),
+    SynthesisInput.CANCEL: lambda talk: talk.tell("cancel"),
+    SynthesisInput.END_INPUT: lambda talk: talk.tell("end_input"),
+    SynthesisInput.ABORT: lambda talk: talk.tell("abort"),
+    SynthesisInput.ALL_OVER: lambda talk: talk.deliver(),
+    SynthesisInput.LINKS_GONE: goodbye,
+    SynthesisInput.LINKS_GONE_UNSPOKEN: goodbye,
+    SynthesisInput.GIVEN_UP: lambda talk: talk.tell("link_failed", talk.link, REFUSED),
+}
+BY_APPLICATION = list(SynthesisInput)[:7]
+WAYS: dict[SynthesisState, Telling] = {
+    SynthesisState.NEW: lambda talk: talk.settle(),
+    SynthesisState.SPEAKING: lambda talk: [talk.tell("start"), talk.tell("send_text", "w1 ")],
+    SynthesisState.ENDING: lambda talk: [talk.tell("start"), talk.tell("send_text", "w1 w2"), talk.tell("end_input")],
+    SynthesisState.CLOSING: lambda talk: [talk.tell("start"), talk.tell("end_input")],
+    SynthesisState.ENDED: lambda talk: [talk.tell("start"), talk.tell("abort")],
+}
+
+
+def brought_to(talks: Any, state: SynthesisState, *, unspoken: bool = False) -> Any:
+    talk = talks(session={"retry": RetryPolicy(max_retries=3)})
+    talk.says_goodbye = False
+    if unspoken:
+        talk.tell("start")
+        talk.say("w1 w2 w3.")
+        talk.deliver(2)
+        talk.lose()
+        talk.ring()
+        talk.tell("end_input")
+    else:
+        WAYS[state](talk)
+    assert talk.session._state is state
+    return talk
+
+
+@pytest.mark.parametrize(("state", "what"), SYNTHESES, ids=lambda value: value.name)
+def test_every_cell_of_a_synthesis(talks: Any, state: SynthesisState, what: SynthesisInput) -> None:
+    talk = brought_to(talks, state, unspoken=what is SynthesisInput.LINKS_GONE_UNSPOKEN)
+    before = len(talk.outputs)
+    TELLINGS[what](talk)
+    action, after = SYNTHESES[state, what]
+    if what is SynthesisInput.CANCEL and state is SynthesisState.ENDING:
+        after = SynthesisState.CLOSING  # as then no segment is left
+    assert talk.session._state is after
+    new = talk.outputs[before:]
+    if action is SynthesisAction.CLOSE:
+        assert CloseLink(link=talk.link, code=1000) in new
+    elif isinstance(action, EndReason):
+        assert new[-1].reason is action
+        assert isinstance(new[-1], SessionEnded)
+        assert (new[-1].failure is None) == (action in (EndReason.ABORTED, EndReason.COMPLETED))
+    if after is SynthesisState.ENDED:
+        assert talk.session.ended
+        assert talk.session.get_timer() is None
+
+
+@pytest.mark.parametrize("state", SynthesisState)
+@pytest.mark.parametrize("what", BY_APPLICATION)
+def test_what_is_in_no_cell_is_a_mistake_and_changes_nothing(
+    talks: Any, state: SynthesisState, what: SynthesisInput
+) -> None:
+    if (state, what) in SYNTHESES:
+        return
+    talk = brought_to(talks, state)
+    before = len(talk.outputs), talk.session.get_timer(), talk.session.stats
+    with pytest.raises(LocalProtocolError, match="is not possible") as caught:
+        TELLINGS[what](talk)
+    assert what.value in str(caught.value)
+    assert state.value in str(caught.value)
+    assert (len(talk.settle()), talk.session._state) == (0, state)
+    assert (len(talk.outputs), talk.session.get_timer(), talk.session.stats) == before
+
+
+# A segment. How each state is reached, and each input, with what comes out.
+
+SEGMENT_WAYS: dict[SegmentState, Telling] = {
+    SegmentState.WAITING: lambda talk: [setattr(talk, "opens", False), talk.tell("start"), talk.say("w1", flush=False)],
+    SegmentState.SAYING: lambda talk: [talk.tell("start"), talk.say("w1 w2. ", flush=False)],
+    SegmentState.ASKED: lambda talk: [talk.tell("start"), talk.say("w1 w2. ")],
+    SegmentState.CUT: lambda talk: [
+        *(talk.tell("start"), talk.say("w1 w2. ", flush=False), talk.deliver(1), talk.lose()),
+    ],
+}
+
+
+def silence(talk: Any) -> None:
+    for _ in range(20):
+        talk.ring()
+        if talk.of(SegmentDone) or talk.of(AbortLink):
+            break
+
+
+def lose_after_audio(talk: Any) -> None:
+    talk.deliver(1)
+    talk.lose()
+
+
+def proof(talk: Any) -> None:
+    if talk.session._segments.first.state is SegmentState.WAITING:
+        talk.session._segments.first.script.spoken = 2  # as after a lost link
+        talk.tell("flush")
+    else:
+        talk.deliver()
+
+
+SEGMENT_TELLINGS: dict[SegmentInput, Telling] = {
+    SegmentInput.TEXT: lambda talk: talk.open(talk.link) if not talk.opens else talk.say("w3 ", flush=False),
+    SegmentInput.END: lambda talk: talk.tell("flush"),
+    SegmentInput.PROOF: proof,
+    SegmentInput.SIGNS: lambda talk: [talk.deliver(5), silence(talk)],
+    SegmentInput.STUCK: silence,
+    SegmentInput.LOST: lambda talk: talk.lose(),
+    SegmentInput.CUT_OFF: lose_after_audio,
+    SegmentInput.FLUSH: lambda talk: talk.tell("flush"),
+    SegmentInput.DROP: lambda talk: talk.tell("cancel"),
+}
+
+
+@pytest.mark.parametrize(("state", "what"), SEGMENTS, ids=lambda value: value.name)
+def test_every_cell_of_a_segment(talks: Any, state: SegmentState, what: SegmentInput) -> None:
+    early = state is SegmentState.CUT or (state, what) == (SegmentState.SAYING, SegmentInput.CUT_OFF)
+    talk = talks(continuations=early)  # then audio comes before the end of the text
+    SEGMENT_WAYS[state](talk)
+    if (state, what) == (SegmentState.WAITING, SegmentInput.TEXT):
+        talk.tell("send_text", " w2")
+    segment = talk.session._segments.first
+    assert segment.state is state
+    told, taken = len(talk.outputs), []
+    take = segment.take
+
+    def record(what: SegmentInput) -> SegmentAction:
+        before, action = segment.state, take(what)
+        taken.append(((before, what), (action, segment.state)))
+        return action
+
+    segment.take = record
+    SEGMENT_TELLINGS[what](talk)
+    assert ((state, what), SEGMENTS[state, what]) in taken
+    action, after = SEGMENTS[state, what]
+    new = talk.outputs[told:]
+    assert sum(isinstance(output, SpokenSoFar) for output in new) == (action is SegmentAction.TELL)
+    assert sum(isinstance(output, SegmentDone) for output in new) == (action is SegmentAction.DONE)
+    if after is SegmentState.OVER:
+        assert talk.session.idle

@@ -1,0 +1,65 @@
+"""A client of the server's speech, by ``websockets`` and ``aiohttp``; the server speaks coded audio."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from smallest_proto.recognition import CodedRecogniser, Heard
+from smallest_proto.synthesiser import CodedSynthesiser
+from smallest_transports.local.server import LocalServer
+
+KEY = {"Authorization": "Bearer sk-test-key"}
+SPEAK = "/tts/live"
+VOICE = {"voice_id": "sophia", "sample_rate": 16000}
+TEXT = " ".join(f"w{number}" for number in range(1, 12))  # some 3 s
+
+
+def coded(**more: Any) -> LocalServer:
+    """A server that hears and speaks coded audio."""
+    return LocalServer(recogniser=CodedRecogniser, synthesiser=CodedSynthesiser, **more)
+
+
+def heard(pcm: bytes) -> str:
+    """The words in coded audio of 16 kHz."""
+    recogniser = CodedRecogniser()
+    results = [*recogniser.hear(pcm), *recogniser.finalize()]
+    return " ".join(word.text for item in results if isinstance(item, Heard) and item.final for word in item.words)
+
+
+async def say(socket: ClientConnection, **message: Any) -> None:
+    """One message, with a voice if it names none."""
+    await socket.send(json.dumps({**VOICE, **message}))
+
+
+async def listen(socket: ClientConnection, completes: int = 1) -> tuple[bytes, list[dict[str, Any]]]:
+    """The audio and the other messages, up to so many completes, an error, or the end of the socket."""
+    pcm, others = b"", list[dict[str, Any]]()
+    try:
+        while not others or (others[-1]["status"] != "error" and completes):
+            message = json.loads(await socket.recv())
+            if message["status"] == "chunk":
+                pcm += base64.b64decode(message["data"]["audio"])
+                continue
+            others.append(message)
+            completes -= message["status"] == "complete"
+    except ConnectionClosed:
+        pass
+    return pcm, others
+
+
+async def post(
+    server: LocalServer, path: str = "/tts", headers: Mapping[str, str] = KEY, **body: Any
+) -> tuple[int, bytes, Mapping[str, str]]:
+    """Ask for speech over HTTP: status, body, headers."""
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(server.base_url + path, json={**VOICE, **body}) as answer,
+    ):
+        return answer.status, await answer.read(), answer.headers

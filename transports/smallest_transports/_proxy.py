@@ -1,0 +1,50 @@
+"""Which proxy leads to the service, if any."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import ClassVar
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from smallest_proto.errors import ConfigurationError
+from smallest_proto.values import Secret, Value
+
+ENVIRONMENT = "environment"  # the proxy is what the environment says: HTTPS_PROXY, NO_PROXY and their like
+
+
+class Proxy(Value, frozen=True, kw_only=True):
+    """A proxy that is asked for a tunnel (CONNECT)."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"authorization"})
+
+    host: str  # without the brackets of an IPv6 address
+    port: int
+    authorization: str | None = None  # of Proxy-Authorization
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a proxy is told beside the request."""
+        return {} if self.authorization is None else {"Proxy-Authorization": self.authorization}
+
+
+def read_proxy(url: str, named: str = "proxy") -> Proxy:
+    """The proxy of a URL such as ``http://user:password@proxy.example:3128``; ``named`` is where the URL stands.
+
+    Raises ``ConfigurationError``, which shows nothing of the URL: it can hold a password.
+    """
+    example = f"set {named} to a URL such as http://proxy.example:3128, or proxy=None for a direct connection"
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        host, port = parts.hostname, parts.port or 80
+    except (ValueError, TypeError):
+        host, port, parts = None, 0, urlsplit("")
+    if not host or not re.fullmatch(r"[a-z0-9_.:-]+", host):
+        raise ConfigurationError(f"{named} is no URL of a proxy: {example}")
+    if parts.scheme != "http":
+        raise ConfigurationError(f"{named} is a proxy of a kind that is not spoken ({parts.scheme}): {example}")
+    authorization = None
+    if parts.username is not None:
+        user, password = unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or "")
+        authorization = Secret("Basic " + base64.b64encode(user + b":" + password).decode())
+    return Proxy(host=host, port=port, authorization=authorization)

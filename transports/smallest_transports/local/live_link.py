@@ -1,0 +1,120 @@
+"""One live transcription link of the local server: a socket on one side, a slow recogniser on a thread on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+from smallest_proto.recognition import Recognised, Recogniser
+from smallest_proto.server import Finalize, Hear, LiveRequest, LiveService
+from smallest_transports._wire import BinaryMessage, ServerEvent, TextMessage
+
+from .faults import FaultPlan
+from .link import Command, Connection, Link
+
+logger = logging.getLogger(__name__)
+
+WAITING_SECONDS = 5.0  # of audio that may wait for the recogniser: then nothing more is read from the socket
+
+
+class LiveLink(Link):
+    """Moves messages between one client, ``LiveService`` and a recogniser. It decides nothing."""
+
+    def __init__(self, request: LiveRequest, connection: Connection, *, inactivity: float, faults: FaultPlan) -> None:
+        self._live = LiveService(request, str(uuid.uuid4()), inactivity=inactivity)
+        self._format = request.audio_format
+        self._jobs: deque[Hear | Finalize] = deque()  # for the recogniser
+        self._work = asyncio.Event()  # there are jobs, or there never will be any again
+        self._hurry: Callable[[], None] = _nothing
+        super().__init__(self._live, connection, faults)
+
+    async def run(self, recogniser: Recogniser, threads: Executor, idle: Callable[[], None]) -> None:
+        """Until the connection is over. ``recogniser`` runs on ``threads``; ``idle`` is called when it has done all."""
+        # More than a Recogniser must have: a local one can be told that a final is wanted now.
+        self._hurry = getattr(recogniser, "hurry", _nothing)
+        work = asyncio.ensure_future(self._recognise(recogniser, threads))
+        work.add_done_callback(lambda _: idle())
+        try:
+            await self.read()
+        finally:
+            self._over = True
+            self._work.set()
+            self._hurry()
+            await work  # a step that is being computed cannot be called off
+
+    def _came(self, event: ServerEvent) -> None:
+        super()._came(event)
+        if isinstance(event, TextMessage):
+            self._faults.text_came(event.text)
+        elif isinstance(event, BinaryMessage):
+            self._faults.audio_came(self._seconds(len(event.data)))
+
+    def _do(self, command: Command) -> None:
+        if isinstance(command, (Hear, Finalize)):
+            self._jobs.append(command)
+            if isinstance(command, Finalize):
+                self._hurry()
+        else:
+            super()._do(command)
+
+    def _settle(self) -> None:
+        if self._jobs or self._over:
+            self._work.set()
+        super()._settle()
+
+    def _has_room(self) -> bool:
+        return self._seconds(sum(len(job.audio) for job in self._jobs if isinstance(job, Hear))) < WAITING_SECONDS
+
+    def _seconds(self, size: int) -> float:
+        """How long so many bytes of audio last; of opus, of which only a decoder knows, a guess."""
+        return size / ((self._format.sample_width or 0.2) * self._format.sample_rate)
+
+    async def _recognise(self, recogniser: Recogniser, threads: Executor) -> None:
+        """One job after the other. What waits is heard together, so that a recogniser that is behind catches up."""
+        while True:
+            await self._work.wait()
+            if self._over:
+                return
+            count, audio = self._next()
+            try:
+                if audio is None:
+                    items = await self._loop.run_in_executor(threads, recogniser.finalize)
+                else:
+                    items = await self._loop.run_in_executor(threads, recogniser.hear, audio)
+            except Exception as error:  # a plugged-in recogniser can raise anything; its words can be the user's
+                logger.error("the recogniser failed with %s", type(error).__name__)
+                self.fail("the recogniser failed", 1011)
+                return
+            self._tell(items, count, finalized=audio is None)
+
+    def _next(self) -> tuple[int, bytes | None]:
+        """The next job: how many it is in one, and the audio to hear; ``None``: finalize."""
+        parts: list[bytes] = []
+        while self._jobs and isinstance(job := self._jobs[0], Hear):
+            parts.append(job.audio)
+            self._jobs.popleft()
+            if self._format.sample_width is None:  # opus: one packet at a time
+                break
+        if not parts:
+            self._jobs.popleft()
+        if not self._jobs:
+            self._work.clear()
+        return len(parts), b"".join(parts) if parts else None
+
+    def _tell(self, items: Sequence[Recognised], count: int, *, finalized: bool) -> None:
+        now = self._loop.time()
+        if finalized:
+            self._live.finalized(items, now)
+        else:
+            self._live.recognised(items, now)
+            for _ in range(count - 1):
+                self._live.recognised((), now)
+        self._drain()
+
+
+def _nothing() -> None:
+    """What to do to hurry a recogniser that cannot be hurried."""

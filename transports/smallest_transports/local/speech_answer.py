@@ -1,0 +1,82 @@
+"""Speech over HTTP: one answer or server-sent events, sent while it is made."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from functools import partial
+
+from smallest_proto.answers import SSE_END, Response, speech_error_answer, speech_headers, sse_audio
+from smallest_proto.errors import ConfigurationError
+from smallest_proto.speaking import CHUNK_SECONDS
+from smallest_proto.speech_admission import SpeechOrder, SpeechRequest, read_speech
+from smallest_proto.synthesiser import Speech, Synthesiser
+
+from .encoders import encoder
+from .faults import FaultPlan
+from .link import Connection
+
+logger = logging.getLogger(__name__)
+
+
+class SpeechAnswer:
+    """The answer to one request. What cannot be spoken is answered as a whole; a failure in mid-speech cuts it off."""
+
+    def __init__(self, connection: Connection, threads: Executor, faults: FaultPlan) -> None:
+        self._connection = connection
+        self._threads = threads
+        self._faults = faults
+        self._seconds = 0.0  # of audio sent
+
+    async def give(
+        self, request: SpeechRequest, body: bytes, synthesiser: Synthesiser, request_id: str
+    ) -> Response | bool:
+        """Answer; or say how to refuse. ``True``: the answer is whole, ``False``: it broke off."""
+        run = asyncio.get_running_loop().run_in_executor
+        try:
+            order = read_speech(request, body)
+            encoding = encoder(order.options)
+            pieces = await run(self._threads, partial(_speak, synthesiser, order))
+            piece = await run(self._threads, next, pieces, None)
+        except ConfigurationError as error:
+            return speech_error_answer(400, str(error), request_id)
+        except Exception as error:  # a plugged-in synthesiser can raise anything; its words can be the user's
+            logger.error("the synthesiser failed with %s", type(error).__name__)
+            return speech_error_answer(500, "the synthesiser failed", request_id)
+        headers = speech_headers(order.options, str(uuid.uuid4()), request_id, sse=request.sse)
+        self._connection.wire.start_response(200, headers)
+        size = 2 * round(CHUNK_SECONDS * order.options.sample_rate)
+        while piece is not None:
+            for at in range(0, len(piece.pcm), size):
+                pcm = piece.pcm[at : at + size]
+                await self._send(encoding.feed(pcm), sse=request.sse)
+                self._seconds += len(pcm) / 2 / order.options.sample_rate
+                if self._faults.drops(self._seconds):
+                    self._connection.reset()
+                    return False
+            try:
+                piece = await run(self._threads, next, pieces, None)
+            except Exception as error:  # as above
+                logger.error("the synthesiser failed with %s", type(error).__name__)
+                return False
+        rest = encoding.end()
+        for at in range(0, len(rest), size):
+            await self._send(rest[at : at + size], sse=request.sse)
+        if request.sse:
+            self._connection.wire.send_body(SSE_END)
+        self._connection.wire.end_body()
+        return True
+
+    async def _send(self, audio: bytes, *, sse: bool) -> None:
+        if audio:
+            self._connection.wire.send_body(sse_audio(audio) if sse else audio)
+            self._connection.writer.write(self._connection.wire.data_to_send())
+            await self._connection.writer.drain()
+
+
+def _speak(synthesiser: Synthesiser, order: SpeechOrder) -> Iterator[Speech]:
+    options = order.options
+    return iter(synthesiser.speak(order.text, sample_rate=options.sample_rate, speed=options.speed or 1.0))
