@@ -50,14 +50,17 @@ IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval", "breakpoint", "__im
 # Which rooms each room may import. A driver never imports another driver, and nothing imports upward.
 DRIVERS = tuple(f"smallest_transports.{name}" for name in ("asyncio", "trio", "anyio", "aiohttp"))
 SHARED = ("smallest_proto", "smallest_transports", "smallest_transports._")
-WORLD = "smallest_transports._world"  # the one thing that the drivers share which is not pure
+WORLD = "smallest_transports._world"  # what the drivers share which is not pure,
+LOOP = "smallest_transports._event_loop"  # and what two of them share: asyncio
 ROOMS: dict[str, tuple[str, ...]] = {
     "smallest_proto": (),
     "smallest_transports": ("smallest_proto",),
     "smallest_transports._": ("smallest_proto",),  # what the drivers share: _wire and its like
     WORLD: SHARED,
+    LOOP: (*SHARED, WORLD),
     "smallest_transports.memory": SHARED,
     **dict.fromkeys(DRIVERS, (*SHARED, WORLD)),
+    **dict.fromkeys((DRIVERS[0], DRIVERS[3]), (*SHARED, WORLD, LOOP)),
     "smallest_transports.sync": (*SHARED, DRIVERS[0]),
     "smallest_transports.local": SHARED,
     "smallest_transports.cli": (*SHARED, DRIVERS[0], "smallest_transports.memory", "smallest_transports.local"),
@@ -106,8 +109,8 @@ def room_of(name: str) -> str | None:
     top, *rest = name.split(".")
     if top == "smallest_proto" or not rest or rest[0][:1].isupper() or rest[0].startswith("__"):
         return top
-    if within(name, WORLD):
-        return WORLD
+    if within(name, WORLD, LOOP):
+        return WORLD if within(name, WORLD) else LOOP
     room = f"{top}._" if rest[0].startswith("_") else f"{top}.{rest[0]}"
     return room if room in ROOMS else None
 

@@ -33,9 +33,9 @@ MESSAGE = bytes(1600)  # 50 ms
 class FakeLink:
     """A connection that keeps what is written to it, for a server in the test."""
 
-    def __init__(self, number: int, codec: Any) -> None:
+    def __init__(self, number: int, request: Request) -> None:
         self.number = number
-        self.wire = codec
+        self.wire: Any = wire.client_wire(request)
         self.paused = False
         self.written: list[bytes] = []
         self.end: str | None = None
@@ -72,8 +72,8 @@ class FakeDriving(Driving):
     def now(self) -> float:
         return self.time
 
-    def open(self, number: int, request: Request, codec: wire.ClientWebSocket | wire.ClientExchange) -> FakeLink:
-        self.made.append(FakeLink(number, codec))
+    def open(self, number: int, request: Request) -> FakeLink:
+        self.made.append(FakeLink(number, request))
         return self.made[-1]
 
     def wake_at(self, due: float | None) -> None:

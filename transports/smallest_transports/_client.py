@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypedDict
 
+from smallest_proto.checks import check_whole
 from smallest_proto.config import (
     BASE_URL,
     Endpoint,
     FileTranscriptionConfig,
     RetryPolicy,
     Route,
+    SynthesisConfig,
     Timeouts,
     TranscriptionConfig,
+    check_seconds,
 )
-from smallest_proto.errors import ConfigurationError, Failure, FailureKind
+from smallest_proto.errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import Event
 from smallest_proto.exchange import ExchangeFailed, FileTranscript, FileTranscription, TranscriptionAccepted
 from smallest_proto.requests import MAX_FILE_BYTES
+from smallest_proto.speech_exchange import Synthesis
 from smallest_proto.stats import SessionStats
+from smallest_proto.synthesis import SynthesisSession
 from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.voices import Voice, VoiceList, Voices
 
-from ._driving import Driving
+from ._address import address_of
+from ._driving import Driving, Machine
+from ._pool import Pool
+from ._proxy import ENVIRONMENT
+from ._speech import Speech, SynthesisStream
 
 if TYPE_CHECKING:
     import ssl
@@ -38,12 +48,33 @@ KEY_VARIABLE = "SMALLEST_API_KEY"
 PIECE_BYTES = 64 * 2**10  # of audio that a session is given at once: 2 s of linear16 at 16 kHz
 
 
+class Options(TypedDict, total=False):
+    """What every client takes; see ``Client``."""
+
+    api_key: str | None
+    base_url: str
+    route: Route
+    source: str
+    headers: tuple[tuple[str, str], ...]
+    ssl_context: ssl.SSLContext | None
+    proxy: str | None
+    timeouts: Timeouts
+    retry: RetryPolicy
+    buffer_seconds: float
+    pool: int
+    pool_seconds: float
+
+
 class Client:
-    """A client of the service, for any number of transcriptions at once. A subclass names its driver and its world.
+    """A client of the service, for any number of calls at once. A subclass names its driver and its world.
 
     The key comes from ``api_key``, else from the environment variable ``SMALLEST_API_KEY``. Leaving ``async with``
-    ends what is still under way. ``buffer_seconds`` of audio may be held for what a lost connection did not hear.
-    Raises ``ConfigurationError`` without a key, and for a ``base_url`` that is none.
+    ends what is still under way. ``source`` and ``headers`` tell the service who calls. ``proxy`` is the URL of one,
+    ``None`` for a direct connection; as it is, the environment decides (``HTTPS_PROXY``, ``NO_PROXY``).
+    ``buffer_seconds`` of audio may be held for what a lost connection did not hear.
+    Within ``async with``, up to ``pool`` connections of ``stream_synthesis`` are kept for its next calls, each for
+    ``pool_seconds`` at most: the service closes what says nothing for 60 s.
+    Raises ``ConfigurationError`` without a key, and for a ``base_url`` or a ``proxy`` that is none.
     """
 
     _driver: ClassVar[type[Driving]]
@@ -55,29 +86,38 @@ class Client:
         api_key: str | None = None,
         base_url: str = BASE_URL,
         route: Route = "unified",
+        source: str = "smallest-proto",
+        headers: tuple[tuple[str, str], ...] = (),
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = ENVIRONMENT,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         buffer_seconds: float = 30.0,
+        pool: int = 4,
+        pool_seconds: float = 45.0,
     ) -> None:
+        check_whole("pool", pool, 0, None, "connections")
+        check_seconds("pool_seconds", pool_seconds, least=0.0)
         key = self._world_of.getenv(KEY_VARIABLE) or "" if api_key is None else api_key
-        self._endpoint = Endpoint(api_key=key, base_url=base_url, route=route)
-        secure = base_url.lower().startswith(("https:", "wss:"))
-        self._world = self._world_of(secure=secure, ssl_context=ssl_context)
+        self._endpoint = Endpoint(api_key=key, base_url=base_url, route=route, source=source, headers=headers)
+        self._world = self._world_of(address_of(base_url.lower()), ssl_context=ssl_context, proxy=proxy)
         self._timeouts = timeouts
         self._retry = retry
         self._buffer_seconds = buffer_seconds
         self._drivers: set[Driving] = set()
+        self._pool_size = pool
+        self._pool = Pool(0, pool_seconds)  # outside ``async with`` nobody would close what it keeps
 
     async def __aenter__(self) -> Self:
         await self._world.__aenter__()
+        self._pool.size = self._pool_size
         return self
 
     async def __aexit__(self, *_: object) -> None:
         # What the application failed with is none of the world's business: it comes out as it is, in no group.
+        self._pool.size = 0
         try:
-            for driver in tuple(self._drivers):
-                await driver.close()
+            await self._end(*self._drivers)
         finally:
             await self._world.__aexit__(None, None, None)
 
@@ -122,28 +162,114 @@ class Client:
         async with self._driving(session) as driver:
             yield TranscriptionStream(session, driver)
 
+    def synthesize(self, text: str, config: SynthesisConfig | None = None, *, sse: bool = False) -> Speech:
+        """Speak a whole text: iterate over the audio, ``await speech.read()``, or ``await speech.save("x.wav")``.
+
+        With ``sse`` the service sends the audio while it makes it (pcm, ulaw, alaw). Raises ``ConfigurationError`` for
+        a text that cannot be spoken, and for options that cannot be.
+        """
+        config = config or SynthesisConfig()
+        exchange = Synthesis(config, self._endpoint, text, sse=sse, timeouts=self._timeouts)
+        return Speech(exchange, config, self._driving)
+
+    @asynccontextmanager
+    async def stream_synthesis(
+        self, config: SynthesisConfig | None = None, *, resume: bool = False
+    ) -> AsyncIterator[SynthesisStream]:
+        """Speak text as it is written, over a connection that is kept from before, or over a new one.
+
+        With ``resume`` a connection that is lost in mid-speech costs no word, where the voice has word times.
+        Leaving the block drops what was not spoken by then, and keeps the connection for the next call with the same
+        options. Raises ``ConfigurationError`` for options that cannot be.
+        """
+        key = config or SynthesisConfig(), resume
+        driver = self._pool.take(key) or await self._speaker(*key)
+        stream = SynthesisStream(driver)
+        try:
+            yield stream
+        finally:
+            stream.leave()
+            await self._end(*self._pool.give(key, driver))
+
+    async def prewarm(self, config: SynthesisConfig | None = None, *, resume: bool = False) -> None:
+        """Open a connection for the next ``stream_synthesis`` with the same options, if none is kept.
+
+        Raises ``RemoteError`` where that fails, ``ConfigurationError`` for options that cannot be, and
+        ``LocalProtocolError`` where the client keeps none.
+        """
+        if not self._pool.size:
+            raise LocalProtocolError(
+                "the client keeps no connection: use it within `async with Client(...) as client:`, with a pool above 0"
+            )
+        key = config or SynthesisConfig(), resume
+        driver = self._pool.take(key) or await self._speaker(*key)
+        try:
+            while not driver.machine.warm and await driver.next() is not None:
+                pass
+            driver.check()
+        finally:
+            await self._end(*self._pool.give(key, driver))
+
+    async def voices(self, model: str | None = None) -> tuple[Voice, ...]:
+        """The voices of a model, or all that there are.
+
+        Raises ``ConfigurationError`` for what is no model, and ``RemoteError`` for what the service or the network did.
+        """
+        answer: Voices = await self._answer(VoiceList(self._endpoint, model, timeouts=self._timeouts))
+        return answer.voices
+
     async def _exchange(
         self, audio: Audio | None, config: FileTranscriptionConfig, url: str | None
     ) -> FileTranscript | TranscriptionAccepted:
         if isinstance(audio, (str, PathLike)):
             audio = await self._driver.read_file(audio)
         exchange = FileTranscription(config, self._endpoint, audio=audio, audio_url=url, timeouts=self._timeouts)
+        answer: FileTranscript | TranscriptionAccepted = await self._answer(exchange)
+        return answer
+
+    async def _answer(self, exchange: FileTranscription | VoiceList) -> Any:
         async with self._driving(exchange) as driver:
-            outcome: FileTranscript | TranscriptionAccepted | ExchangeFailed = await driver.next()
+            outcome = await driver.next()
         if isinstance(outcome, ExchangeFailed):
             raise outcome.failure.error()
         return outcome
 
+    async def _speaker(self, config: SynthesisConfig, resume: bool) -> Driving:
+        session = SynthesisSession(
+            config,
+            self._endpoint,
+            timeouts=self._timeouts,
+            retry=self._retry,
+            jitter=self._world.jitter,
+            resume=resume,
+        )
+        return await self._begin(session)
+
     @asynccontextmanager
-    async def _driving(self, machine: TranscriptionSession | FileTranscription) -> AsyncIterator[Driving]:
+    async def _driving(self, machine: Machine) -> AsyncIterator[Driving]:
+        driver = await self._begin(machine)
+        try:
+            yield driver
+        finally:
+            await self._end(driver)
+
+    async def _begin(self, machine: Machine) -> Driving:
         driver = self._driver(machine, self._world)
         self._drivers.add(driver)
         try:
-            async with driver:
-                driver.tell(machine.start)
-                yield driver
-        finally:
-            self._drivers.discard(driver)
+            await driver.__aenter__()
+            driver.tell(machine.start)
+        except BaseException:
+            await self._end(driver)
+            raise
+        return driver
+
+    async def _end(self, *drivers: Driving) -> None:
+        """Close every one of them, whatever comes of the others."""
+        async with AsyncExitStack() as stack:
+            for driver in drivers:
+                stack.callback(self._drivers.discard, driver)
+                stack.push_async_callback(driver.close)
 
 
 class TranscriptionStream:

@@ -7,28 +7,29 @@ that can change something end in ``pump``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from smallest_proto import commands
 from smallest_proto.errors import Failure
 from smallest_proto.events import EndReason, SessionEnded
-from smallest_proto.exchange import FileTranscription
 from smallest_proto.requests import Request
-from smallest_proto.transcription import TranscriptionSession
 
-from . import _wire as wire
+from . import _events as wire
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+Machine: TypeAlias = Any  # a session of the core, which has links, or one of its exchanges, which has one answer
+
+
 class Link(Protocol):
-    """One connection of a driver: it carries what its wire gives, and says what it hears to ``Driving.hear``."""
+    """One connection of a driver: it carries what its wire is told, and says what it hears to ``Driving``."""
 
     number: int
-    wire: Any  # ClientWebSocket or ClientExchange
+    wire: Any  # takes what is to go out: send_binary, send_text, ping, close; an exchange got all with its request
     paused: bool  # the socket does not take what was written: more only makes it late
 
     def flush(self) -> bool:
@@ -47,10 +48,11 @@ class Driving:
     ``world`` is what all connections of a client share (``_world.py``); nothing here looks into it.
     """
 
-    def __init__(self, machine: TranscriptionSession | FileTranscription, world: Any) -> None:
-        self.machine: Any = machine  # the two are alike, but for what comes over their wires
+    def __init__(self, machine: Machine, world: Any) -> None:
+        self.machine = machine
         self.world = world
-        self.is_session = isinstance(machine, TranscriptionSession)
+        self.is_session = hasattr(machine, "link_opened")
+        self._takes_audio = hasattr(machine, "ready_for_audio")
         # By number, as a session can have two open at once: the old one hears on while the new one opens.
         self.links: dict[int, Link] = {}
         # Not bounded: a consumer that does not read must not hold up the protocol (pongs, deadlines, the end). Events
@@ -65,8 +67,8 @@ class Driving:
         """Seconds of a monotonic clock."""
         raise NotImplementedError
 
-    def open(self, number: int, request: Request, codec: wire.ClientWebSocket | wire.ClientExchange) -> Link:
-        """Begin to connect; ``lose`` is told if that fails."""
+    def open(self, number: int, request: Request) -> Link:
+        """Begin to connect, to a WebSocket or for an exchange as the URL says; ``lose`` is told if that fails."""
         raise NotImplementedError
 
     def wake_at(self, due: float | None) -> None:
@@ -100,6 +102,11 @@ class Driving:
         """What is in a file; ``check_size`` says of which size. Raises ``OSError`` where it cannot be read."""
         raise NotImplementedError
 
+    @staticmethod
+    async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
+        """Call what blocks for a moment: here, or on a thread of the framework's."""
+        return function(*args)
+
     # What happens.
 
     def tell(self, told: Callable[..., None], *args: Any) -> None:
@@ -108,8 +115,11 @@ class Driving:
         self.pump()
 
     def hear(self, link: Link, data: bytes) -> None:
-        """Bytes came in over a link; ``b""``: no more will."""
-        events = link.wire.receive_data(data)
+        """Bytes came in over a link whose wire reads them; ``b""``: no more will."""
+        self.hear_events(link, link.wire.receive_data(data))
+
+    def hear_events(self, link: Link, events: Sequence[wire.WebSocketEvent | wire.ExchangeEvent]) -> None:
+        """Something came in over a link."""
         for event in events:
             if self.links.get(link.number) is not link:
                 return  # given up in the meantime
@@ -144,13 +154,18 @@ class Driving:
         self.wake_at(machine.get_timer())
         self.changed()
 
+    def wake(self) -> None:
+        """Let ``next`` give ``None`` once, after what there is."""
+        self.outputs.append(None)
+        self.changed()
+
     # What is asked.
 
     def ready(self) -> bool:
         """Whether to give more audio now, or to find out why there is no use in it."""
         if self.over() or not self.is_session:
             return True
-        if not self.machine.ready_for_audio:
+        if self._takes_audio and not self.machine.ready_for_audio:
             return False
         for link in self.links.values():  # noqa: SIM110 - once per piece of audio, at a third of what any() costs
             if link.paused:
@@ -169,13 +184,14 @@ class Driving:
             raise self._last.failure.error()
 
     def _do(self, output: Any) -> None:
-        match output:  # audio first: it is most of what is asked
-            case commands.SendBinary(link=number, data=data):
-                self.links[number].wire.send_binary(data)
+        if type(output) is commands.SendBinary:  # most of what is asked, and told apart in no time
+            self.links[output.link].wire.send_binary(output.data)
+            return
+        match output:
             case commands.OpenLink(link=number, request=request):
-                self.links[number] = self.open(number, request, wire.ClientWebSocket(request))
+                self.links[number] = self.open(number, request)
             case commands.SendRequest(request=request):
-                self.links[0] = self.open(0, request, wire.ClientExchange(request))
+                self.links[0] = self.open(0, request)
             case commands.SendText(link=number, text=text):
                 self.links[number].wire.send_text(text)
             case commands.SendPing(link=number):

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import os
 import random
 import socket
 import ssl
-from typing import TYPE_CHECKING
+import urllib.request
+import wave
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
-from smallest_proto.errors import Failure, FailureKind
+from smallest_proto.errors import ConfigurationError, Failure, FailureKind
 from smallest_proto.requests import MAX_FILE_BYTES
 
 from ._client import check_size
+from ._proxy import ENVIRONMENT, Proxy, read_proxy
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ._wire import Address
+    from ._address import Address
+
+_TLS_BYTES = 64 * 2**10  # decrypted at once
 
 
 class World:
     """What all connections of one client have in common; it is entered and left with the client.
 
-    A driver adds what its framework needs to keep a connection alive. ``secure``: the client speaks TLS.
+    A driver adds what its framework needs to keep a connection alive. All lead ``where`` the service is, through
+    ``proxy`` if there is one. Raises ``ConfigurationError`` for a proxy or an ``ssl_context`` that cannot be.
     """
 
-    def __init__(self, *, secure: bool, ssl_context: ssl.SSLContext | None = None) -> None:
-        self.ssl_context = ssl_context or (ssl.create_default_context() if secure else None)
+    def __init__(
+        self, where: Address, *, ssl_context: ssl.SSLContext | None = None, proxy: str | None = ENVIRONMENT
+    ) -> None:
+        if ssl_context is not None and ssl_context.protocol is ssl.PROTOCOL_TLS_SERVER:
+            raise ConfigurationError("ssl_context is one for servers: make it with ssl.create_default_context()")
+        self.ssl_context = ssl_context or (ssl.create_default_context() if where.secure else None)
+        if proxy is None:
+            self.proxy = None
+        else:
+            self.proxy = self.find_proxy(where) if proxy == ENVIRONMENT else read_proxy(proxy)
 
     async def __aenter__(self) -> Self:
         return self
@@ -34,8 +51,82 @@ class World:
     async def __aexit__(self, *_: object) -> None:
         """Every driver has been closed by then."""
 
+    @staticmethod
+    def find_proxy(where: Address) -> Proxy | None:
+        """The proxy that the environment names; none for this machine itself."""
+        proxies = urllib.request.getproxies()
+        name = next((name for name in ("https" if where.secure else "http", "all") if proxies.get(name)), None)
+        if name is None or _is_loopback(where.host) or urllib.request.proxy_bypass(f"{where.host}:{where.port}"):
+            return None
+        return read_proxy(proxies[name], f"{name.upper()}_PROXY")
+
+    @staticmethod
+    def write_file(path: str, audio: bytes, rate: int | None) -> None:
+        """Make a file of audio, whole or not at all; with ``rate`` in Hz a WAV of linear16. Raises ``OSError``."""
+        whole = os.path.realpath(path)  # a link goes on leading there
+        part = f"{whole}.{os.getpid()}-{random.getrandbits(32):08x}.part"
+        try:
+            with open(part, "xb") as file:
+                if rate is None:
+                    file.write(audio)
+                else:
+                    with wave.open(file, "wb") as made:
+                        made.setparams((1, 2, rate, 0, "NONE", "not compressed"))
+                        made.writeframes(audio)
+            os.replace(part, whole)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            raise
+
     getenv = staticmethod(os.getenv)
     jitter = staticmethod(random.random)
+
+
+class Tls:
+    """The client's side of TLS, from bytes to bytes."""
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+
+    async def shake_hands(
+        self, send: Callable[[bytes], Awaitable[Any]], receive: Callable[[], Awaitable[bytes | bytearray]]
+    ) -> None:
+        """Over a stream of bytes. Raises ``ssl.SSLError``, and what the stream raises."""
+        while True:
+            try:
+                self._object.do_handshake()
+                return  # what is still to be said goes out with the first bytes
+            except ssl.SSLWantReadError:
+                pass
+            await send(self._outgoing.read())
+            self._take(await receive())
+
+    def encrypt(self, data: bytes) -> bytes:
+        """What is to go out for it; for ``b""`` what TLS itself has to say."""
+        if data:
+            self._object.write(data)
+        return self._outgoing.read()
+
+    def decrypt(self, data: bytes) -> Iterator[bytes]:
+        """What came in, in pieces; ``b""`` is the end, with or without a goodbye. Raises ``ssl.SSLError``."""
+        self._take(data)
+        piece = b"."
+        while piece:
+            try:
+                piece = self._object.read(_TLS_BYTES)
+            except ssl.SSLWantReadError:
+                return
+            except ssl.SSLEOFError:
+                piece = b""
+            yield piece
+
+    def _take(self, data: bytes | bytearray) -> None:
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -46,6 +137,20 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         audio = file.read(MAX_FILE_BYTES + 1)
     check_size(path, len(audio))
     return audio
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def no_proxy_connection(exc: OSError | UnicodeError, proxy: Proxy) -> Failure:
+    """What came in place of a connection to the proxy."""
+    said = "not found" if isinstance(exc, (socket.gaierror, UnicodeError)) else _said(exc)
+    reason = f"no connection to the proxy {proxy.host}, port {proxy.port}: {said}: check HTTPS_PROXY or proxy"
+    return Failure(kind=FailureKind.CONNECT, reason=reason)
 
 
 def no_connection(exc: OSError | UnicodeError, where: Address) -> Failure:

@@ -1,4 +1,4 @@
-"""The driver for asyncio: sockets, TLS and timers around the core's state machines. It holds no policy.
+"""The driver for asyncio: sockets and TLS around the core's state machines. It holds no policy.
 
 A connection is an ``asyncio.Protocol``, so that bytes go through the core without a task switch, and one task, which is
 its life: when that has ended, nothing of the connection is left.
@@ -7,135 +7,79 @@ its life: when that has ended, nothing of the connection is left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from os import PathLike
-from typing import Any
+import itertools
+import socket
+import ssl
+from collections import deque
+from functools import partial
+from typing import Any, cast
 
-from smallest_proto.exchange import FileTranscription
+from smallest_proto.errors import RemoteError
 from smallest_proto.requests import Request
-from smallest_proto.transcription import TranscriptionSession
 
 from . import _client
 from . import _wire as wire
 from ._client import TranscriptionStream
-from ._driving import Driving
-from ._world import World, connection_lost, no_connection, read_file
+from ._event_loop import EventLoopDriving
+from ._proxy import Proxy
+from ._speech import Speech, SynthesisStream
+from ._world import World, connection_lost, no_connection, no_proxy_connection
 
-__all__ = ["Client", "TranscriptionStream"]
+__all__ = ["Client", "Speech", "SynthesisStream", "TranscriptionStream"]
+
+EYEBALLS_DELAY = 0.25  # seconds that an address has before the next one is tried beside it (RFC 8305)
 
 
-class _Driver(Driving):
+class _Driver(EventLoopDriving):
     """Lets a state machine run in the event loop, with sockets and a timer."""
 
     world: World
 
-    def __init__(self, machine: TranscriptionSession | FileTranscription, world: World) -> None:
-        super().__init__(machine, world)
-        self.loop = asyncio.get_running_loop()
-        self.tasks: set[asyncio.Task[None]] = set()  # one for each connection that has not wholly gone
-        self._timer: asyncio.TimerHandle | None = None
-        self._news = asyncio.Event()
-        self._room = asyncio.Event()
-
-    def run(self, step: Callable[..., None], *args: Any) -> None:
-        """What the event loop calls, and nobody awaits: a mistake of ours must reach those who wait for the machine."""
-        try:
-            step(*args)
-        except Exception as exc:
-            self.mistake = exc
-            self._stop()
-            self.changed()
-
-    async def next(self) -> Any:
-        while not self.outputs and not self.over():
-            self._news.clear()
-            await self._news.wait()
-        return self.outputs.popleft() if self.outputs else None
-
-    async def until_ready(self) -> None:
-        await asyncio.sleep(0)  # others run between two calls: a file's audio would else keep the loop for itself
-        while not self.ready():
-            self._room.clear()
-            await self._room.wait()
-
-    async def close(self) -> None:  # a cancellation has to wait that moment
-        self.run(self.tell, self.machine.abort)
-        self._stop()
-        cancelled: asyncio.CancelledError | None = None
-        while self.tasks:
-            try:
-                await asyncio.wait(self.tasks)
-            except asyncio.CancelledError as exc:
-                cancelled = exc
-        if cancelled is not None:
-            raise cancelled
-
-    @staticmethod
-    async def read_file(path: str | PathLike[str]) -> bytes:
-        return await asyncio.to_thread(read_file, path)
-
-    def now(self) -> float:
-        return self.loop.time()
-
-    def open(self, number: int, request: Request, codec: wire.ClientWebSocket | wire.ClientExchange) -> _Link:
-        return _Link(self, number, request, codec)
-
-    def wake_at(self, due: float | None) -> None:
-        # A timer that is armed for too early is left to itself: it finds nothing to do and is armed anew.
-        if due is not None and (self._timer is None or due < self._timer.when()):
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self.loop.call_at(due, self.run, self._wake)
-
-    def changed(self) -> None:
-        if not self._news.is_set() and (self.outputs or self.over()):
-            self._news.set()
-        if not self._room.is_set() and self.ready():
-            self._room.set()
-
-    def _wake(self) -> None:
-        self._timer = None
-        self.tell(self.machine.handle_timer)
-
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self.links.clear()
-        for task in self.tasks:
-            task.cancel()
+    def open(self, number: int, request: Request) -> _Link:
+        return _Link(self, number, request)
 
 
 class _Link(asyncio.Protocol):
     """One connection. Its task opens it, and ends when it is gone; cancelled, the task aborts it."""
 
-    def __init__(self, driver: _Driver, number: int, request: Request, codec: Any) -> None:
+    def __init__(self, driver: _Driver, number: int, request: Request) -> None:
         self.number = number
-        self.wire = codec
+        self.wire: Any = wire.client_wire(request)
         self.paused = False
         self._driver = driver
         self._transport: asyncio.Transport | None = None
         self._owed = False  # the driver is to be told when what was written is out
+        self._connected = False
         self._gone = asyncio.Event()
-        self.task = driver.loop.create_task(self._live(wire.address(request)))
-        driver.tasks.add(self.task)
-        self.task.add_done_callback(driver.tasks.discard)
+        self._task = driver.spawn(self._live(wire.address(request)))
 
     async def _live(self, where: wire.Address) -> None:
         driver, failure = self._driver, None
         try:
-            await driver.loop.create_connection(
-                lambda: self, where.host, where.port, ssl=driver.world.ssl_context if where.secure else None
-            )
+            await self._connect(where, driver.world.proxy, driver.world.ssl_context if where.secure else None)
+            self._connected = True
             await self._gone.wait()
+        except RemoteError as exc:
+            failure = exc.failure
         except (OSError, UnicodeError) as exc:
             failure = no_connection(exc, where)
         finally:
-            if self._transport is not None:
-                self._transport.abort()
-                await self._gone.wait()
+            await self._end()
         if failure is not None:
             driver.run(driver.lose, self, failure)
+
+    async def _end(self) -> None:
+        """Abort the connection, or the attempt at one, and wait until nothing of it is left."""
+        if self._transport is not None and not self._gone.is_set():
+            self._transport.abort()
+            # Of a transport that create_connection() itself gave up, uvloop never tells that it is gone.
+            if self._connected or isinstance(self._driver.loop, asyncio.BaseEventLoop):
+                await self._gone.wait()
+
+    async def _connect(self, where: wire.Address, proxy: Proxy | None, context: ssl.SSLContext | None) -> None:
+        made = await (_open_socket(where.host, where.port) if proxy is None else _go_through(proxy, where))
+        name = where.host if context is not None else None
+        await self._driver.loop.create_connection(lambda: self, sock=made, ssl=context, server_hostname=name)
 
     def flush(self) -> bool:
         transport = self._transport
@@ -147,7 +91,7 @@ class _Link(asyncio.Protocol):
         return done
 
     def abort(self) -> None:
-        self.task.cancel()
+        self._task.cancel()
 
     def finish(self) -> None:
         self.flush()
@@ -157,7 +101,7 @@ class _Link(asyncio.Protocol):
     # What asyncio calls. It sets TCP_NODELAY itself.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
         self._transport = transport
         # What the kernel does not take at once is back-pressure: its own buffer holds seconds of audio already.
         # Not 0: over TLS asyncio compares with >=, and 0 would be over the mark for ever.
@@ -183,6 +127,73 @@ class _Link(asyncio.Protocol):
         else:
             self.eof_received()
         self._gone.set()
+
+
+async def _open_socket(host: str, port: int) -> socket.socket:
+    """A connection to whichever address of a host answers first; none of the others is left.
+
+    asyncio's own way (``happy_eyeballs_delay``) leaves a socket open where it is cancelled, and uvloop has none.
+    """
+    loop = asyncio.get_running_loop()
+    try:  # an address needs no thread
+        found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    families = [[one for one in found if one[0] is family] for family in dict.fromkeys(one[0] for one in found)]
+    untried = deque(filter(None, itertools.chain.from_iterable(itertools.zip_longest(*families))))
+    attempts: set[asyncio.Task[socket.socket]] = set()
+    failure: BaseException = OSError("the host has no address")
+    try:
+        while attempts or untried:
+            if untried:
+                attempts.add(loop.create_task(_attempt(untried.popleft())))
+            delay = EYEBALLS_DELAY if untried else None
+            done, _ = await asyncio.wait(attempts, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
+            for attempt in done:
+                attempts.discard(attempt)
+                if (exc := attempt.exception()) is None:
+                    return attempt.result()
+                failure = exc
+        raise failure
+    finally:
+        for attempt in attempts:
+            attempt.add_done_callback(_drop)
+            attempt.cancel()
+        if attempts:
+            await asyncio.wait(attempts)
+
+
+async def _attempt(found: tuple[Any, ...]) -> socket.socket:
+    made = socket.socket(*found[:3])
+    try:
+        made.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(made, found[4])
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _drop(attempt: asyncio.Task[socket.socket]) -> None:
+    """Close what came of an attempt that nobody waits for."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()
+
+
+async def _go_through(proxy: Proxy, where: wire.Address) -> socket.socket:
+    """A connection to the service, or the ``RemoteError`` of what became of it at the proxy."""
+    loop = asyncio.get_running_loop()
+    try:
+        made = await _open_socket(proxy.host, proxy.port)
+        try:
+            send, receive = partial(loop.sock_sendall, made), partial(loop.sock_recv, made, 4096)
+            await wire.open_tunnel(proxy, where, send, receive)
+        except BaseException:
+            made.close()
+            raise
+    except (OSError, UnicodeError) as exc:
+        raise no_proxy_connection(exc, proxy).error() from None
+    return made
 
 
 class Client(_client.Client):

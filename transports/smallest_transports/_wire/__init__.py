@@ -1,11 +1,11 @@
 """Bytes <-> WebSocket messages and HTTP/1.1, both sides of each, without I/O.
 
 ``ClientWebSocket`` and ``ClientExchange`` are what a driver needs (``client_wire`` makes the one that a request asks
-for; ``ClientTunnel`` goes before it through a proxy), ``ServerConnection`` is what a listener needs. All have one shape:
+for; ``open_tunnel`` goes before it through a proxy), ``ServerConnection`` is what a listener needs. All have one shape:
 ``receive_data(bytes)`` gives events (``b""`` is the end of what the peer sends), the other methods say what is to go
-out, and ``data_to_send()`` gives it as bytes; ``finished`` tells that the socket can be closed once they are out. Whatever a peer sends comes out as an event; nothing
-raises. What is sent over a connection that is already closing goes nowhere, as it would on the network: the two cross
-on the way.
+out, and ``data_to_send()`` gives it as bytes; ``finished`` tells that the socket can be closed once they are out.
+Whatever a peer sends comes out as an event; nothing raises. What is sent over a connection that is already closing
+goes nowhere, as it would on the network: the two cross on the way.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from smallest_transports._events import (
 
 try:
     from .client import ClientExchange, ClientWebSocket, client_wire
-    from .proxy import ClientTunnel
+    from .proxy import ClientTunnel, open_tunnel
     from .server import ServerConnection
 except ModuleNotFoundError as exc:
     if (exc.name or "").partition(".")[0] not in ("h11", "wsproto"):
@@ -65,4 +65,5 @@ __all__ = [
     "WebSocketEvent",
     "address",
     "client_wire",
+    "open_tunnel",
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import h11
 
 from smallest_transports._address import Address
@@ -13,10 +16,7 @@ from .connection import Phase, Wire, read_headers
 
 
 class ClientTunnel(Wire):
-    """Asks a proxy for a connection to ``where``; ``data_to_send`` gives the request.
-
-    After ``Opened`` the connection is another's, beginning with ``trailing_data``.
-    """
+    """Asks a proxy for a connection to ``where``. After ``Opened`` the connection is another's."""
 
     def __init__(self, proxy: Proxy, where: Address) -> None:
         super().__init__(h11.CLIENT)
@@ -24,11 +24,6 @@ class ClientTunnel(Wire):
         target = f"{host}:{where.port}"
         self._say(h11.Request(method="CONNECT", target=target, headers=[("Host", target), *proxy.headers.items()]))
         self._say(h11.EndOfMessage())
-
-    @property
-    def trailing_data(self) -> bytes:
-        """What came after the proxy's answer."""
-        return self._http.trailing_data[0]
 
     def receive_data(self, data: bytes) -> list[Opened | Refused | ProtocolBroken]:
         """What the proxy said; ``b""``: it says nothing more. What the page of a refusal says helps nobody."""
@@ -45,3 +40,18 @@ class ClientTunnel(Wire):
             self._phase = Phase.OVER
             return [ProtocolBroken(failure=no_proxy(str(exc)))]
         return []
+
+
+async def open_tunnel(
+    proxy: Proxy, where: Address, send: Callable[[bytes], Awaitable[Any]], receive: Callable[[], Awaitable[bytes]]
+) -> None:
+    """Ask the proxy at the other end for the way. Raises the ``RemoteError`` of its refusal.
+
+    Nobody speaks before the client does, in TLS and in HTTP: what comes after the answer is nobody's.
+    """
+    tunnel = ClientTunnel(proxy, where)
+    await send(tunnel.data_to_send())
+    while not (events := tunnel.receive_data(await receive())):
+        pass
+    if not isinstance(events[0], Opened):
+        raise events[0].failure.error()

@@ -1,0 +1,180 @@
+"""The servers of the suite. Each runs on a thread and a loop of its own, so that it is the same for every transport."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from smallest_proto.recognition import CodedRecogniser
+from smallest_transports import _wire as wire
+from smallest_transports.local.server import LocalServer
+from tests.transports.conftest import _serve_bytes as serve_bytes
+
+T = TypeVar("T")
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+LAST = '{"transcript":"the last","is_final":true,"is_last":true}'
+
+
+@contextmanager
+def in_thread(server: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """Run a server in a thread of its own. Raises what entering it raises."""
+    running: Future[tuple[T, Callable[[], object]]] = Future()
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        async with server as entered:
+            running.set_result((entered, partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set)))
+            await stop.wait()
+            await turns()  # connections that were accepted and not yet taken up
+        await turns()  # sockets that are about to be closed
+
+    def run() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:
+            if running.done():
+                raise
+            running.set_exception(error)
+
+    thread = threading.Thread(target=run, name="server-of-a-test")
+    thread.start()
+    try:
+        entered, stop = running.result()
+        try:
+            yield entered
+        finally:
+            stop()
+    finally:
+        thread.join()
+
+
+async def turns() -> None:
+    """Some turns of the loop, so that what is due is done."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@contextmanager
+def local_server(*faults: str, tls: ssl.SSLContext | None = None, **options: Any) -> Iterator[str]:
+    """The local server, which hears coded audio; gives its base URL, and sees that every fault happened."""
+    room = {"max_live": 256, "max_files": 256}
+    made = LocalServer(recogniser=CodedRecogniser, faults=faults, ssl_context=tls, **{**room, **options})
+    with in_thread(made) as server:
+        yield server.base_url
+        assert server.faults_left == ()
+
+
+@contextmanager
+def serving(talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A server that is a function of a reader and a writer: for what no library would do."""
+    with in_thread(serve_bytes(talk, tls)) as url:
+        yield url
+
+
+def port_of(url: str) -> int:
+    port = urlsplit(url).port
+    assert port is not None
+    return port
+
+
+# What servers do.
+
+
+async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> wire.ServerConnection:
+    """Answer a handshake by hand."""
+    server = wire.ServerConnection()
+    data = b"."
+    while data and not server.receive_data(data := await reader.read(65536)):
+        pass
+    if not data:
+        raise ConnectionResetError("the client is gone")
+    server.accept()
+    writer.write(server.data_to_send())
+    return server
+
+
+async def answer_the_end(
+    server: wire.ServerConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, audio: bytearray
+) -> None:
+    """Hear all to its end, which is answered with the last final."""
+    while not server.finished:
+        for event in server.receive_data(await reader.read(65536)):
+            if isinstance(event, wire.BinaryMessage):
+                audio += event.data
+            elif isinstance(event, wire.TextMessage) and "close_stream" in event.text:
+                server.send_text(LAST)
+                server.close(1000)
+        writer.write(server.data_to_send())
+
+
+def answering(answer: bytes) -> Talk:
+    """Answer a request with these bytes."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await reader.read()
+
+    return talk
+
+
+def opening(then: Callable[[wire.ServerConnection, asyncio.StreamWriter], None]) -> Talk:
+    """Accept the WebSocket, then do something to it."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server = await accept(reader, writer)
+        then(server, writer)
+        if not writer.is_closing():
+            writer.write(server.data_to_send())
+            await reader.read()
+
+    return talk
+
+
+def reset(_: Any, writer: asyncio.StreamWriter) -> None:
+    """Close with RST."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def hang_up(_: Any, writer: asyncio.StreamWriter) -> None:
+    """Close with FIN, and without a goodbye before it."""
+    writer.close()
+
+
+def drop(_: Any, writer: asyncio.StreamWriter) -> None:
+    """Close the socket; over TLS without its goodbye."""
+    writer.transport.abort()
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, piece: int) -> None:
+    """Bytes from here to there, so many at a time."""
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(OSError):
+        while data := await reader.read(piece):
+            writer.write(data)
+            await writer.drain()
+            await asyncio.sleep(0)  # what is written twice between two turns would go out together
+    writer.transport.abort()
+
+
+async def relay(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int, *, piece: int = 65536
+) -> None:
+    """Between a client and a server, for as long as both want; so many bytes at a time come back."""
+    from_server, to_server = await asyncio.open_connection(host, port)
+    try:
+        await asyncio.gather(pass_on(reader, to_server, 65536), pass_on(from_server, writer, piece))
+    finally:
+        to_server.transport.abort()

@@ -1,0 +1,310 @@
+"""What goes wrong, each by its name, raised where the application awaits; no exception of it shows the key."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from smallest_proto.config import Timeouts, TranscriptionConfig
+from smallest_proto.errors import (
+    ConfigurationError,
+    ConnectError,
+    DeadlineError,
+    DisconnectedError,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteError,
+    ServiceError,
+    StatusError,
+)
+from smallest_proto.events import EndReason, Event, SessionEnded
+from smallest_transports import _wire as wire
+from smallest_transports._client import Client, TranscriptionStream
+from tests.transports.conftest import Service, serve_by_aiohttp
+
+from .makers import KEY, ONCE, PCM, Transport
+from .servers import answering, drop, hang_up, in_thread, local_server, opening, reset, serving
+
+if TYPE_CHECKING:
+    from tests.transports.conftest import Tls
+
+LIVE = pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
+PRIVATE = "private words"
+
+
+async def fail(transport: Transport, url: str, *, live: bool = True, **options: Any) -> RemoteError:
+    """What a client meets there: the error, after it was seen to be as it should."""
+    async with transport.client(url, **{"retry": ONCE, **options}) as client:
+        with pytest.raises(RemoteError) as raised:
+            await (stream_until_it_fails(client) if live else client.transcribe(PCM))
+    shown = "".join(traceback.format_exception(raised.value)) + repr(raised.value.failure)
+    assert KEY not in shown
+    assert PRIVATE not in shown
+    assert raised.value.__context__ is None
+    return raised.value
+
+
+async def collect(stream: TranscriptionStream, events: list[Event]) -> None:
+    async for event in stream:
+        events.append(event)
+
+
+async def stream_until_it_fails(client: Client) -> None:
+    """Stream until it fails, and see that it says so everywhere, and again when it is asked again."""
+    async with client.stream_transcription() as stream:
+        events: list[Event] = []
+        with pytest.raises(RemoteError) as raised:
+            await collect(stream, events)
+        assert isinstance(events[-1], SessionEnded)
+        assert events[-1].reason is EndReason.FAILED
+        assert events[-1].failure == raised.value.failure
+        for again in (lambda: stream.send_audio(PCM), stream.finalize, stream.end_input, stream.__anext__):
+            with pytest.raises(type(raised.value)):
+                await again()
+        raise raised.value.failure.error() from None
+
+
+# No connection.
+
+
+@LIVE
+async def test_nobody_listens(transport: Transport, live: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    error = await fail(transport, f"http://127.0.0.1:{port}/", live=live)
+    assert isinstance(error, ConnectError)
+    assert f"127.0.0.1, port {port}: Connection refused: check base_url" in str(error)
+    assert not error.failure.final
+
+
+@pytest.mark.parametrize("host", ["nobody.invalid", "a" * 64 + ".invalid", "two..dots"])
+async def test_no_such_host(transport: Transport, host: str) -> None:
+    error = await fail(transport, f"http://{host}/")
+    assert isinstance(error, ConnectError)
+    assert f"the host {host} was not found: check base_url" in str(error)
+
+
+@LIVE
+async def test_a_certificate_that_does_not_hold_is_final(transport: Transport, tls: Tls, live: bool) -> None:
+    service = Service()
+    for of_server, of_client in ((tls.server, None), (tls.of_another, tls.client)):
+        with in_thread(serve_by_aiohttp(service, of_server)) as url:
+            error = await fail(transport, url, live=live, ssl_context=of_client)
+            assert isinstance(error, ConnectError)
+            assert "the certificate of 127.0.0.1 does not hold (" in str(error)
+            assert "ssl_context" in str(error)
+            assert error.failure.final
+    assert service.targets == []
+
+
+@LIVE
+async def test_tls_that_is_none(transport: Transport, tls: Tls, live: bool) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+
+    with serving(talk) as url:
+        error = await fail(transport, url.replace("http:", "https:"), live=live, ssl_context=tls.client)
+    assert isinstance(error, ConnectError)
+    assert "check base_url and that TLS is spoken there" in str(error)
+
+
+async def test_a_context_that_is_for_servers(transport: Transport) -> None:
+    with pytest.raises(ConfigurationError, match="ssl_context"):
+        transport.client("https://127.0.0.1:1/", ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+
+
+@LIVE
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_a_server_that_says_nothing(transport: Transport, tls: Tls, secure: bool, live: bool) -> None:
+    async def talk(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()  # of TLS as well, which so never gets anywhere
+
+    with serving(talk) as url:
+        url = url.replace("http:", "https:") if secure else url
+        timeouts = Timeouts(opening=0.05, response=0.05)
+        error = await fail(transport, url, live=live, timeouts=timeouts, ssl_context=tls.client)
+    assert isinstance(error, DeadlineError)
+
+
+# Refused.
+
+
+@LIVE
+@pytest.mark.parametrize(
+    ("status", "advice"), [(401, "key"), (429, "slow"), (503, "worker"), (302, "redirect"), (307, "redirect")]
+)
+async def test_with_a_status(transport: Transport, status: int, advice: str, live: bool) -> None:
+    body = b'{"error":"private words"}'
+    head = f"HTTP/1.1 {status} No\r\nRetry-After: 3\r\nLocation: /elsewhere\r\nContent-Length: {len(body)}\r\n\r\n"
+    with serving(answering(head.encode() + body)) as url:
+        error = await fail(transport, url, live=live)
+    assert isinstance(error, StatusError)
+    assert error.failure.status == status
+    assert error.failure.retry_after == 3.0
+    assert advice in str(error)
+    assert error.failure.detail == PRIVATE
+
+
+@LIVE
+async def test_with_a_page_that_never_ends(transport: Transport, live: bool) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 No\r\nContent-Length: 999999999999\r\n\r\n")
+        while True:
+            writer.write(b"private words " * 5000)
+            await writer.drain()
+
+    with serving(talk) as url:
+        error = await fail(transport, url, live=live, timeouts=Timeouts(response=2.0, opening=2.0))
+    if live or isinstance(error, StatusError):
+        assert isinstance(error, StatusError)
+        assert error.failure.status == 403
+    else:
+        assert isinstance(error, ProtocolError)
+    assert len(error.failure.detail or "") <= 70_000
+
+
+@LIVE
+@pytest.mark.parametrize(
+    "answer",
+    [b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"\x16\x03\x01\x00\x00" * 9],
+    ids=["ssh", "a page", "bytes"],
+)
+async def test_by_something_else(transport: Transport, answer: bytes, live: bool) -> None:
+    with serving(answering(answer)) as url:
+        assert isinstance(await fail(transport, url, live=live), ProtocolError)
+
+
+async def test_by_an_upgrade_that_is_not_one(transport: Transport) -> None:
+    wrong = b"HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n"
+    with serving(answering(wrong)) as url:
+        assert isinstance(await fail(transport, url), ProtocolError)
+
+
+@LIVE
+@pytest.mark.parametrize("how", [reset, hang_up])
+async def test_without_a_word(transport: Transport, how: Callable[..., None], live: bool) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        how(None, writer)
+
+    with serving(talk) as url:
+        assert isinstance(await fail(transport, url, live=live), DisconnectedError)
+
+
+async def test_a_wrong_key(transport: Transport) -> None:
+    with local_server(key="another") as url:
+        error = await fail(transport, url)
+    assert isinstance(error, StatusError)
+    assert error.failure.status == 401
+
+
+# Lost.
+
+
+@pytest.mark.parametrize("code", [1001, 1008, 1011, 1013, 4000])
+async def test_closed_with_a_code(transport: Transport, code: int) -> None:
+    with serving(opening(lambda server, _: server.close(code, PRIVATE))) as url:
+        error = await fail(transport, url)
+    assert isinstance(error, DisconnectedError)
+    assert error.failure.code == code
+
+
+@pytest.mark.parametrize("how", [reset, hang_up, drop])
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_without_goodbye(transport: Transport, tls: Tls, secure: bool, how: Callable[..., None]) -> None:
+    with serving(opening(how), tls.server if secure else None) as url:
+        error = await fail(transport, url, ssl_context=tls.client)
+    assert isinstance(error, DisconnectedError)
+    assert error.failure.code == 1006
+
+
+MASKED = b"\x81\x81\0\0\0\0a"
+
+
+@pytest.mark.parametrize(
+    "frames", [b"\x83\x00", b"\x81\x02\xff\xfe", b"\xc1\x01a", MASKED, b"\x89\x7e\x00\x80" + bytes(128)]
+)
+async def test_by_frames_that_cannot_be(transport: Transport, frames: bytes) -> None:
+    if transport.driver == "aiohttp" and frames == MASKED:
+        pytest.skip("aiohttp reads what a server masked")
+    with serving(opening(lambda _, writer: writer.write(frames))) as url:
+        assert isinstance(await fail(transport, url), ProtocolError)
+
+
+async def test_by_a_message_that_is_too_long(transport: Transport) -> None:
+    def say(_: wire.ServerConnection, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\x81\x7f" + (2**24 + 1).to_bytes(8, "big") + b" " * (2**24 + 1))
+
+    with serving(opening(say)) as url:
+        error = await fail(transport, url)
+    assert isinstance(error, ProtocolError)
+    assert "sent a message of over 16 MiB" in str(error)
+
+
+async def test_after_an_error_message(transport: Transport) -> None:
+    said = '{"type":"error","status":"400","message":"private words"}'
+    with serving(opening(lambda server, _: server.send_text(said))) as url:
+        assert isinstance(await fail(transport, url), ServiceError)
+
+
+# What the application does wrong.
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"base_url": "ftp://127.0.0.1/"}, {"api_key": ""}, {"api_key": " "}, {"proxy": "ftp://x:1"}]
+)
+async def test_options_that_cannot_be(transport: Transport, wrong: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match=r"base_url|API key|proxy"):
+        transport.client(**{"url": "http://127.0.0.1:1/", **wrong})
+
+
+async def test_the_key_comes_from_the_environment(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SMALLEST_API_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match="SMALLEST_API_KEY"):
+        transport.client("http://127.0.0.1:1/", api_key=None)
+    monkeypatch.setenv("SMALLEST_API_KEY", KEY)
+    client = transport.client("http://127.0.0.1:1/", api_key=None)
+    assert client._endpoint.api_key == KEY
+    assert KEY not in repr(vars(client))
+
+
+async def test_a_configuration_that_the_route_cannot_carry(transport: Transport) -> None:
+    async with transport.client("http://127.0.0.1:1/", route="direct") as client:
+        with pytest.raises(ConfigurationError, match="direct"):
+            await client.transcribe(b"abc")
+    async with transport.client("https://api.smallest.ai/waves/v1") as client:
+        with pytest.raises(ConfigurationError, match="US"):
+            async with client.stream_transcription(TranscriptionConfig(language="ja")):
+                raise AssertionError("it must not begin")
+
+
+async def test_what_the_application_does_wrong_is_said_at_once(transport: Transport) -> None:
+    with local_server() as url:
+        async with transport.client(url) as client, client.stream_transcription() as stream:
+            for wrong in ("text", None, 1.5, [b"list"]):
+                with pytest.raises(LocalProtocolError, match="bytes-like"):
+                    await stream.send_audio(wrong)  # type: ignore[arg-type]
+            await stream.end_input()
+            with pytest.raises(LocalProtocolError):
+                await stream.end_input()
+            with pytest.raises(LocalProtocolError):
+                await stream.send_audio(PCM)
+            assert [event async for event in stream][-1] == SessionEnded(reason=EndReason.COMPLETED)
+
+
+async def test_a_mistake_of_ours_reaches_the_application(transport: Transport) -> None:
+    with local_server() as url:
+        async with transport.client(url) as client, client.stream_transcription() as stream:
+            stream._session.link_opened = lambda *_: 1 / 0  # type: ignore[method-assign, assignment]
+            with pytest.raises(ZeroDivisionError):
+                await anext(stream)
+            with pytest.raises(ZeroDivisionError):
+                await stream.send_audio(PCM)

@@ -1,0 +1,191 @@
+"""Back-pressure: a peer that does not read slows the sender; what is held is bounded, what is called off not taken."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from smallest_proto.config import Timeouts
+from smallest_proto.events import FinalTranscript, LinkOpened, SessionEnded
+from smallest_transports import _wire as wire
+from smallest_transports._client import TranscriptionStream
+
+from .makers import ONCE, PCM, Transport
+from .servers import Talk, accept, answer_the_end, serving
+
+if TYPE_CHECKING:
+    from tests.transports.conftest import Tls
+
+# So long that nothing is given up while it is held back.
+PATIENT = Timeouts(message_interval=0, write=100, ping=100, pong=100, mute=200)
+SECURE = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+
+
+class Standstill:
+    """A server that accepts, and reads no more until ``go_on``."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self._stands: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    def go_on(self) -> None:
+        assert self._stands is not None
+        loop, event = self._stands
+        loop.call_soon_threadsafe(event.set)
+
+    @property
+    def talk(self) -> Talk:
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            server = await accept(reader, writer)
+            goes_on = asyncio.Event()
+            self._stands = asyncio.get_running_loop(), goes_on
+            await goes_on.wait()
+            await answer_the_end(server, reader, writer, self.received)
+
+        return talk
+
+
+async def until_it_stands(stream: TranscriptionStream) -> float:
+    """Wait until the sender is held back and nothing moves any more; gives the seconds it could give."""
+    given, turns = -1.0, 0
+    while turns < 300:
+        await anyio.lowlevel.checkpoint()
+        now = stream.stats.seconds_given
+        turns = turns + 1 if now == given and not stream._driver.ready() else 0
+        given = now
+    return given
+
+
+@SECURE
+async def test_a_server_that_does_not_read_slows_the_sender(transport: Transport, tls: Tls, secure: bool) -> None:
+    server, seconds = Standstill(), 1200  # 38 MB: more than any kernel keeps for us
+    with serving(server.talk, tls.server if secure else None) as url:
+        # So much may be held that it is the socket, not the session, that makes the sender wait.
+        options = {"timeouts": PATIENT, "buffer_seconds": 3600.0, "ssl_context": tls.client}
+        async with transport.client(url, **options) as client, client.stream_transcription() as stream:
+
+            async def send() -> None:
+                for _ in range(seconds):
+                    await stream.send_audio(PCM)
+                await stream.end_input()
+
+            assert isinstance(await anext(stream), LinkOpened)  # until then there is no socket to hold it up
+            async with anyio.create_task_group() as group:
+                group.start_soon(send)
+                given = await until_it_stands(stream)
+                assert given < 600
+                server.go_on()
+                events = [event async for event in stream]
+    assert isinstance(events[-1], SessionEnded)
+    assert server.received == PCM * seconds
+
+
+async def test_what_is_held_is_bounded(transport: Transport) -> None:
+    server = Standstill()
+    with serving(server.talk) as url:
+        options = {"timeouts": PATIENT, "buffer_seconds": 5.0}
+        async with transport.client(url, **options) as client, client.stream_transcription() as stream:
+
+            async def send() -> None:
+                while True:
+                    await stream.send_audio(PCM)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(send)
+                assert await until_it_stands(stream) <= 10.0
+                group.cancel_scope.cancel()
+
+
+async def test_what_is_called_off_has_not_been_taken(transport: Transport) -> None:
+    server = Standstill()
+    with serving(server.talk) as url:
+        options = {"timeouts": PATIENT, "buffer_seconds": 5.0}
+        async with transport.client(url, **options) as client, client.stream_transcription() as stream:
+            taken = 0
+            called_off = False
+            while not called_off:
+                with anyio.move_on_after(0.2) as scope:
+                    await stream.send_audio(PCM)
+                    taken += 1
+                called_off = scope.cancelled_caught
+            assert stream.stats.seconds_given == taken
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await stream.send_audio(PCM)
+            assert scope.cancelled_caught
+            assert stream.stats.seconds_given == taken
+            server.go_on()
+            await stream.end_input()
+            events = [event async for event in stream]
+    assert isinstance(events[-1], SessionEnded)
+    assert server.received == PCM * taken
+
+
+async def test_a_consumer_that_does_not_read_holds_nothing_up(transport: Transport) -> None:
+    answered = threading.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server = await accept(reader, writer)
+        for at in range(2000):
+            server.send_text(json.dumps({"transcript": f"w{at}", "is_final": True}))
+        server.ping()
+        writer.write(server.data_to_send())
+        while wire.Pong() not in server.receive_data(await reader.read(65536)):
+            pass
+        answered.set()
+        server.close(1000)
+        writer.write(server.data_to_send())
+        await reader.read()
+
+    with serving(talk) as url:
+        async with transport.client(url, retry=ONCE) as client, client.stream_transcription() as stream:
+            while not answered.is_set():
+                await anyio.lowlevel.checkpoint()
+            events = [await anext(stream) for _ in range(1000)]
+    assert len([event for event in events if isinstance(event, FinalTranscript)]) > 300
+
+
+async def test_a_flood_of_pings_drowns_nothing(transport: Transport) -> None:
+    pongs: list[wire.Pong] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server = await accept(reader, writer)
+        counting: Any = Counting(server, pongs)
+        hearing = asyncio.ensure_future(answer_the_end(counting, reader, writer, received))
+        for _ in range(20):
+            for _ in range(500):
+                server.ping()
+            writer.write(server.data_to_send())
+            await writer.drain()
+        await hearing
+
+    received = bytearray()
+    with serving(talk) as url:
+        async with transport.client(url) as client, client.stream_transcription() as stream:
+            await stream.send_audio(PCM)
+            await stream.end_input()
+            events = [event async for event in stream]
+    assert isinstance(events[-1], SessionEnded)
+    assert received == PCM
+    assert len(pongs) > 0
+
+
+class Counting:
+    """The server's side of a connection, which notes the pongs."""
+
+    def __init__(self, server: wire.ServerConnection, pongs: list[wire.Pong]) -> None:
+        self._server, self._pongs = server, pongs
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._server, name)
+
+    def receive_data(self, data: bytes) -> list[wire.ServerEvent]:
+        events = self._server.receive_data(data)
+        self._pongs += [event for event in events if isinstance(event, wire.Pong)]
+        return events

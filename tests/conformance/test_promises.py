@@ -1,0 +1,126 @@
+"""What the core promises, seen from outside: every word is counted, over real sockets that are bad on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from smallest_proto.config import Timeouts, TranscriptionConfig
+from smallest_proto.events import Event, FinalTranscript, LinkOpened
+from smallest_proto.recognition import CodedSpeech, coded_speech
+from smallest_transports._client import TranscriptionStream
+from tests.soak.calls import Call, faults_of, said
+
+from .makers import Transport
+from .servers import local_server
+
+if TYPE_CHECKING:
+    from tests.transports.conftest import Tls
+
+SPEECH = coded_speech([1, 2, 3, 1.0, 4, 5, 6, 7, 0.4, 8, 9, 1.0, 10, 11, 12, 13, 1.2, 14, 15, 1.0])
+# So short that what is found by waiting is found soon.
+SHORT = Timeouts(message_interval=0, ping=0.1, pong=0.3, write=0.5, mute=0.6, keepalive=0.5)
+
+NETWORKS = {
+    "good": (),
+    "drop": ("drop@2",),
+    "three drops": ("drop@1", "drop@2", "drop@1"),
+    "half-open": ("half-open@2",),
+    "closed with 1011": ("close:1011@2",),
+    "error": ("error@2",),
+    "garbage": ("garbage@1",),
+    "refused": ("refuse:503x2",),
+    "no last": ("no-last",),
+    "stall": ("stall@2",),
+    "stall for a while": ("stall:0.1@2",),
+    "all of it": ("refuse:500", "drop@1", "garbage", "half-open@2", "close:1013@1", "no-last"),
+}
+
+
+async def collect(stream: TranscriptionStream, *parts: CodedSpeech, before: Sequence[Event] = ()) -> Call:
+    """All that comes to the end of the stream, after what came ``before``, with what was to be heard."""
+    events = [*before, *[event async for event in stream]]
+    words, _, seconds = said(list(parts))
+    return Call(words, seconds, [(0.0, event) for event in events], stream._session, [])
+
+
+async def until_open(stream: TranscriptionStream) -> list[Event]:
+    """What comes until a link is open."""
+    events = [await anext(stream)]
+    while not isinstance(events[-1], LinkOpened):
+        events.append(await anext(stream))
+    return events
+
+
+@pytest.mark.parametrize("vad_events", [False, True], ids=["", "vad"])
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("network", NETWORKS)
+async def test_every_word_is_heard_once_at_its_time(
+    transport: Transport, tls: Tls, network: str, secure: bool, vad_events: bool
+) -> None:
+    with local_server(*NETWORKS[network], tls=tls.server if secure else None) as url:
+        client = transport.client(url, ssl_context=tls.client, timeouts=SHORT)
+        async with client, client.stream_transcription(TranscriptionConfig(vad_events=vad_events)) as stream:
+            for at in range(0, len(SPEECH.pcm), 9999):  # no whole samples: the session puts them together
+                await stream.send_audio(SPEECH.pcm[at : at + 9999])
+            await stream.end_input()
+            call = await collect(stream, SPEECH)
+    assert list(faults_of(call)) == []
+
+
+async def test_a_finalize_is_answered_and_the_stream_goes_on(transport: Transport) -> None:
+    with local_server() as url:
+        async with transport.client(url) as client, client.stream_transcription() as stream:
+            first, second = coded_speech([1, 2, 0.3]), coded_speech([3, 4, 0.3])
+            await stream.send_audio(first.pcm)
+            await stream.finalize()
+            async for event in stream:
+                if isinstance(event, FinalTranscript):
+                    assert event.from_finalize
+                    assert event.text == "w1 w2"
+                    break
+            await stream.send_audio(second.pcm)
+            await stream.end_input()
+            finals = [event.text async for event in stream if isinstance(event, FinalTranscript)]
+    assert " ".join(filter(None, finals)) == "w3 w4"
+
+
+@pytest.mark.parametrize("network", ["good", "drop", "refused"])
+async def test_an_update_in_mid_word_goes_over_without_a_gap(transport: Transport, network: str) -> None:
+    with local_server(*NETWORKS[network]) as url:
+        config = TranscriptionConfig()
+        async with transport.client(url) as client, client.stream_transcription(config) as stream:
+            middle = (SPEECH.words[5].start + SPEECH.words[5].end) // 2 * 2
+            before = await until_open(stream)
+            await stream.send_audio(SPEECH.pcm[:middle])
+            await stream.update(msgspec.structs.replace(config, punctuate=True))
+            before += await until_open(stream)
+            await stream.send_audio(SPEECH.pcm[middle:])
+            await stream.end_input()
+            call = await collect(stream, SPEECH, before=before)
+    assert list(faults_of(call)) == []
+
+
+async def test_a_change_of_sample_rate_keeps_the_time(transport: Transport) -> None:
+    parts = [coded_speech([1, 2, 0.8, 3, 0.7]), coded_speech([4, 5, 0.8, 6, 1.0], sample_rate=8000)]
+    with local_server() as url:
+        async with transport.client(url) as client, client.stream_transcription() as stream:
+            await stream.send_audio(parts[0].pcm)
+            await stream.update(TranscriptionConfig(sample_rate=8000))
+            await stream.send_audio(parts[1].pcm)
+            await stream.end_input()
+            call = await collect(stream, *parts)
+    assert list(faults_of(call)) == []
+
+
+@pytest.mark.parametrize("route", ["unified", "model", "direct"])
+async def test_every_route(transport: Transport, route: str) -> None:
+    with local_server(key="sk-very-secret") as url:
+        async with transport.client(url, route=route) as client, client.stream_transcription() as stream:
+            await stream.send_audio(SPEECH.pcm)
+            await stream.end_input()
+            call = await collect(stream, SPEECH)
+    assert list(faults_of(call)) == []

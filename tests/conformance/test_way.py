@@ -1,0 +1,206 @@
+"""The way to the service: proxies, names, addresses, and a way that gives a byte at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from smallest_proto.errors import ConnectError
+from smallest_proto.events import FinalTranscript
+from smallest_proto.recognition import coded_speech
+
+from .makers import ONCE, Transport
+from .servers import Talk, local_server, port_of, relay, serving
+from .test_failures import fail
+
+if TYPE_CHECKING:
+    from tests.transports.conftest import Tls
+
+SPEECH = coded_speech([1, 2, 0.8, 3, 4, 1.0])
+SECURE = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+LIVE = pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
+
+
+async def hear(transport: Transport, url: str, **options: Any) -> str:
+    """What is heard of ``SPEECH``."""
+    async with transport.client(url, **options) as client, client.stream_transcription() as stream:
+        await stream.send_audio(SPEECH.pcm)
+        await stream.end_input()
+        finals = [event.text async for event in stream if isinstance(event, FinalTranscript)]
+    return " ".join(filter(None, finals))
+
+
+class ProxyServer:
+    """A proxy that makes tunnels to ``port``, whatever is asked for; it keeps what it was asked."""
+
+    def __init__(self, port: int, answer: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n") -> None:
+        self.asked: list[bytes] = []
+        self._port, self._answer = port, answer
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(self._answer)
+        if b" 200 " in self._answer.splitlines()[0]:
+            await relay(reader, writer, "127.0.0.1", self._port)
+        await reader.read()
+
+
+@SECURE
+@pytest.mark.parametrize("user", ["", "me:p%40ss@"], ids=["open", "with credentials"])
+async def test_through_a_proxy(transport: Transport, tls: Tls, secure: bool, user: str) -> None:
+    with local_server(tls=tls.server if secure else None) as url:
+        proxy = ProxyServer(port_of(url))
+        with serving(proxy.talk) as at:
+            way = f"http://{user}127.0.0.1:{port_of(at)}"
+            assert await hear(transport, url, ssl_context=tls.client, proxy=way) == SPEECH.text
+    (asked,) = proxy.asked
+    assert asked.startswith(f"CONNECT 127.0.0.1:{port_of(url)} HTTP/1.1\r\n".encode())
+    credentials = b"proxy-authorization: basic " + base64.b64encode(b"me:p@ss").lower()
+    assert (credentials in asked.lower()) == bool(user)
+    assert b"sk-very-secret" not in asked
+
+
+async def test_the_environment_names_the_proxy(transport: Transport, tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("all", "http", "https", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name}_PROXY".upper(), raising=False)
+    with local_server(tls=tls.server) as url:
+        proxy = ProxyServer(port_of(url))
+        with serving(proxy.talk) as at:
+            monkeypatch.setenv("HTTPS_PROXY", at.removesuffix("/waves/v1"))
+            # No proxy leads to this machine itself, so a name that only the proxy knows: its certificate is another's.
+            elsewhere = f"https://speech.invalid:{port_of(url)}/waves/v1"
+            error = await fail(transport, elsewhere, ssl_context=tls.client)
+            assert "the certificate of speech.invalid does not hold" in str(error)
+            assert len(proxy.asked) == 1
+            monkeypatch.setenv("NO_PROXY", "speech.invalid")
+            error = await fail(transport, elsewhere, ssl_context=tls.client)
+            assert "the host speech.invalid was not found" in str(error)
+            assert len(proxy.asked) == 1
+            assert await hear(transport, url, ssl_context=tls.client) == SPEECH.text
+            assert len(proxy.asked) == 1
+
+
+@LIVE
+@SECURE
+@pytest.mark.parametrize(
+    ("answer", "said", "final"),
+    [
+        (b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", "credentials", True),
+        (b"HTTP/1.1 502 No\r\nContent-Length: 4\r\n\r\nnone", "HTTP 502", False),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "check HTTPS_PROXY or proxy", False),
+    ],
+    ids=["407", "502", "ssh"],
+)
+async def test_a_proxy_that_refuses(
+    transport: Transport, tls: Tls, live: bool, secure: bool, answer: bytes, said: str, final: bool
+) -> None:
+    with serving(ProxyServer(1, answer).talk) as at:
+        url = f"http{'s' if secure else ''}://speech.invalid/"
+        proxy = f"http://me:hush-hush@127.0.0.1:{port_of(at)}"
+        error = await fail(transport, url, live=live, proxy=proxy, ssl_context=tls.client)
+    assert isinstance(error, ConnectError)
+    assert "proxy" in str(error)
+    assert said in str(error)
+    assert error.failure.final == final
+    assert "hush-hush" not in repr(error.failure) + str(error)
+
+
+async def test_no_proxy_there(transport: Transport) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    error = await fail(transport, "http://speech.invalid/", proxy=f"http://127.0.0.1:{port}")
+    assert isinstance(error, ConnectError)
+    assert f"no connection to the proxy 127.0.0.1, port {port}" in str(error)
+
+
+# A way that gives a byte at a time.
+
+
+@SECURE
+async def test_what_the_server_says_comes_byte_by_byte(transport: Transport, tls: Tls, secure: bool) -> None:
+    """The handshake too, and every frame split at every boundary."""
+    with local_server("garbage", tls=tls.server if secure else None) as url:
+        parts = urlsplit(url)
+        between: Talk = partial(relay, host="127.0.0.1", port=port_of(url), piece=1)
+        with serving(between) as way:
+            assert (
+                await hear(transport, f"{parts.scheme}://127.0.0.1:{port_of(way)}{parts.path}", ssl_context=tls.client)
+                == SPEECH.text
+            )
+
+
+# Names and addresses.
+
+
+async def test_ipv6(transport: Transport) -> None:
+    with local_server(host="::1") as url:
+        assert "[::1]" in url
+        assert await hear(transport, url) == SPEECH.text
+
+
+async def test_an_address_where_nobody_listens_is_passed_over(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if transport.uvloop:
+        pytest.skip("uvloop asks the C library, where no test gets at it")
+    with local_server() as url:
+        port = port_of(url)
+
+        def resolve(host: Any, *_: Any, **__: Any) -> list[Any]:
+            assert host in ("speech.example", b"speech.example")
+            kind = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+            return [
+                (socket.AF_INET6, *kind, ("::1", port, 0, 0)),
+                (socket.AF_INET, *kind, ("127.0.0.1", port)),
+            ]
+
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "getaddrinfo", resolve)
+            heard = await hear(transport, f"http://speech.example:{port}/waves/v1")
+        assert heard == SPEECH.text
+
+
+async def test_cancelled_while_a_name_is_looked_up(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    if transport.uvloop:
+        pytest.skip("uvloop asks the C library, where no test gets at it")
+    asked, answer = threading.Event(), threading.Event()
+
+    def resolve(*named: Any, **__: Any) -> list[Any]:
+        # trio first asks, without a thread, whether it is an address.
+        if not (len(named) > 5 and named[5] & socket.AI_NUMERICHOST):
+            asked.set()
+            answer.wait(30)
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    left = []
+
+    async def live() -> None:
+        try:
+            async with (
+                transport.client("http://speech.example/", retry=ONCE) as client,
+                client.stream_transcription() as stream,
+            ):
+                await anext(stream)
+        finally:
+            left.append(answer.is_set())
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(live)
+            while not asked.is_set():
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+    finally:
+        answer.set()
+    assert left == [False]  # nobody waited for the resolver

@@ -1,0 +1,227 @@
+"""What the drivers for trio and anyio share: their nurseries, cancel scopes and events are alike. No framework; pure.
+
+All that a driver starts runs in its client's nursery, each task in a scope of its own that is shielded: nobody but the
+driver ends it, so what the application is cancelled with finds everything in order, and no error of the application's
+is ever wrapped in a group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from smallest_proto.errors import LocalProtocolError
+
+from ._driving import Driving, Machine
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Scope(Protocol):
+    """A cancel scope."""
+
+    deadline: float  # seconds of the framework's clock
+
+    def cancel(self) -> None: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *exc: Any) -> Any: ...
+
+
+class Event(Protocol):
+    """Something that happens once."""
+
+    def set(self) -> Any: ...
+    def is_set(self) -> bool: ...
+    async def wait(self) -> None: ...
+
+
+class Bell:
+    """What may happen again and again, for any number of tasks to wait for: the framework's events happen once."""
+
+    def __init__(self, framework: Framework) -> None:
+        self._new_event = framework.Event
+        self._event = framework.Event()
+
+    @property
+    def rung(self) -> bool:
+        """Whether it rang since somebody began to wait; it need not ring again."""
+        return self._event.is_set()
+
+    def ring(self) -> None:
+        """All who wait look again."""
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Until it rings."""
+        if self._event.is_set():
+            self._event = self._new_event()
+        await self._event.wait()
+
+
+class Nursery(Protocol):
+    """Where tasks live: a trio nursery, an anyio task group."""
+
+    def start_soon(self, function: Any, /, *args: Any) -> Any: ...
+
+
+class Framework(Protocol):
+    """What trio and anyio, the modules, have in common."""
+
+    def CancelScope(self, *, shield: bool = ...) -> Scope: ...
+    def Event(self) -> Event: ...
+    def current_time(self) -> float: ...
+    async def sleep(self, seconds: float, /) -> None: ...
+    async def sleep_forever(self) -> Any: ...
+
+
+class Nursed:
+    """The part of a world that is a nursery; it is open from its client's ``__aenter__`` to its ``__aexit__``."""
+
+    _manager: AbstractAsyncContextManager[Nursery] | None = None
+    _nursery: Nursery | None = None
+
+    @property
+    def nursery(self) -> Nursery:
+        """Raises ``LocalProtocolError`` outside the client's ``async with``."""
+        if self._nursery is None:
+            raise LocalProtocolError("the client is not open: use it within `async with Client(...) as client:`")
+        return self._nursery
+
+    @staticmethod
+    def open_nursery() -> AbstractAsyncContextManager[Nursery]:
+        """What a framework gives."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        if self._manager is not None:
+            raise LocalProtocolError("the client is open already: enter it once, or make another one")
+        self._manager = self.open_nursery()
+        self._nursery = await self._manager.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._manager is not None
+        manager, self._manager, self._nursery = self._manager, None, None
+        await manager.__aexit__(None, None, None)
+
+
+class NursedDriving(Driving):
+    """Lets a state machine run with a nursery's tasks: one for its timer, others for its links."""
+
+    world: Nursed
+
+    framework: ClassVar[Framework]
+
+    def __init__(self, machine: Machine, world: Nursed) -> None:
+        super().__init__(machine, world)
+        self._nursery = world.nursery
+        self._lives: set[Scope] = set()  # of the tasks that have not wholly gone
+        self._nap = self.framework.CancelScope()  # of the timer; its deadline is when to wake up
+        self._news = Bell(self.framework)
+        self._room = Bell(self.framework)
+        self._gone = Bell(self.framework)
+
+    def start(self, life: Callable[[], Awaitable[None]]) -> Scope:
+        """Start a task; it ends with its scope, or with the driver."""
+        scope = self.framework.CancelScope(shield=True)
+        self._lives.add(scope)
+        self._nursery.start_soon(self.live, scope, life)
+        return scope
+
+    async def live(self, scope: Scope, life: Callable[[], Awaitable[None]]) -> None:
+        """A task from its start to its end. It raises nothing."""
+        try:
+            with scope:
+                await life()
+        except Exception as exc:
+            self._fail(exc)
+        finally:
+            self._lives.discard(scope)
+            self._gone.ring()
+
+    def run(self, step: Callable[..., None], *args: Any) -> None:
+        """What a task does, and nobody awaits: a mistake of ours must reach those who wait for the machine."""
+        try:
+            step(*args)
+        except Exception as exc:
+            self._fail(exc)
+
+    def now(self) -> float:
+        return self.framework.current_time()
+
+    async def next(self) -> Any:
+        await self.framework.sleep(0)
+        while not self.outputs and not self.over():
+            await self._news.wait()
+        return self.outputs.popleft() if self.outputs else None
+
+    async def until_ready(self) -> None:
+        while not self.ready():
+            await self._room.wait()
+
+    async def __aenter__(self) -> Self:
+        self.start(self._tick)
+        return self
+
+    async def close(self) -> None:
+        self.run(self.tell, self.machine.abort)
+        # A link that was let go this moment has its goodbye in hand: its task writes what the socket takes at once.
+        cancelled = await self._shielded(self.framework.sleep, 0)
+        self._stop()
+        while self._lives:
+            cancelled = await self._shielded(self._gone.wait) or cancelled
+        if cancelled is not None:
+            raise cancelled
+
+    def wake_at(self, due: float | None) -> None:
+        # A timer that is armed for too early is left to itself: it finds nothing to do and is armed anew.
+        if due is not None and due < self._nap.deadline:
+            self._nap.deadline = due
+
+    def changed(self) -> None:
+        if not self._news.rung and (self.outputs or self.over()):
+            self._news.ring()
+        if not self._room.rung and self.ready():
+            self._room.ring()
+
+    async def _tick(self) -> None:
+        while True:
+            with self._nap:
+                await self.framework.sleep_forever()
+            self._nap = self.framework.CancelScope()
+            self.run(self.tell, self.machine.handle_timer)
+
+    async def _shielded(self, wait: Callable[..., Awaitable[None]], *args: Any) -> BaseException | None:
+        """Wait whatever happens; what gets through the shield (asyncio's own cancellation) is raised afterwards."""
+        try:
+            with self.framework.CancelScope(shield=True):
+                await wait(*args)
+        except BaseException as exc:
+            return exc
+        return None
+
+    def _fail(self, mistake: Exception) -> None:
+        self.mistake = mistake
+        self._stop()
+        self.changed()
+
+    def _stop(self) -> None:
+        self.links.clear()
+        for scope in self._lives:
+            scope.cancel()
+
+
+def reason_of(exc: BaseException) -> Any:
+    """What lies under an error of a framework: the ``OSError`` of the socket; the first, where many were tried.
+
+    A ``UnicodeError``, which a host's name can be met with, comes back as it is.
+    """
+    found = exc
+    while (cause := found.__cause__) is not None:
+        found = getattr(cause, "exceptions", (cause,))[0]
+    for error in (found, exc):
+        if isinstance(error, (OSError, UnicodeError)):
+            return error
+    return ConnectionResetError("the peer is gone")

@@ -1,0 +1,182 @@
+"""The driver for anyio, on asyncio (uvloop too) or trio: connections and timers around the core's state machines.
+
+It holds no policy. A connection is two tasks, as an anyio stream is told to write and to read by one each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from typing import Any, ClassVar
+
+try:
+    import anyio
+except ModuleNotFoundError as exc:
+    if exc.name != "anyio":
+        raise
+    raise ImportError('the driver for anyio needs anyio: pip install "smallest-proto[anyio]"') from exc
+
+from anyio.abc import ByteStream
+from anyio.streams.tls import TLSStream
+
+from smallest_proto.errors import Failure, RemoteError
+from smallest_proto.requests import Request
+
+from . import _client
+from . import _wire as wire
+from ._client import TranscriptionStream
+from ._speech import Speech, SynthesisStream
+from ._tasks import Framework, Nursed, NursedDriving, reason_of
+from ._wire.proxy import open_tunnel
+from ._world import World, connection_lost, no_connection, no_proxy_connection, read_file
+
+__all__ = ["Client", "Speech", "SynthesisStream", "TranscriptionStream"]
+
+# What a connection can fail with.
+BROKEN = (OSError, UnicodeError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
+
+
+class _World(Nursed, World):
+    open_nursery = staticmethod(anyio.create_task_group)
+
+
+class _Driver(NursedDriving):
+    """Lets a state machine run in anyio, with streams and a timer."""
+
+    world: _World
+    framework: ClassVar[Framework] = anyio
+
+    async def until_ready(self) -> None:
+        await anyio.lowlevel.checkpoint_if_cancelled()  # others run while a link's writing task is waited for
+        await super().until_ready()
+
+    def open(self, number: int, request: Request) -> _Link:
+        return _Link(self, number, request)
+
+    @staticmethod
+    async def read_file(path: str | PathLike[str]) -> bytes:
+        return await anyio.to_thread.run_sync(read_file, path, abandon_on_cancel=True)
+
+    @staticmethod
+    async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
+        return await anyio.to_thread.run_sync(function, *args)
+
+
+class _Link:
+    """One connection. Its task opens it, reads, and closes it; a second one writes what the driver gives it."""
+
+    def __init__(self, driver: _Driver, number: int, request: Request) -> None:
+        self.number = number
+        self.wire: Any = wire.client_wire(request)
+        self.paused = False
+        self._driver = driver
+        self._where = wire.address(request)
+        self._stream: ByteStream | None = None
+        self._data = b""  # what is being written
+        self._work = anyio.Event()  # for the writing task
+        self._owed = False  # the driver is to be told when what was written is out
+        self._scope = driver.start(self._live)
+
+    async def _live(self) -> None:
+        driver, failure = self._driver, None
+        try:
+            self._stream = await self._connect()
+        except RemoteError as exc:
+            failure = exc.failure
+        except BROKEN as exc:
+            failure = no_connection(reason_of(exc), self._where)
+        if self._stream is not None:
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._write, self._stream)
+                    failure = await self._read(self._stream)
+                    tasks.cancel_scope.cancel()
+            finally:
+                await anyio.aclose_forcefully(self._stream)
+        if failure is not None:
+            driver.run(driver.lose, self, failure)
+
+    async def _connect(self) -> ByteStream:
+        where, stream = self._where, await self._reach()
+        if not where.secure:
+            return stream
+        try:
+            # Not standard-compatible, as HTTPS is not: an end without TLS's goodbye is an end.
+            context = self._driver.world.ssl_context
+            return await TLSStream.wrap(stream, hostname=where.host, ssl_context=context, standard_compatible=False)
+        except BaseException:
+            await anyio.aclose_forcefully(stream)
+            raise
+
+    async def _reach(self) -> ByteStream:
+        where, proxy = self._where, self._driver.world.proxy
+        if proxy is None:
+            return await anyio.connect_tcp(where.host, where.port)  # it sets TCP_NODELAY
+        try:
+            stream = await anyio.connect_tcp(proxy.host, proxy.port)
+            try:
+                await open_tunnel(proxy, where, stream.send, stream.receive)
+            except BaseException:
+                await anyio.aclose_forcefully(stream)
+                raise
+        except BROKEN as exc:
+            raise no_proxy_connection(reason_of(exc), proxy).error() from None
+        return stream
+
+    async def _read(self, stream: ByteStream) -> Failure | None:
+        driver, data = self._driver, b"."
+        self.flush()
+        while data:
+            try:
+                data = await stream.receive()
+            except anyio.EndOfStream:
+                data = b""
+            except BROKEN as exc:
+                return connection_lost(reason_of(exc))
+            driver.run(driver.hear, self, data)
+        return None
+
+    async def _write(self, stream: ByteStream) -> None:
+        driver = self._driver
+        while True:
+            await self._work.wait()
+            self._work = anyio.Event()
+            while self._data:
+                try:
+                    await stream.send(self._data)
+                except BROKEN:
+                    return  # reading tells what has become of the connection
+                self._data, self.paused = b"", False
+                driver.run(driver.pump)
+            if driver.links.get(self.number) is not self:
+                self.flush()
+                if not self._data:
+                    break
+        self.abort()
+
+    def flush(self) -> bool:
+        if self._stream and not self.paused and (data := self.wire.data_to_send()):
+            self._data, self.paused, self._owed = data, True, True
+            self._work.set()
+        done = self._owed and not self.paused
+        self._owed = self._owed and not done
+        return done
+
+    def abort(self) -> None:
+        self._scope.cancel()
+
+    def finish(self) -> None:
+        self.flush()
+        self._work.set()
+
+
+class Client(_client.Client):
+    """A client of the service, for any number of calls at once; its tasks live within its ``async with``.
+
+    The key comes from ``api_key``, else from the environment variable ``SMALLEST_API_KEY``. Leaving ``async with``
+    ends what is still under way. ``buffer_seconds`` of audio may be held for what a lost connection did not hear.
+    Raises ``ConfigurationError`` without a key, and for a ``base_url`` that is none.
+    """
+
+    _driver = _Driver
+    _world_of = _World
