@@ -26,10 +26,10 @@ def typed(*arguments: str, key: str | None = None, **options: object) -> Result:
 def test_help_names_every_command_and_the_way_in() -> None:
     result = typed("--help")
     assert result.exit_code == 0
-    assert all(name in result.stdout for name in ("demo", "transcribe", "serve", "130 interrupted"))
+    assert all(name in result.stdout for name in ("demo", "transcribe", "speak", "say-and-hear", "130 interrupted"))
 
 
-@pytest.mark.parametrize("command", ["demo", "transcribe", "serve"])
+@pytest.mark.parametrize("command", ["demo", "transcribe", "speak", "say-and-hear", "serve"])
 def test_every_option_says_what_it_does(command: str) -> None:
     result = typed(command, "--help")
     assert result.exit_code == 0
@@ -67,6 +67,16 @@ def test_the_version_is_the_distributions() -> None:
         (["transcribe", "--live", "--local", "--fault", "drip", "a.wav"], "no fault 'drip': use drop, half-open"),
         (["demo", "--fault", "close:1006"], "use drop"),
         (["demo", "--fast", "--fault", "drop"], "leave out --fast"),
+        (["speak", "Hello", "-o", "a.wav"], "set SMALLEST_API_KEY, or pass --api-key; --local needs none"),
+        (["speak", "--local", "-o", "a.wav"], 'smallest-proto speak "Hello there" -o hello.wav'),
+        (["speak", "--local", "Hello"], "add -o FILE, such as -o hello.wav, or --play to hear it"),
+        (["speak", "--local", "--list-voices", "Hello"], "leave out the text, --output and --play"),
+        (["speak", "--local", "--base-url", "http://localhost:1", "Hello"], "leave out --base-url"),
+        (["speak", "--local", "--format", "ogg", "Hello"], "'pcm', 'mp3', 'wav', 'ulaw', 'alaw'"),
+        (["say-and-hear", "--local"], "Missing argument 'TEXT'"),
+        (["say-and-hear", "Hello"], "no API key"),
+        (["say-and-hear", "--api-key", KEY, "--fault", "drop", "Hello"], "add --local"),
+        (["say-and-hear", "--local", "--fast", "--fault", "drop", "Hello"], "leave out --fast"),
         (["serve", "--fault", "drop:5"], "write drop@SECONDS"),
         (["serve", "--port", "70000"], "0<=x<=65535"),
         (["serve", "--max-live", "0"], "x>=1"),

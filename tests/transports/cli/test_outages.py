@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from smallest_proto.errors import Failure, FailureKind
-from smallest_proto.events import EndReason, LinkLost, LinkOpened, SessionEnded
+import pytest
+
+from smallest_proto.errors import ConnectError, Failure, FailureKind
+from smallest_proto.events import AudioLost, EndReason, LinkLost, LinkOpened, LossReason, SessionEnded
 from smallest_proto.stats import SessionStats
-from smallest_transports.cli.outages import Outages
+from smallest_transports.cli.outages import Outages, missing_by
 
 RESET = Failure(kind=FailureKind.DISCONNECTED, reason="the connection was lost", code=1006, detail="what was said")
+NOBODY = Failure(kind=FailureKind.CONNECT, reason="nobody listens there")
 FULL = Failure(kind=FailureKind.STATUS, reason="HTTP 503: no worker", status=503)
 
 
@@ -97,3 +100,35 @@ def test_what_is_not_mended_is_told_at_the_end() -> None:
     story.ended()
     assert story.lines == ["link 1 lost after 1.0 s: the connection was lost"]
     assert "what was said" not in story.lines[0]
+
+
+def test_nobody_there_is_not_waited_for_but_somebody_who_went_away_is() -> None:
+    story = Story()
+    with pytest.raises(ConnectError):
+        story.lost(1, after=0.1, failure=NOBODY)
+    story.opened(1, after=0.1)
+    story.lost(1, after=1.0)
+    story.lost(2, after=0.1, failure=NOBODY)
+    story.opened(3, after=0.5)
+    (line,) = story.lines
+    assert line.endswith("link 2 did not open: nobody listens there; link 3 open 0.6 s later")
+
+
+def test_speech_has_no_audio_that_is_sent_again() -> None:
+    lines: list[str] = []
+    outages = Outages(lines.append, clock=lambda: 100.0)
+    for event in (
+        LinkOpened(link=1, seconds=0.1),
+        LinkLost(link=1, failure=RESET, retry_in=0.2),
+        LinkOpened(link=2, seconds=0.1),
+    ):
+        outages.heard(event)
+    assert lines == ["link 1 lost after 0.0 s: the connection was lost; link 2 open 0.0 s later"]
+
+
+def test_what_a_transcript_may_lack() -> None:
+    lost = AudioLost(start=1.0, end=2.5, reason=LossReason.BUFFER_FULL)
+    assert missing_by(lost) == "what was said from 1.0 s to 2.5 s"
+    assert "did not send the last final" in (missing_by(SessionEnded(reason=EndReason.INCOMPLETE)) or "")
+    assert missing_by(SessionEnded(reason=EndReason.COMPLETED)) is None
+    assert missing_by(LinkOpened(link=1, seconds=0.1)) is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import signal
 import socket
@@ -25,9 +24,11 @@ from click.testing import CliRunner, Result
 from smallest_proto.config import RetryPolicy, Timeouts
 from smallest_proto.messages import Word
 from smallest_proto.recognition import PlainRecogniser, Recognised
+from smallest_transports.cli import connecting
 from smallest_transports.cli import transcribe as module
 from smallest_transports.cli.app import commands
 from smallest_transports.cli.measures import word_errors
+from smallest_transports.cli.options import Service
 from smallest_transports.cli.problems import KEY_VARIABLE
 from smallest_transports.local.faults import read_fault
 from smallest_transports.local.recordings import two_cities
@@ -35,6 +36,8 @@ from smallest_transports.local.recordings import two_cities
 WriteAudio = Callable[..., Path]
 RunServer = Callable[..., str]
 StartCommand = Callable[..., "subprocess.Popen[bytes]"]
+OnTerminal = Callable[..., tuple[int, bytes, bytes]]
+SilentServer = tuple[str, threading.Event]
 
 KEY = "sk_0123456789abcdef"
 HEARD = "It was the best."
@@ -265,7 +268,7 @@ def peer(behaviour: Callable[[websockets.sync.server.ServerConnection], None]) -
 
 
 def test_a_service_that_stops_early_is_told(write_audio: WriteAudio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RETRY", RetryPolicy(first_delay=0))
+    monkeypatch.setattr(connecting, "RETRY", RetryPolicy(first_delay=0))
 
     def without_last(connection: websockets.sync.server.ServerConnection) -> None:
         for message in connection:
@@ -283,7 +286,7 @@ def test_a_service_that_stops_early_is_told(write_audio: WriteAudio, monkeypatch
 def test_a_link_that_breaks_is_tried_again_and_then_a_failure(
     write_audio: WriteAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "RETRY", RetryPolicy(max_retries=1, first_delay=0))
+    monkeypatch.setattr(connecting, "RETRY", RetryPolicy(max_retries=1, first_delay=0))
 
     def broken(connection: websockets.sync.server.ServerConnection) -> None:
         connection.recv()
@@ -320,56 +323,28 @@ def test_what_a_lost_link_did_not_hear_is_heard_by_the_next(write_audio: WriteAu
     assert (result.exit_code, result.stdout) == (0, "It was\n")
 
 
-@contextlib.contextmanager
-def silent_server() -> Iterator[tuple[str, threading.Event]]:
-    """Takes connections and says nothing; the event is set once something came."""
-    came = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def accept() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                while connection.recv(65536):
-                    came.set()
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", came
-        thread.join()
-
-
 @pytest.mark.parametrize("live", [[], ["--live"]], ids=["http", "live"])
 def test_ctrl_c_leaves_nothing_behind(
-    start_command: StartCommand, write_audio: WriteAudio, tmp_path: Path, live: list[str]
+    start_command: StartCommand, silent_server: SilentServer, write_audio: WriteAudio, tmp_path: Path, live: list[str]
 ) -> None:
     path = write_audio("a.wav")
-    with silent_server() as (url, came):
-        arguments = ("--base-url", url, "-o", str(tmp_path / "out.txt"), str(path))
-        process = start_command("transcribe", *live, *arguments, **{KEY_VARIABLE: KEY})
-        assert came.wait(30)
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=20)
+    url, came = silent_server
+    arguments = ("--base-url", url, "-o", str(tmp_path / "out.txt"), str(path))
+    process = start_command("transcribe", *live, *arguments, **{KEY_VARIABLE: KEY})
+    assert came.wait(30)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=20)
     assert (process.returncode, stdout, stderr) == (130, b"", b"")
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_bar_on_the_terminal_and_the_transcript_alone_in_the_pipe(
-    run_server: RunServer, start_command: StartCommand, write_audio: WriteAudio
+    run_server: RunServer, on_terminal: OnTerminal, write_audio: WriteAudio
 ) -> None:
     path, url = write_audio("a.wav", seconds=3.0), run_server()
-    terminal, inner = os.openpty()
-    arguments = ("transcribe", "--live", "--base-url", url, str(path))
-    with start_command(*arguments, stderr=inner, TERM="xterm", **{KEY_VARIABLE: KEY}) as process:
-        os.close(inner)
-        shown = b""
-        # A terminal whose other end is closed reads as an error, and as an end of file on some systems.
-        with contextlib.suppress(OSError), open(terminal, "rb", buffering=0) as screen:
-            while data := screen.read(4096):
-                shown += data
-        assert process.stdout is not None
-        stdout = process.stdout.read().decode()
-    assert process.returncode == 0, shown
-    assert stdout == HEARD + "\n"
+    code, stdout, shown = on_terminal("transcribe", "--live", "--base-url", url, str(path), **{KEY_VARIABLE: KEY})
+    assert code == 0, shown
+    assert stdout.decode() == HEARD + "\n"
     assert path.name.encode() in shown.replace(b"\r\n", b"")
     assert "━".encode() in shown
 
@@ -378,19 +353,17 @@ def test_a_local_server_that_is_behind_is_not_taken_for_dead() -> None:
     """Sockets and recogniser can hold minutes of a file: what was asked after that is answered after that."""
     options = module.Options(
         live=True,
-        local=True,
-        base_url="",
-        api_key="",
+        service=Service(local=True),
         format="text",
         language="en",
         model="pulse",
         output=None,
         jobs=1,
     )
-    patient = module._local_timeouts(options)
+    patient = module._timeouts(options)
     assert min(patient.ping, patient.pong, patient.write, patient.mute, patient.last, patient.response) >= 3600
     assert patient.message_interval == 0
-    alert = module._local_timeouts(msgspec.structs.replace(options, faults=(read_fault("drop"),)))
+    alert = module._timeouts(msgspec.structs.replace(options, faults=(read_fault("drop"),)))
     assert (alert.ping, alert.mute, alert.message_interval) == (Timeouts().ping, Timeouts().mute, 0.02)
 
 

@@ -1,4 +1,4 @@
-"""The command ``smallest-proto``: see live transcription work, transcribe files, run the local server."""
+"""The command ``smallest-proto``: transcribe and speak, see both work live, run the local server."""
 
 from __future__ import annotations
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from smallest_proto.config import BASE_URL
+from smallest_proto.config import SPEECH_SAMPLE_RATES, OutputFormat, SynthesisConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.values import Secret
 
-from .problems import KEY_VARIABLE, Problem, WrongUse, explain, keep_secret, set_debug, show_details
+from .options import Service, debug_option, fault_option, secret, service_options, voice_options
+from .problems import Problem, WrongUse, explain, show_details
 
 if TYPE_CHECKING:
     from smallest_transports.local.faults import Fault
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 _EXIT_CODES = "Exit codes: 0 fine, 1 something failed, 2 wrong use, 130 interrupted."
 
@@ -43,61 +41,18 @@ class Commands(click.Group):
             raise kind(explain(error)) from None
 
 
-def _secret(context: click.Context, parameter: click.Parameter, value: str | None) -> Secret | None:  # noqa: ARG001
-    if value is None or not value.strip():
-        return None
-    keep_secret(context, value)
-    return Secret(value.strip())
-
-
 def _only_key(context: click.Context, parameter: click.Parameter, value: str | None) -> Secret | None:
     if value is not None and not value.strip():  # an unset variable, say: it must not open the server to every key
         raise WrongUse("--key is empty: give a key, or leave --key out to let any key in")
-    return _secret(context, parameter, value)
-
-
-def _debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: ARG001
-    if value:
-        set_debug(context)
-
-
-def _debug_option(command: Command) -> Command:
-    return click.option(
-        "--debug",
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_debug,
-        help="On an error show the traceback and the service's own words (they can repeat what was said).",
-    )(command)
-
-
-def _faults(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Fault, ...]:  # noqa: ARG001
-    if not values:
-        return ()
-    from smallest_transports.local.faults import read_fault
-
-    return tuple(map(read_fault, values))
-
-
-def _fault_option(command: Command) -> Command:
-    return click.option(
-        "--fault",
-        "faults",
-        multiple=True,
-        metavar="FAULT",
-        callback=_faults,
-        help="Do this to a link of the local server: drop@5 breaks it after 5 s of audio. Also half-open, stall, mute, "
-        "close:CODE, error, garbage, no-last, refuse:STATUS; x3 at the end: to three links. Several: one after the "
-        "other, each to the next link.",
-    )(command)
+    return secret(context, parameter, value)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_CODES)
 @click.version_option(package_name="smallest-proto", message="%(prog)s %(version)s")
-@_debug_option
+@debug_option
 def commands() -> None:
-    """Live transcription and file transcription with Smallest AI's Pulse, or with a local stand-in for it.
+    """Transcription (live and of files) and speech synthesis with Smallest AI's Pulse and Lightning, or with a local
+    stand-in for them.
 
     Start with "smallest-proto demo": it needs no key and no network.
     """
@@ -105,8 +60,8 @@ def commands() -> None:
 
 @commands.command(epilog=_EXIT_CODES)
 @click.option("--fast", is_flag=True, help="Do not wait for real time (then there is no latency to measure).")
-@_fault_option
-@_debug_option
+@fault_option
+@debug_option
 def demo(fast: bool, faults: tuple[Fault, ...]) -> None:
     """Stream 44 seconds of human speech to a local server and watch it become text."""
     if fast and faults:
@@ -119,16 +74,7 @@ def demo(fast: bool, faults: tuple[Fault, ...]) -> None:
 @commands.command(epilog=_EXIT_CODES)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--live", is_flag=True, help="Stream it as live audio (16 kHz, mono) in place of one HTTP request.")
-@click.option("--local", is_flag=True, help="Recognise on this machine: no key, no network, English alone.")
-@click.option("--base-url", metavar="URL", help=f"Where the service is.  [default: {BASE_URL}]")
-@click.option(
-    "--api-key",
-    metavar="KEY",
-    envvar=KEY_VARIABLE,
-    show_envvar=True,
-    callback=_secret,
-    help="The key. Better in the environment: others on this machine can see arguments.",
-)
+@service_options("Recognise on this machine: no key, no network, English alone.")
 @click.option(
     "-f",
     "--format",
@@ -153,14 +99,12 @@ def demo(fast: bool, faults: tuple[Fault, ...]) -> None:
     show_default=True,
     help="How many files to transcribe at a time.",
 )
-@_fault_option
-@_debug_option
+@fault_option
+@debug_option
 def transcribe(
     files: tuple[str, ...],
     live: bool,
-    local: bool,
-    base_url: str | None,
-    api_key: Secret | None,
+    service: Service,
     format: str,
     language: str,
     model: str,
@@ -174,22 +118,14 @@ def transcribe(
     sample rate. Standard output gets the transcripts and nothing else. With --fault audio is given in real time, as in
     a call.
     """
-    if faults and not (live and local):
+    if faults and not (live and service.local):
         raise WrongUse("--fault is done to live links of the local server: add --live --local")
-    if local and base_url is not None:
-        raise WrongUse("--local is a server of its own: leave out --base-url")
-    if not local and api_key is None:
-        raise WrongUse(
-            f"no API key: set {KEY_VARIABLE}, or pass --api-key; --local needs none and recognises on this machine"
-        )
     from .transcribe import Options
     from .transcribe import transcribe as transcribe_files
 
     options = Options(
         live=live,
-        local=local,
-        base_url=base_url or BASE_URL,
-        api_key=api_key or Secret(),
+        service=service,
         format=format,
         language=language,
         model=model,
@@ -199,6 +135,88 @@ def transcribe(
     )
     if not transcribe_files(files, options):
         raise click.exceptions.Exit(1)
+
+
+@commands.command(epilog=_EXIT_CODES)
+@click.argument("text", nargs=-1, metavar="[TEXT]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write to this file (.wav, .mp3, .pcm, .ulaw, .alaw), whole or not at all; - is standard output.",
+)
+@click.option("--play", is_flag=True, help="Let it be heard, from the first sound on.")
+@click.option(
+    "-f",
+    "--format",
+    type=click.Choice(get_args(OutputFormat)),
+    help="Where the name of the file does not say it.  [default: wav to standard output]",
+)
+@service_options("Speak on this machine: no key, no network, English alone.")
+@voice_options
+@click.option(
+    "--rate",
+    type=int,
+    metavar="HZ",
+    help=f"{', '.join(map(str, SPEECH_SAMPLE_RATES))}.  [default: 24000; 8000 for ulaw and alaw]",
+)
+@click.option("--list-voices", is_flag=True, help="List the voices of the model, and say nothing.")
+@debug_option
+def speak(
+    text: tuple[str, ...],
+    output: Path | None,
+    play: bool,
+    format: OutputFormat | None,
+    service: Service,
+    voice: SynthesisConfig,
+    rate: int | None,
+    list_voices: bool,
+) -> None:
+    """Speak a text into a file, or aloud.
+
+    "-" reads the text from standard input. A long one is spoken a few sentences at a time, and becomes one file all the
+    same.
+    """
+    if list_voices:
+        if text or output is not None or play:
+            raise WrongUse("--list-voices says nothing: leave out the text, --output and --play")
+        from .speak import list_voices as list_model_voices
+
+        list_model_voices(service, voice.model)
+        return
+    if not text:
+        raise WrongUse('no text: smallest-proto speak "Hello there" -o hello.wav; "-" reads it from standard input')
+    if output is None and not play:
+        raise WrongUse("the speech has nowhere to go: add -o FILE, such as -o hello.wav, or --play to hear it")
+    from .speak import Options
+    from .speak import speak as speak_text
+
+    speak_text(text, Options(service=service, voice=voice, output=output, format=format, rate=rate, play=play))
+
+
+@commands.command(epilog=_EXIT_CODES)
+@click.argument("text", nargs=-1, required=True, metavar="TEXT")
+@service_options("Speak and recognise on this machine: no key, no network, English alone.")
+@voice_options
+@click.option("--fast", is_flag=True, help="Do not wait for real time (then there is no latency to measure).")
+@fault_option
+@debug_option
+def say_and_hear(
+    text: tuple[str, ...], service: Service, voice: SynthesisConfig, fast: bool, faults: tuple[Fault, ...]
+) -> None:
+    """Speak a text and transcribe the speech.
+
+    It is streamed into a live transcription while it comes, and what was heard is compared with what was said: one
+    command that tries everything. "-" reads the text from standard input.
+    """
+    if faults and not service.local:
+        raise WrongUse("--fault is done to links of the local server: add --local")
+    if fast and faults:
+        raise WrongUse("--fault is done to a call in real time: leave out --fast")
+    from .say_and_hear import Options
+    from .say_and_hear import say_and_hear as run_both
+
+    run_both(text, Options(service=service, voice=voice, fast=fast, faults=faults))
 
 
 @commands.command(epilog=_EXIT_CODES)
@@ -214,8 +232,8 @@ def transcribe(
     show_default=True,
     help="How many live streams to recognise at a time; one more is turned away with close code 1013.",
 )
-@_fault_option
-@_debug_option
+@fault_option
+@debug_option
 def serve(host: str, port: int, key: Secret | None, max_live: int, faults: tuple[Fault, ...]) -> None:
     """Run the local server: a stand-in for the service, for development, until Ctrl-C."""
     from .serve import serve as run_server

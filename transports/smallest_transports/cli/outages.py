@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from smallest_proto.events import Event, LinkLost, LinkOpened, SessionEnded
+from smallest_proto.errors import FailureKind
+from smallest_proto.events import AudioLost, EndReason, Event, LinkLost, LinkOpened, SessionEnded
+from smallest_proto.speech import SpeechEvent
 from smallest_proto.stats import SessionStats
 
 _WORTH_A_LINE = 1.0  # seconds of waiting of which somebody wants to know before they are over
@@ -15,6 +17,15 @@ def tell_left(say: Callable[[str], None], left: Sequence[object]) -> None:
     """Say which faults that were asked for did not happen, if any."""
     if left:
         say(f"Did not happen, as no link got so far: {', '.join(map(str, left))}")
+
+
+def missing_by(event: Event) -> str | None:
+    """What a transcript may lack, if that is what the event says."""
+    if isinstance(event, AudioLost):
+        return f"what was said from {event.start:.1f} s to {event.end:.1f} s"
+    if isinstance(event, SessionEnded) and event.reason is EndReason.INCOMPLETE:
+        return "its end, as the service did not send the last final"
+    return None
 
 
 class Outages:
@@ -29,9 +40,15 @@ class Outages:
         self._again = 0.0  # seconds of audio that the next one is sent again
         self._told: list[str] = []  # of this outage, and not said yet
 
-    def heard(self, event: Event, stats: SessionStats) -> None:
-        """An event, and what the session did until now."""
+    def heard(self, event: Event | SpeechEvent, stats: SessionStats | None = None) -> None:
+        """An event, and what the session that hears did until now.
+
+        Raises the ``RemoteError`` of a first link to where nobody is.
+        """
         if isinstance(event, LinkLost):
+            if self._open is None and event.failure.kind is FailureKind.CONNECT:
+                # That is a wrong URL far more often than a bad moment: not worth a wait.
+                raise event.failure.error()
             self._lost(event, stats)
         elif isinstance(event, LinkOpened):
             now = self._clock()
@@ -43,12 +60,12 @@ class Outages:
         elif isinstance(event, SessionEnded):
             self._flush()
 
-    def _lost(self, event: LinkLost, stats: SessionStats) -> None:
+    def _lost(self, event: LinkLost, stats: SessionStats | None) -> None:
         now = self._clock()
         if self._lost_at is None:
             self._lost_at = now
             # No link hears anything until the next one is open, so this is what that one begins with.
-            self._again = stats.seconds_sent - stats.seconds_finalised
+            self._again = stats.seconds_sent - stats.seconds_finalised if stats else 0.0
         what = f"lost after {now - self._opened_at:.1f} s" if event.link == self._open else "did not open"
         self._told.append(f"link {event.link} {what}: {event.failure.reason}")
         if event.retry_in >= _WORTH_A_LINE:

@@ -1,4 +1,4 @@
-"""Where transcripts go: standard output, or files that are whole or not there."""
+"""Where transcripts and speech go: standard output, or files that are whole or not there."""
 
 from __future__ import annotations
 
@@ -13,30 +13,35 @@ import click
 from .problems import Problem, WrongUse
 
 
-def write_out(text: str) -> None:
-    """Text to standard output: as the terminal takes it, in UTF-8 to anything else."""
-    click.echo(text if sys.stdout.isatty() else text.encode("utf-8", "replace"), nl=False)
+def write_out(content: str | bytes) -> None:
+    """To standard output: text as the terminal takes it, and in UTF-8 to anything else."""
+    click.echo(content if sys.stdout.isatty() else _encoded(content), nl=False)
 
 
-def write_file(path: Path, text: str) -> None:
-    """Make ``path`` hold ``text``: beside it first, then renamed, so that a reader never sees a part.
+def write_file(path: Path, content: str | bytes) -> None:
+    """Make ``path`` hold ``content``: beside it first, then renamed, so that a reader never sees a part.
 
     Raises ``Problem`` if it cannot be written.
     """
-    path = path.resolve()  # a link stays, and leads to the new text
+    data = _encoded(content)
+    path = path.resolve()  # a link stays, and leads to the new content
     try:
         if path.exists() and not path.is_file():  # a device or a pipe: nothing to rename over
-            path.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+            path.write_bytes(data)
             return
         part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
         try:
-            with open(part, "x", encoding="utf-8", errors="replace", newline="\n") as file:
-                file.write(text)
+            with open(part, "xb") as file:
+                file.write(data)
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise Problem(f"{path}: cannot be written: {error.strerror or type(error).__name__}") from None
+
+
+def _encoded(content: str | bytes) -> bytes:
+    return content.encode("utf-8", "replace") if isinstance(content, str) else content
 
 
 def check_output(path: Path) -> None:

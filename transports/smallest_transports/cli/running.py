@@ -96,6 +96,7 @@ async def in_real_time(
     """Each piece, of so many ``seconds``, when its last sample would have come out of a microphone."""
     start, number = clock(), 0
     async for piece in pieces:
+        start = start if number else clock()  # the first may have been long in coming
         number += 1
         # Against the start, not the piece before: no drift, and what is late does not delay the rest.
         await sleep(max(0.0, start + number * seconds - clock()))

@@ -47,10 +47,11 @@ def instructions(base_url: str, *, with_key: bool) -> list[str]:
     )
     return [
         f"Listening at {base_url}",
-        "A stand-in for development, with its own recogniser (English) and without the service's quality.",
+        "A stand-in for development, with its own recogniser and voice (English) and without the service's quality.",
         "",
         f"  shell    export {KEY_VARIABLE}={key}",
         f"           smallest-proto transcribe --base-url {base_url} FILE",
+        f'           smallest-proto speak --base-url {base_url} "Hello there" -o hello.wav',
         f'  Python   client = smallest_transports.asyncio.Client(base_url="{base_url}")',
         f"  curl     {curl}",
         "",

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from smallest_proto.config import FileTranscriptionConfig, RetryPolicy, Timeouts, TranscriptionConfig
-from smallest_proto.errors import FailureKind, StatusError
-from smallest_proto.events import AudioLost, EndReason, Event, FinalTranscript, LinkLost, LinkOpened, SessionEnded
+from smallest_proto.config import FileTranscriptionConfig, Timeouts, TranscriptionConfig
+from smallest_proto.errors import StatusError
+from smallest_proto.events import Event, FinalTranscript
 from smallest_proto.values import Value
 from smallest_transports.asyncio import Client
-from smallest_transports.local.faults import Fault, links_of
+from smallest_transports.local.faults import Fault
 
+from .connecting import connect
 from .formats import SUFFIXES, Transcript, render
-from .outages import Outages, tell_left
+from .options import Service
+from .outages import Outages, missing_by
 from .output import check_output, output_names, write_file, write_out
 from .problems import Problem, WrongUse, explain, say, show_details
+from .progress import Bar, Progress
 from .running import in_real_time, in_thread, run, stream_pieces
 from .sources import LIVE_RATE, PIECE_SECONDS, READABLE, AudioReader, Source, find_source, is_audio
 
 _LONGEST_ANSWER = 3600.0  # seconds for a whole file: Ctrl-C is there for whoever has less patience
-RETRY = RetryPolicy(max_retries=5)  # some eight seconds in all: somebody is waiting
 _LONGEST_LAST = 60.0  # seconds for the last final: a recogniser on a small machine can be behind
 
 
@@ -33,9 +32,7 @@ class Options(Value, frozen=True, kw_only=True):
     """What ``transcribe`` was asked for."""
 
     live: bool
-    local: bool
-    base_url: str
-    api_key: str
+    service: Service
     format: str
     language: str
     model: str
@@ -91,7 +88,7 @@ async def _transcribe(
 ) -> bool:
     well = True
     texts: list[str] = []  # for the one file of --output
-    progress = _Progress(shown=any(isinstance(source, Source) for source in sources))
+    progress = Progress(shown=any(isinstance(source, Source) for source in sources))
     room = asyncio.Semaphore(options.jobs)
 
     async def one(client: Client | None, source: Source | Problem) -> _Outcome:
@@ -110,7 +107,8 @@ async def _transcribe(
             write_out(text)
 
     needed = any(isinstance(source, Source) for source in sources)
-    async with _connect(options) if needed else contextlib.nullcontext(None) as client:
+    connected = connect(options.service, timeouts=_timeouts(options), faults=options.faults, jobs=options.jobs)
+    async with connected if needed else contextlib.nullcontext(None) as client:
         tasks = [asyncio.ensure_future(one(client, source)) for source in sources]
         try:
             with progress:
@@ -138,29 +136,9 @@ async def _transcribe(
 _Outcome = tuple[Transcript | None, Exception | None]  # both, where something of the transcript is missing
 
 
-@contextlib.asynccontextmanager
-async def _connect(options: Options) -> AsyncIterator[Client]:
-    if not options.local:
-        timeouts = Timeouts(response=_LONGEST_ANSWER, last=_LONGEST_LAST)
-        async with Client(api_key=options.api_key, base_url=options.base_url, timeouts=timeouts, retry=RETRY) as client:
-            yield client
-        return
-    from smallest_transports.local.server import LocalServer
-
-    if options.faults:
-        from smallest_transports.local.recogniser import engines
-
-        await asyncio.to_thread(engines)  # loaded first: in a call nobody waits for that
-    places = options.jobs + links_of(options.faults)
-    async with (
-        LocalServer(max_live=places, max_files=options.jobs, faults=options.faults) as server,
-        Client(api_key="local", base_url=server.base_url, timeouts=_local_timeouts(options)) as client,
-    ):
-        yield client
-        tell_left(say, server.faults_left)
-
-
-def _local_timeouts(options: Options) -> Timeouts:
+def _timeouts(options: Options) -> Timeouts:
+    if not options.service.local:
+        return Timeouts(response=_LONGEST_ANSWER, last=_LONGEST_LAST)
     if options.faults:  # then a link can be lost: it is to be noticed as it would be in a call
         return Timeouts(last=_LONGEST_LAST)
     # Our own server is not lost, it is behind at most: sockets and recogniser may hold minutes of audio. It needs no
@@ -169,80 +147,11 @@ def _local_timeouts(options: Options) -> Timeouts:
     return Timeouts(**patience, message_interval=0)
 
 
-class _Progress:
-    """Bars on standard error, if that is a terminal."""
-
-    def __init__(self, *, shown: bool) -> None:
-        console = Console(stderr=True)
-        self._bars: Progress | None = None
-        if shown and console.is_terminal:
-            name = TextColumn("{task.description}", markup=False)
-            # Standard output stays as it is: the bars must not catch what is written there.
-            self._bars = Progress(
-                name,
-                BarColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=console,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-
-    def __enter__(self) -> None:
-        if self._bars:
-            self._bars.start()
-
-    def __exit__(self, *_: object) -> None:
-        if self._bars:
-            self._bars.stop()
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """The bars are off the screen while lines are written."""
-        self.__exit__()
-        try:
-            yield
-        finally:
-            self.__enter__()
-
-    @contextlib.contextmanager
-    def bar(self, name: str) -> Iterator[_Bar]:
-        """A bar for one file."""
-        if self._bars is None:
-            yield _Bar(self, None, None)
-            return
-        task = self._bars.add_task(name, total=None)
-        try:
-            yield _Bar(self, self._bars, task)
-        finally:
-            self._bars.remove_task(task)
-
-
-class _Bar:
-    """One file's bar, moving to and fro until it is told how far it is; it does nothing where none is shown."""
-
-    def __init__(self, progress: _Progress, bars: Progress | None, task: TaskID | None) -> None:
-        self._progress = progress
-        self._bars = bars
-        self._task = task
-
-    def move(self, done: float, whole: float) -> None:
-        """So many seconds are done, of so many."""
-        if self._bars is not None and self._task is not None:
-            self._bars.update(self._task, completed=done, total=whole)
-
-    def say(self, text: str) -> None:
-        """A line beside it."""
-        with self._progress.paused():
-            say(text)
-
-
 async def _transcribe_one(
     client: Client,
     source: Source,
     config: TranscriptionConfig | FileTranscriptionConfig,
-    progress: _Progress,
+    progress: Progress,
     *,
     paced: bool,
 ) -> _Outcome:
@@ -284,26 +193,17 @@ async def _over_http(client: Client, source: Source, config: FileTranscriptionCo
     )
 
 
-async def _live(client: Client, source: Source, config: TranscriptionConfig, bar: _Bar, *, paced: bool) -> _Outcome:
+async def _live(client: Client, source: Source, config: TranscriptionConfig, bar: Bar, *, paced: bool) -> _Outcome:
     finals: list[FinalTranscript] = []
     missing: list[str] = []
     outages = Outages(lambda line: bar.say(f"{source.name}: {line}"))
-    opened = False
 
     def heard(event: Event) -> None:
-        nonlocal opened
-        if isinstance(event, LinkOpened):
-            opened = True
-        elif isinstance(event, LinkLost) and not opened and event.failure.kind is FailureKind.CONNECT:
-            # Nobody there from the start is a wrong URL far more often than a bad moment: not worth a wait.
-            raise event.failure.error()
-        elif isinstance(event, FinalTranscript):
+        if isinstance(event, FinalTranscript):
             finals.append(event)
             bar.move(event.end, duration)
-        elif isinstance(event, AudioLost):
-            missing.append(f"what was said from {event.start:.1f} s to {event.end:.1f} s")
-        elif isinstance(event, SessionEnded) and event.reason is EndReason.INCOMPLETE:
-            missing.append("its end, as the service did not send the last final")
+        elif what := missing_by(event):
+            missing.append(what)
 
     with await asyncio.to_thread(AudioReader, source) as reader:
         duration = reader.duration

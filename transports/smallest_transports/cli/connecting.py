@@ -1,0 +1,45 @@
+"""A client of whom the command line names: the service, or a local server that lives as long as the command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+from smallest_proto.config import RetryPolicy, Timeouts
+from smallest_transports.asyncio import Client
+from smallest_transports.local.faults import Fault, links_of
+
+from .options import Service
+from .outages import tell_left
+from .problems import say
+
+RETRY = RetryPolicy(max_retries=5)  # some eight seconds in all: somebody is waiting
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    service: Service,
+    *,
+    timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+    faults: Sequence[Fault] = (),
+    jobs: int = 1,
+) -> AsyncIterator[Client]:
+    """A client for so many ``jobs`` at a time. ``faults`` are the local server's; those that were not met are told."""
+    if not service.local:
+        async with Client(api_key=service.api_key, base_url=service.base_url, timeouts=timeouts, retry=RETRY) as client:
+            yield client
+        return
+    # Imported here: whoever speaks with the service needs none of it.
+    from smallest_transports.local.server import LocalServer
+
+    if faults:
+        from smallest_transports.local.recogniser import engines
+
+        await asyncio.to_thread(engines)  # loaded first: in a call nobody waits for that
+    async with (
+        LocalServer(max_live=jobs + links_of(faults), max_files=jobs, faults=faults) as server,
+        Client(api_key="local", base_url=server.base_url, timeouts=timeouts) as client,
+    ):
+        yield client
+        tell_left(say, server.faults_left)
