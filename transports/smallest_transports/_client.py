@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypedDict
 
@@ -34,6 +35,7 @@ from ._driving import Driving, Machine
 from ._pool import Pool
 from ._proxy import ENVIRONMENT
 from ._speech import Speech, SynthesisStream
+from ._trace import Session, Trace, TracedSession
 
 if TYPE_CHECKING:
     import ssl
@@ -63,6 +65,8 @@ class Options(TypedDict, total=False):
     buffer_seconds: float
     pool: int
     pool_seconds: float
+    trace: str | PathLike[str] | None
+    trace_private: bool
 
 
 class Client:
@@ -74,6 +78,8 @@ class Client:
     ``buffer_seconds`` of audio may be held for what a lost connection did not hear.
     Within ``async with``, up to ``pool`` connections of ``stream_synthesis`` are kept for its next calls, each for
     ``pool_seconds`` at most: the service closes what says nothing for 60 s.
+    ``trace`` is a file to which every input of every session is appended, for ``memory.replay``: without the key, and
+    without what was said unless ``trace_private``. A session raises ``OSError`` if it cannot be written there.
     Raises ``ConfigurationError`` without a key, and for a ``base_url`` or a ``proxy`` that is none.
     """
 
@@ -95,6 +101,8 @@ class Client:
         buffer_seconds: float = 30.0,
         pool: int = 4,
         pool_seconds: float = 45.0,
+        trace: str | PathLike[str] | None = None,
+        trace_private: bool = False,
     ) -> None:
         check_whole("pool", pool, 0, None, "connections")
         check_seconds("pool_seconds", pool_seconds, least=0.0)
@@ -104,6 +112,9 @@ class Client:
         self._timeouts = timeouts
         self._retry = retry
         self._buffer_seconds = buffer_seconds
+        self._trace = None
+        if trace is not None:
+            self._trace = Trace(partial(self._world.append_file, trace), private=trace_private)
         self._drivers: set[Driving] = set()
         self._pool_size = pool
         self._pool = Pool(0, pool_seconds)  # outside ``async with`` nobody would close what it keeps
@@ -151,16 +162,13 @@ class Client:
 
         Leaving the block aborts what has not ended by then. Raises ``ConfigurationError`` for options that cannot be.
         """
-        session = TranscriptionSession(
-            config or TranscriptionConfig(),
-            self._endpoint,
-            timeouts=self._timeouts,
-            retry=self._retry,
-            buffer_seconds=self._buffer_seconds,
-            jitter=self._world.jitter,
+        driver = await self._session(
+            TranscriptionSession, config or TranscriptionConfig(), buffer_seconds=self._buffer_seconds
         )
-        async with self._driving(session) as driver:
-            yield TranscriptionStream(session, driver)
+        try:
+            yield TranscriptionStream(driver.machine, driver)
+        finally:
+            await self._end(driver)
 
     def synthesize(self, text: str, config: SynthesisConfig | None = None, *, sse: bool = False) -> Speech:
         """Speak a whole text: iterate over the audio, ``await speech.read()``, or ``await speech.save("x.wav")``.
@@ -235,15 +243,13 @@ class Client:
         return outcome
 
     async def _speaker(self, config: SynthesisConfig, resume: bool) -> Driving:
-        session = SynthesisSession(
-            config,
-            self._endpoint,
-            timeouts=self._timeouts,
-            retry=self._retry,
-            jitter=self._world.jitter,
-            resume=resume,
-        )
-        return await self._begin(session)
+        return await self._session(SynthesisSession, config, resume=resume)
+
+    async def _session(self, kind: type[Session], config: Any, **options: Any) -> Driving:
+        options = {"timeouts": self._timeouts, "retry": self._retry, **options}
+        if self._trace is None:
+            return await self._begin(kind(config, self._endpoint, jitter=self._world.jitter, **options))
+        return await self._begin(*self._trace.make(kind, config, self._endpoint, self._world.jitter, **options))
 
     @asynccontextmanager
     async def _driving(self, machine: Machine) -> AsyncIterator[Driving]:
@@ -253,8 +259,9 @@ class Client:
         finally:
             await self._end(driver)
 
-    async def _begin(self, machine: Machine) -> Driving:
+    async def _begin(self, machine: Machine, trace: TracedSession | None = None) -> Driving:
         driver = self._driver(machine, self._world)
+        driver.trace = trace
         self._drivers.add(driver)
         try:
             await driver.__aenter__()

@@ -17,6 +17,7 @@ from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.requests import Request
 
 from . import _events as wire
+from ._trace import TracedSession
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -51,6 +52,7 @@ class Driving:
     def __init__(self, machine: Machine, world: Any) -> None:
         self.machine = machine
         self.world = world
+        self.trace: TracedSession | None = None
         self.is_session = hasattr(machine, "link_opened")
         self._takes_audio = hasattr(machine, "ready_for_audio")
         # By number, as a session can have two open at once: the old one hears on while the new one opens.
@@ -111,7 +113,7 @@ class Driving:
 
     def tell(self, told: Callable[..., None], *args: Any) -> None:
         """Tell the machine something, and do what it asks. Raises what the machine raises."""
-        told(*args, self.now())
+        self._tell(told, *args)
         self.pump()
 
     def hear(self, link: Link, data: bytes) -> None:
@@ -148,7 +150,7 @@ class Driving:
             written = [link.number for link in self.links.values() if link.flush()]
             if self.is_session:
                 for number in written:
-                    machine.write_done(number, self.now())
+                    self._tell(machine.write_done, number)
             if (output := machine.poll_output()) is None:
                 break
         self.wake_at(machine.get_timer())
@@ -182,6 +184,12 @@ class Driving:
             raise self.mistake
         if isinstance(self._last, SessionEnded) and self._last.reason is EndReason.FAILED and self._last.failure:
             raise self._last.failure.error()
+
+    def _tell(self, told: Callable[..., None], *args: Any) -> None:
+        now = self.now()
+        if self.trace is not None:
+            self.trace.note(told.__name__, args, now)
+        told(*args, now)
 
     def _do(self, output: Any) -> None:
         if type(output) is commands.SendBinary:  # most of what is asked, and told apart in no time

@@ -79,6 +79,12 @@ class World:
                 os.unlink(part)
             raise
 
+    @staticmethod
+    def append_file(path: str | os.PathLike[str], line: bytes) -> None:
+        """Add a line to a file. Opened for each, it is whole whatever happens to the process. Raises ``OSError``."""
+        with open(path, "ab") as file:
+            file.write(line)
+
     getenv = staticmethod(os.getenv)
     jitter = staticmethod(random.random)
 

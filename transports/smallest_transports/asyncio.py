@@ -78,8 +78,19 @@ class _Link(asyncio.Protocol):
 
     async def _connect(self, where: wire.Address, proxy: Proxy | None, context: ssl.SSLContext | None) -> None:
         made = await (_open_socket(where.host, where.port) if proxy is None else _go_through(proxy, where))
-        name = where.host if context is not None else None
-        await self._driver.loop.create_connection(lambda: self, sock=made, ssl=context, server_hostname=name)
+        loop = self._driver.loop
+        if context is None:
+            await loop.create_connection(lambda: self, sock=made)
+            return
+        # In two steps: where create_connection() is cancelled early in TLS, uvloop keeps its timer, which holds all.
+        plain, _ = await loop.create_connection(asyncio.Protocol, sock=made)
+        try:
+            secure = await loop.start_tls(plain, self, context, server_hostname=where.host)
+            assert secure is not None
+        except BaseException:
+            plain.abort()
+            raise
+        self.connection_made(secure)
 
     def flush(self) -> bool:
         transport = self._transport

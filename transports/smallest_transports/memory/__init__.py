@@ -13,6 +13,8 @@ Test an agent without sockets, sleeping or luck: the same seed gives the same ca
 
 The faults of a network are methods of ``MemoryLink``. ``network.on_link`` gets each link as it is opened, which is the
 moment to plan what will happen to it: ``network.on_link = lambda link: network.clock.after(2.0, link.lose)``.
+
+``replay`` tells a session once more what a trace says it was told: a failure in production becomes a test.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from .call import MemoryCall
 from .clock import VirtualClock
 from .faults import FAULTS, Fault, refuse_next
 from .network import MemoryLink, MemoryNetwork, Pipe
+from .replay import replay
 
 __all__ = [
     "FAULTS",
@@ -31,4 +34,5 @@ __all__ = [
     "Pipe",
     "VirtualClock",
     "refuse_next",
+    "replay",
 ]

@@ -1,0 +1,191 @@
+"""A trace: every input of a session with its time, a line of JSON each; pure, but for the function that it is given.
+
+``memory.replay`` tells a session the same again, so that what happened in production can be looked at, and becomes a
+test. The key is never in it. What was said, audio and text, is not either, unless that was asked for: every letter and
+digit of a text is an ``x`` then, and audio is silence of the same length.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+import msgspec
+
+from smallest_proto.config import Endpoint, RetryPolicy, SynthesisConfig, Timeouts, TranscriptionConfig
+from smallest_proto.errors import Failure
+from smallest_proto.synthesis import SynthesisSession
+from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.values import Value
+
+Session: TypeAlias = TranscriptionSession | SynthesisSession
+
+_CONFIGS: dict[type[Session], type[TranscriptionConfig | SynthesisConfig]] = {
+    TranscriptionSession: TranscriptionConfig,
+    SynthesisSession: SynthesisConfig,
+}
+_VALUES: dict[str, type[Value]] = {kind.__name__: kind for kind in (*_CONFIGS.values(), Timeouts, RetryPolicy, Failure)}
+
+# Strings of the service that say nothing of what was said.
+_SAFE = frozenset(("type", "status", "session_id", "request_id", "context_id", "language", "languages", "gender"))
+
+
+class Trace:
+    """Where the sessions of one client are written down. ``append`` is given one line at a time."""
+
+    def __init__(self, append: Callable[[bytes], None], *, private: bool) -> None:
+        self._append = append
+        self._private = private
+
+    def make(
+        self, kind: type[Session], config: Value, endpoint: Endpoint, jitter: Callable[[], float], **options: Any
+    ) -> tuple[Any, TracedSession]:
+        """A session that begins here. Raises ``OSError`` where nothing can be written."""
+        traced = TracedSession(self._append, f"{int(jitter() * 0xFFFFFFFF):08x}", private=self._private)
+        where = {"base_url": endpoint.base_url, "route": endpoint.route, "source": endpoint.source}
+        said = {name: traced.encoded(option) for name, option in options.items()}
+        self._append(traced.line(made=kind.__name__, config=traced.encoded(config), endpoint=where, options=said))
+        return kind(config, endpoint, jitter=lambda: traced.chance(jitter()), **options), traced  # type: ignore[arg-type]
+
+
+class TracedSession:
+    """The lines of one session."""
+
+    def __init__(self, append: Callable[[bytes], None], name: str, *, private: bool) -> None:
+        self._append = append
+        self._name = name
+        self._private = private
+
+    def note(self, told: str, args: tuple[Any, ...], now: float) -> None:
+        """An input that the session is about to be told."""
+        encode = self._message if told == "message_received" else self.encoded
+        self._write(told=told, args=list(map(encode, args)), at=now)
+
+    def chance(self, drawn: float) -> float:
+        """A random number that the session has drawn."""
+        self._write(drawn=drawn)
+        return drawn
+
+    def _write(self, **fields: Any) -> None:
+        try:
+            self._append(self.line(**fields))
+        except OSError:  # the disk is full, say: a call does not end of that
+            self._append = lambda _: None
+
+    def line(self, **fields: Any) -> bytes:
+        """One line."""
+        return json.dumps({"session": self._name, **fields}).encode() + b"\n"
+
+    def encoded(self, value: Any) -> Any:
+        """A value as JSON has it; ``decoded`` makes the same of it again, or one that is as good."""
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        if isinstance(value, str):
+            return value if self._private else _crossed_out(value)
+        if isinstance(value, Value) and type(value).__name__ in _VALUES:
+            fields = msgspec.to_builtins(value)
+            if not self._private:
+                fields = {name: _redacted(field) if name in value.PRIVATE else field for name, field in fields.items()}
+            return {"value": type(value).__name__, "fields": fields}
+        try:
+            data = bytes(memoryview(value).cast("B"))
+        except (TypeError, ValueError):  # no input at all: the session says so, then and later
+            return {"unknown": type(value).__name__}
+        return _base64(data) if self._private else {"bytes": len(data)}
+
+    def _message(self, value: Any) -> Any:
+        """What the service said, which is JSON as a rule; a binary message is read as text."""
+        if self._private or not isinstance(value, (str, bytes)):
+            return self.encoded(value)
+        try:
+            text = value if isinstance(value, str) else value.decode()
+        except UnicodeDecodeError:
+            return self.encoded(value)
+        redacted = _redacted_message(text)
+        return redacted if isinstance(value, str) else _base64(redacted.encode())
+
+
+class Told(NamedTuple):
+    """One input of a session that is being replayed."""
+
+    name: str
+    args: tuple[Any, ...]
+    at: float  # seconds of the clock of then
+
+
+class Replay:
+    """One session out of a trace: ``made`` makes it anew, with the random numbers of then, and ``told`` it was told.
+
+    Raises ``ValueError`` where the lines are not those of a trace.
+    """
+
+    KINDS: ClassVar[Mapping[str, type[Session]]] = {kind.__name__: kind for kind in _CONFIGS}
+
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        try:
+            (made,) = [line for line in lines if "made" in line]
+            self._kind = self.KINDS[made["made"]]
+            self._config: Any = decoded(made["config"])
+            self._endpoint = Endpoint(api_key="replayed", **made["endpoint"])
+            self._options = {name: decoded(option) for name, option in made["options"].items()}
+            self._drawn = [float(line["drawn"]) for line in lines if "drawn" in line]
+            self.told = [
+                Told(line["told"], tuple(map(decoded, line["args"])), line["at"]) for line in lines if "told" in line
+            ]
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+            raise ValueError("this is no trace of a session: give a file that a client with trace=... wrote") from exc
+
+    def make(self) -> Session:
+        """The session as it was before ``start()``."""
+        drawn = iter(self._drawn)
+        return self._kind(self._config, self._endpoint, jitter=lambda: next(drawn, 1.0), **self._options)
+
+
+def decoded(value: Any) -> Any:
+    """What ``encoded`` was given. Raises ``KeyError`` or ``ValueError``."""
+    if not isinstance(value, dict):
+        return value
+    if "value" in value:
+        return msgspec.convert(value["fields"], _VALUES[value["value"]])
+    if "base64" in value:
+        return base64.b64decode(value["base64"])
+    return bytes(value["bytes"]) if "bytes" in value else object()
+
+
+def _base64(data: bytes) -> dict[str, str]:
+    return {"base64": base64.b64encode(data).decode()}
+
+
+def _redacted_message(text: str) -> str:
+    """A message without what was said: a session does the same about it."""
+    try:
+        read = json.loads(text)
+    except (ValueError, RecursionError):
+        return _crossed_out(text)
+    return json.dumps(_redacted(read)) if isinstance(read, (dict, list)) else _crossed_out(text)
+
+
+def _redacted(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _redacted(item, key) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_redacted(item, name) for item in value]
+    if not isinstance(value, str) or name in _SAFE:
+        return value
+    return _silenced(value) if name == "audio" else _crossed_out(value)
+
+
+def _crossed_out(text: str) -> str:
+    return "".join("x" if unicodedata.category(sign)[0] in "LMN" else sign for sign in text)
+
+
+def _silenced(audio: str) -> str:
+    """Silence of the same length, in base64; what is none stays none."""
+    try:
+        return base64.b64encode(bytes(len(base64.b64decode(audio, validate=True)))).decode()
+    except binascii.Error:
+        return "!"
