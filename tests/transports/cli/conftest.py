@@ -179,9 +179,11 @@ def silent_server() -> Iterator[SilentServer]:
     """The base URL of what takes one connection and says nothing; the event is set once something came."""
     came = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)  # a command that never comes fails its test, and hangs nothing
 
         def accept() -> None:
             connection, _ = listener.accept()
+            connection.settimeout(60)
             with connection:
                 while connection.recv(65536):
                     came.set()
