@@ -72,7 +72,24 @@ which ways it ends. Its links are those of the table above, its text is a row of
 SEGMENT = """\
 A segment is one utterance: the text from the first `send_text()` after a `flush()` up to the next one. Which input a
 silence, a `complete` or a lost link is, the evidence decides: what was sent, word times, the length of the audio.
-(`smallest_proto/speech_stages.py`, `smallest_proto/segment.py`)"""
+(`smallest_proto/speech_stages.py`, `smallest_proto/segment.py`)
+
+How certain an end is, `SegmentDone.certain` says. In the plain protocol a `complete` proves it, if audio came and no
+error after it. With continuations the service marks no end: it is proven only where word times show that the last word
+was spoken, and a `complete` or the end of the link came after it. Otherwise it is inferred, and `certain` is false:
+
+- Word times show that the last word was spoken, and no `complete` came: after 0.5 s of silence. Wrong only if the times
+  are.
+- As many `complete` as there are sentences, the last of them after all of the text was sent, and audio as long as a
+  fast speaker needs at least (a second for 20 letters at the natural pace): after 0.5 s of silence. Wrong if the
+  service makes more parts of the text than it has sentences, and pauses so long before one of the last.
+- Fewer `complete`, and such audio: after as long a silence as the service may hold back text (`max_buffer_delay_ms`),
+  and 2 s more. No `complete` after the last text, and such audio: after `Timeouts.audio`, 15 s. Wrong if it pauses
+  longer.
+- Less audio is never an end: after `Timeouts.audio` the link is given up, and the segment is begun anew or cut off.
+
+An end that is taken too early costs the rest of the audio of that segment, and nothing else: a link whose last end was
+inferred is never used again, so that what still comes on it is not taken for a part of the next segment."""
 
 MACHINES: Sequence[Machine] = (
     Machine("A session", SESSION, SESSIONS),

@@ -206,10 +206,12 @@ class Connection:
 
     def next_timer(self) -> float | None:
         """When to call ``handle_timer``, or ``None``."""
-        due = [when for link in self._links.values() if (when := link.timers.next()) is not None]
-        if (own := self._timers.next()) is not None:
-            due.append(own)
-        return min(due, default=None)
+        due = self._timers.next()
+        for link in self._links.values():
+            when = link.timers.next()
+            if when is not None and (due is None or when < due):
+                due = when
+        return due
 
     def handle_timer(self, now: float) -> Change | None:
         """Do what is due; call it again until it returns ``None``."""

@@ -22,7 +22,7 @@ class Playout:
     """Positions are samples of the segment. ``hold``: give out whole words alone, as far as their times are known."""
 
     __slots__ = (
-        *("_half", "_held", "_hold", "_output", "_rate", "_script", "_segment", "_show_words", "_words"),
+        *("_half", "_held", "_hold", "_output", "_rate", "_script", "_segment", "_show_words", "_size", "_words"),
         *("base", "out", "timed", "whole"),
     )
 
@@ -42,7 +42,8 @@ class Playout:
         self._hold = hold
         self._output = output
         self._half = b""  # the first byte of a sample
-        self._held = bytearray()  # came, and waits for its word
+        self._held: deque[bytes | memoryview] = deque()  # came, and waits for its word
+        self._size = 0  # bytes of it
         self._words: deque[tuple[int, int | None, WordSpoken]] = deque()  # end, end in the text, not given out yet
         self.base = 0  # where the audio of the present link begins
         self.out = 0  # the end of what was given out
@@ -52,7 +53,7 @@ class Playout:
     @property
     def received(self) -> int:
         """The end of what came."""
-        return self.out + len(self._held) // _WIDTH
+        return self.out + self._size // _WIDTH
 
     @property
     def seconds(self) -> float:
@@ -87,6 +88,7 @@ class Playout:
         self.base = self.out
         self._half = b""
         self._held.clear()
+        self._size = 0
         self._words.clear()
 
     def add(self, data: bytes) -> None:
@@ -96,8 +98,9 @@ class Playout:
         self._half = data[cut:]
         if not self._hold:
             self._give(data[:cut])
-        else:
-            self._held += data[:cut]
+        elif cut:
+            self._held.append(data[:cut])
+            self._size += cut
         self._settle()
 
     def word(self, text: str, start: float | None, end: float | None) -> None:
@@ -108,8 +111,8 @@ class Playout:
             script.astray = True
             return
         last = self.base + round(end * rate)
-        if last < (self._words[-1][0] if self._words else self.whole):
-            script.astray = True  # times that go back count from somewhere else
+        if last <= (self._words[-1][0] if self._words else self.whole):
+            script.astray = True  # it was told already, or its time counts from somewhere else
         place = script.follow(text)
         word = WordSpoken(segment=self._segment, text=text, start=start + self.base / rate, end=end + self.base / rate)
         self._words.append((last, place, word))
@@ -136,10 +139,20 @@ class Playout:
             limit = max(ends[-1] if ends else self.out, received - round(_MOST_HELD * self._rate))
         else:
             limit = received
-        size = max(0, limit - self.out) * _WIDTH
-        given = bytes(self._held[:size])
-        del self._held[:size]
-        return given
+        return self._take(max(0, limit - self.out) * _WIDTH)
+
+    def _take(self, size: int) -> bytes:
+        """The first bytes of what is held back. They are copied once at most, however many words a piece holds."""
+        parts = []
+        self._size -= size
+        while size:
+            part = self._held.popleft()
+            if len(part) > size:
+                part, rest = memoryview(part)[:size], memoryview(part)[size:]
+                self._held.appendleft(rest)
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
 
     def _give(self, data: bytes) -> None:
         if data:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .config import MAX_TEXT
-
 _JOINS = "\u00a0\u2007\u202f"  # white space where text may not be cut
 _STOPS = "。！？，、；：।"  # signs after which it may, as the scripts that use them have no white space
+_IN_NUMBERS = "，："  # not after these if a digit stands before: 10：30
 _WORD = re.compile(r"[^\W_]|[$€£¥₹%+=°&@#]")  # there is something to say
 _TRAIL = re.compile(r"[.,;:!?…。！？，、；：।)\]}\"'”’»]*(?=\s|\Z)")  # what belongs to the word before it
 _LETTER = re.compile(r"[^\W_]")
@@ -24,12 +23,14 @@ class Script:
     that it gave the time of, and ``spoken`` that of the last word whose audio has been given out whole.
     """
 
-    __slots__ = ("astray", "begin", "closed", "sent", "spoken", "text", "told")
+    __slots__ = ("_counted", "_searched", "astray", "begin", "closed", "sent", "spoken", "text", "told")
 
     def __init__(self) -> None:
         self.text = ""
         self.closed = False  # no more of it comes
         self.begin = self.sent = self.told = self.spoken = 0
+        self._searched = 0  # up to there the text has no place where it may be cut, but such as no word stands before
+        self._counted = (0, 0, 0)  # told and sent when the letters between were counted last, and their number
         self.astray = False  # the service told of a word that is not the next one: its words prove nothing any more
 
     def wordless(self, start: int) -> bool:
@@ -41,10 +42,11 @@ class Script:
         while (end := self._cut()) > self.sent:
             start, self.sent = self.sent, end
             yield self.text[start:end]
+        self._searched = len(self.text)
 
     def restart(self) -> None:
         """The next link begins after the last word that was spoken."""
-        self.begin = self.sent = self.told = self.spoken
+        self.begin = self.sent = self.told = self._searched = self.spoken
         self.astray = False
 
     def follow(self, word: str) -> int | None:
@@ -64,8 +66,11 @@ class Script:
 
         A sign of a script that writes a syllable with it counts for three.
         """
-        text = self.text[self.told : self.sent]
-        return len(_LETTER.findall(text)) + 2 * len(_SYLLABLE.findall(text))
+        if self._counted[:2] != (self.told, self.sent):  # it is asked for with each piece of audio
+            text = self.text[self.told : self.sent]
+            letters = len(_LETTER.findall(text)) + 2 * len(_SYLLABLE.findall(text))
+            self._counted = self.told, self.sent, letters
+        return self._counted[2]
 
     @property
     def sentences(self) -> int:
@@ -74,13 +79,8 @@ class Script:
         return len(_SENTENCE.findall(sent)) + (_ENDED.search(sent) is None)
 
     def _cut(self) -> int:
-        """Up to where text may be sent: the end of the last whole word, and no more than fits in a message."""
-        start, end = self.sent, len(self.text)
-        if end - start > MAX_TEXT:
-            end = start + MAX_TEXT
-            end = self._last_break(end) or end
-        elif not self.closed:
-            end = self._last_break(end)
+        """Up to where text may be sent: the end of the last whole word."""
+        start, end = self.sent, len(self.text) if self.closed else self._last_break
         if _WORD.search(self.text, start, end) is not None:
             return end
         tail = self.closed and self._unended and not self.text[start:end].isspace()
@@ -91,10 +91,14 @@ class Script:
         """Whether a sentence was sent without its end, which can stand apart from its last word."""
         return self.sent > self.begin and _ENDED.search(self.text, self.begin, self.sent) is None
 
-    def _last_break(self, end: int) -> int:
-        """The last place before ``end`` where the unsent text may be cut, or 0."""
+    @property
+    def _last_break(self) -> int:
+        """The last place where the unsent text may be cut, or 0."""
         text = self.text
-        for at in range(end - 1, self.sent - 1, -1):
-            if text[at] in _STOPS or (text[at].isspace() and text[at] not in _JOINS):
+        for at in range(len(text) - 1, max(self.sent, self._searched) - 1, -1):
+            sign = text[at]
+            if sign in _STOPS and not (sign in _IN_NUMBERS and text[at - 1 : at].isdigit()):
+                return at + 1
+            if sign.isspace() and sign not in _JOINS:
                 return at + 1
         return 0

@@ -8,7 +8,8 @@ makes of the text and none is marked as the last, so the end is inferred, from t
    a fast speaker needs at least for it, and then half a second of silence. Wrong only where the service cuts the text
    in more parts than it has sentences *and* pauses between two of them; the end that was missed is not spoken then.
 3. Fewer ``complete`` than sentences: as long a silence as the service may hold back text, and two seconds more.
-4. Audio that is too short for the text is never an end: after the longest silence the link is given up.
+4. Audio that is too short for the text is never an end: after the longest silence the link is given up. Nor is a
+   ``complete`` without any audio, in either protocol.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _SETTLE = 0.5  # seconds of silence after strong signs
 _SLACK = 2.0  # seconds of it, beyond what the service may hold back, after weak ones
 _DELAY = 3.0  # seconds that the service holds back text if it is not told otherwise
 _FASTEST = 20.0  # letters that are spoken in a second at the natural pace; 12 to 15 is usual
-_MOST_ERRORS = 2  # told of one segment, without audio in between: then the fault is in its text
+_MOST_ERRORS = 2  # of one segment, without audio in between: then the fault is in its text
 _KNOWN_REQUESTS = 64  # names that the service gives to parts of a segment
 
 
@@ -44,7 +45,8 @@ class Segment:
         self.playout = Playout(number, config, self.script, hold=hold, output=output)
         self.context = ""  # its name on the present link
         self.requests: deque[str] = deque(maxlen=_KNOWN_REQUESTS)  # the service's names for what came
-        self.errors = 0  # that the service told of since the last audio
+        self.errors = 0  # told by the service since the last audio, or a complete in place of audio
+        self.sounded_at = 0.0  # when audio came last, or all of it was asked for
         self._tries = 0  # links that it was begun on since audio of it was given out
         self._begun_at = 0  # how much was given out when it was last begun
         self._completes = 0  # on the present link
@@ -73,7 +75,6 @@ class Segment:
         self.context = context
         self._tries = 1 if self.playout.out > self._begun_at else self._tries + 1
         self._begun_at = self.playout.out
-        self.rewind()
 
     def rewind(self) -> None:
         """What is said of it next begins with the first word that was not given out."""
@@ -93,11 +94,17 @@ class Segment:
         self._completed = self.script.sent
         if self.state is not SegmentState.ASKED:
             return None  # a part of it was complete
-        return SegmentInput.PROOF if self._plain or self._told_whole else None
+        if self._plain and self.untouched:
+            return self._stuck()
+        return SegmentInput.PROOF if self._told_whole or (self._plain and not self.errors) else None
 
     def silent(self) -> SegmentInput:
-        """The service was silent for as long as ``patience`` said: is that its end?"""
-        return SegmentInput.SIGNS if self._long_enough else SegmentInput.STUCK
+        """The service was silent for as long as ``due`` said: is that its end?"""
+        return SegmentInput.SIGNS if self._long_enough else self._stuck()
+
+    def _stuck(self) -> SegmentInput:
+        self.errors += self.untouched and self._completes > 0
+        return SegmentInput.STUCK
 
     def lost(self, *, resume: bool, most_retries: int) -> SegmentInput:
         """The link is gone: is anything left, and can another one go on without a word repeated or skipped?
@@ -114,13 +121,17 @@ class Segment:
             return SegmentInput.CUT_OFF
         return SegmentInput.LOST
 
-    def patience(self, longest: float) -> float:
+    def due(self, longest: float, now: float) -> float:
+        """When it is to be judged if nothing comes. What brings no audio does not put that off for ever."""
+        return min(now + self._patience(longest), self.sounded_at + longest)
+
+    def _patience(self, longest: float) -> float:
         """Seconds of silence after which it is to be judged."""
         if self._plain and not self._completes:
             return longest  # ``complete`` will come
         if self._told_whole:
             return _SETTLE
-        if not self._long_enough or self._completed < self.script.sent:
+        if self._completed < self.script.sent or not self._long_enough:
             return longest
         return _SETTLE if self._completes >= self.script.sentences else min(self._delay + _SLACK, longest)
 
@@ -144,9 +155,11 @@ class Segment:
 
     @property
     def _long_enough(self) -> bool:
-        """Whether the audio is as long as it must be at least."""
+        """Whether the audio is as long as it must be at least, and no error came after it."""
         playout = self.playout
-        return not self.untouched and playout.covers_words and playout.untold * self._fastest >= self.script.untold
+        if self.untouched or self.errors or not playout.covers_words:
+            return False
+        return playout.untold * self._fastest >= self.script.untold
 
 
 class History:

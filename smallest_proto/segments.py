@@ -43,6 +43,11 @@ class Segments:
         return self._row[0]
 
     @property
+    def length(self) -> int:
+        """Characters of the segment that takes text."""
+        return 0 if not self._row or self._row[-1].script.closed else len(self._row[-1].script.text)
+
+    @property
     def under_way(self) -> Segment | None:
         """The segment of which something is with the service."""
         return self._row[0] if self._row and self._row[0].under_way else None

@@ -93,7 +93,7 @@ class SegmentInput(Name):
     END = "its end was sent"
     PROOF = "it is proven to be spoken"
     SIGNS = "silence, and it seems to be spoken"
-    STUCK = "silence, and it cannot be spoken yet"
+    STUCK = "silence, or a complete without audio, before it can be spoken"
     LOST = "the link is lost, and another one can go on"
     CUT_OFF = "the link is lost, and no other one can go on"
     FLUSH = "flush()"

@@ -45,17 +45,19 @@ class SseDecoder:
             data = data[data[0] == 0x0A :]
             self._after_cr = False
         events: list[ServerSentEvent] = []
-        for line in data.splitlines(keepends=True):  # of bytes: at CR, LF and CRLF alone
+        for line in _lines(data):
             self._size += len(line)
             if self._size > MAX_EVENT_BYTES:
                 self.overflowed = True
             if self.overflowed:
                 break
-            self._line.append(line)
-            if line[-1] in b"\r\n":
-                self._after_cr = line[-1] == 0x0D
-                if (event := self._end_line()) is not None:
+            end = line[-1]
+            if end == 0x0A or end == 0x0D:
+                if (event := self._end_line(line)) is not None:
                     events.append(event)
+                self._after_cr = end == 0x0D
+            else:
+                self._line.append(line)
         return events
 
     def end(self) -> ServerSentEvent | None:
@@ -64,18 +66,23 @@ class SseDecoder:
         By the standard it is to be dropped; whoever can tell from its data that it is whole may take it.
         """
         if self._line:
-            self._end_line()
+            self._end_line(b"\n")
         return self._dispatch()
 
-    def _end_line(self) -> ServerSentEvent | None:
-        line = b"".join(self._line).rstrip(b"\r\n")
-        self._line.clear()
+    def _end_line(self, line: bytes) -> ServerSentEvent | None:
+        """``line`` has its end, and perhaps not its beginning."""
+        if self._line:
+            line = b"".join((*self._line, line))
+            self._line.clear()
         if self._first:
             line, self._first = line.removeprefix(_BOM), False
-        if not line:
+        if line[0] in b"\r\n":
             return self._dispatch()
-        name, _, value = line.partition(b":")
-        text = value.removeprefix(b" ").decode("utf-8", "replace")
+        end = len(line) - (2 if line.endswith(b"\r\n") else 1)
+        if (colon := line.find(b":", 0, end)) < 0:
+            colon = end
+        name, start = line[:colon], colon + (2 if line[colon + 1 : colon + 2] == b" " else 1)
+        text = str(memoryview(line)[start:end], "utf-8", "replace")  # the one copy of audio here
         if name == b"data":
             self._data.append(text)
         elif name == b"event":
@@ -88,3 +95,16 @@ class SseDecoder:
         data, kind = self._data, self._type
         self._data, self._type, self._size = [], "", 0
         return ServerSentEvent(type=kind or "message", data="\n".join(data)) if data else None
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """The lines of ``data``, each with its end: LF, CR or CRLF, and none other."""
+    if b"\r" in data:
+        return data.splitlines(keepends=True)
+    # splitlines looks at each byte by itself; find does not, and the lines with the audio are long.
+    lines, at = [], 0
+    while at < len(data):
+        end = data.find(b"\n", at) + 1 or len(data)
+        lines.append(data[at:end])
+        at = end
+    return lines

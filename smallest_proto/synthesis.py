@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from .checks import is_encodable
 from .commands import Command, SendText
-from .config import Endpoint, RetryPolicy, SynthesisConfig, Timeouts
+from .config import MAX_TEXT, Endpoint, RetryPolicy, SynthesisConfig, Timeouts
 from .connection import Change, ChangeKind, Connection
 from .errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
 from .events import SessionEnded
@@ -113,12 +113,14 @@ class SynthesisSession:
         A word is sent when it is known to be whole, by the white space after it or the flush. Once ``SpokenSoFar`` told
         that the segment was cut off, the rest of its text is passed over.
         Raises ``LocalProtocolError`` for what is no text, before the start and after the end of the input, and
-        ``ConfigurationError`` for lone surrogates.
+        ``ConfigurationError`` for lone surrogates and where the segment would have over 100,000 characters.
         """
         if not isinstance(text, str):
             raise LocalProtocolError(f"the text must be a str, not {type(text).__name__}")
         if not is_encodable(text):
             raise ConfigurationError("the text holds lone surrogates, which no UTF-8 can carry: decode it anew")
+        if self._segments.length + len(text) > MAX_TEXT:
+            raise ConfigurationError(f"a segment takes at most {MAX_TEXT:,} characters: flush() it earlier")
         self._step(SynthesisInput.TEXT, now)
         if text:
             self._segments.add(text)
@@ -269,16 +271,16 @@ class SynthesisSession:
         link = self._connection.serving
         if link is None or not link.open or segment.state in (SegmentState.ASKED, SegmentState.CUT):
             return
-        if segment.state is SegmentState.WAITING:
-            segment.begin(f"{self._name}-{link.number}-{segment.number}")
         for text in script.fragments():
             if segment.state is SegmentState.WAITING:
+                segment.begin(f"{self._name}-{link.number}-{segment.number}")
                 link.rested = link.opened_at is not None and link.opened_at < now
             self._send(link, self._wording.text(text, segment.context), now)
             segment.take(SegmentInput.TEXT)
         if script.closed:
             self._send(link, self._wording.end(segment.context), now)
             segment.take(SegmentInput.END)
+            segment.sounded_at = now
             self._await(link, segment, now)
 
     def _send(self, link: Link, text: str, now: float) -> None:
@@ -288,7 +290,7 @@ class SynthesisSession:
     def _await(self, link: Link, segment: Segment, now: float) -> None:
         """All of the segment is asked for: bound the silence."""
         if segment.state is SegmentState.ASKED:
-            link.timers[Timer.QUIET] = now + segment.patience(self._timeouts.audio)
+            link.timers[Timer.QUIET] = segment.due(self._timeouts.audio, now)
 
     def _heard(self, link: Link, segment: Segment, message: SpeechAnswer, now: float) -> None:
         """The service said something of the segment under way."""
@@ -299,14 +301,16 @@ class SynthesisSession:
                 said = "the service sent audio that could not be decoded: it was damaged on its way"
                 self._changed(self._connection.abandon(link, Failure(kind=FailureKind.PROTOCOL, reason=said), now), now)
                 return
-            segment.errors = 0
-            segment.playout.add(message.data)
+            if message.data:
+                segment.errors, segment.sounded_at = 0, now
+                segment.playout.add(message.data)
         elif isinstance(message, SpeechWord):
             segment.playout.word(message.text, message.start, message.end)
         elif isinstance(message, SpeechComplete):
             over = segment.completed()
         if over is not None:
-            self._take(segment, over, now)
+            said = "the service said that it has spoken, and there was no audio: perhaps the voice cannot say the text"
+            self._take(segment, over, now, Failure(kind=FailureKind.PROTOCOL, reason=said))
         else:
             self._await(link, segment, now)
 
@@ -334,7 +338,8 @@ class SynthesisSession:
             self._step(SynthesisInput.GIVEN_UP, now, change.failure)
         elif change.kind is ChangeKind.QUIET:
             if first is not None:
-                self._take(first, first.silent(), now)
+                said = "the service was asked to speak, and nothing came in time"
+                self._take(first, first.silent(), now, Failure(kind=FailureKind.DEADLINE, reason=said))
         elif change.kind is ChangeKind.CLOSED:
             self._gone(now)
         elif change.kind is ChangeKind.LOST and first is not None:
@@ -350,9 +355,8 @@ class SynthesisSession:
             self._pump(now)
         elif action is SegmentAction.GIVE_UP_LINK:
             link = self._connection.serving
-            said = "the service was asked to speak, and nothing came in time"
-            if link is not None:
-                self._changed(self._connection.abandon(link, Failure(kind=FailureKind.DEADLINE, reason=said), now), now)
+            if link is not None and failure is not None:
+                self._changed(self._connection.abandon(link, failure, now), now)
         elif action is SegmentAction.TELL:
             self._segments.cut(failure)
             if segment.state is SegmentState.OVER:
@@ -372,7 +376,7 @@ class SynthesisSession:
             self._connection.close(now)
             self._gone(now)
             return
-        if not clean and link is not None and link.open:
+        if link is not None and link.open and (not clean or link.told is not None):
             self._connection.renew(now)
         if self._segments:
             self._pump(now)

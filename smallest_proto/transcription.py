@@ -229,9 +229,17 @@ class TranscriptionSession:
         return links if own is None or (links is not None and links < own) else own
 
     @property
+    def config(self) -> TranscriptionConfig:
+        """The options of the audio that is given next: those of an update once the service has taken them.
+
+        Another audio format holds at once, and until the service refuses it.
+        """
+        return self._stream.newest.config
+
+    @property
     def audio_format(self) -> AudioFormat:
         """The format in which the next audio is taken."""
-        return self._stream.newest.config.audio_format
+        return self.config.audio_format
 
     @property
     def ready_for_audio(self) -> bool:

@@ -174,6 +174,8 @@ class Talk:
         self.opens = True  # links open as soon as they are asked for
         self.says_goodbye = True  # the service answers a close at once
         self.words = "told"  # or "untold", or "strange": what the service says of the times of words
+        self.names = True  # the service says which request and which context a message is about
+        self.completes = 1  # how often the next complete arrives
 
     def tell(self, name: str, *arguments: Any) -> list[Any]:
         """Tell the session something; return what it put out."""
@@ -244,11 +246,17 @@ class Talk:
     def receive(self, link: int, text: str) -> None:
         """A message of the service arrives, unless it is a word time that this voice does not have."""
         message = json.loads(text)
-        if message["status"] != "word_timestamp" or self.words == "told":
-            self.tell("message_received", link, text)
-        elif self.words == "strange":
+        times = 1
+        if message["status"] == "complete":
+            times, self.completes = self.completes, 1
+        elif message["status"] == "word_timestamp" and self.words != "told":
             message["data"]["word"] = "strange"
-            self.tell("message_received", link, json.dumps(message))
+            times = self.words == "strange"
+        if not self.names:
+            message = {name: value for name, value in message.items() if name not in ("request_id", "context_id")}
+        for _ in range(times):
+            if self.speakers[link].state == "open":
+                self.hear(link, **message)
 
     def hear(self, link: int | None = None, **message: Any) -> list[Any]:
         """The service says something of its own."""

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallest_proto import script as script_module
 from smallest_proto.script import Script
 
 pieces = st.lists(st.text(alphabet="ab1 \n\t.,!?-'é你。\u00a0", max_size=6), max_size=20)
@@ -44,6 +43,7 @@ def test_no_word_is_lost_or_split(given_pieces: list[str]) -> None:
         (["...", " - "], []),
         ([" - ", "yes"], [" - yes"]),
         (["你好。", "世界"], ["你好。", "世界"]),
+        (["在10：", "30，我有3，", "000", "个。"], ["在10：30，我有3，000个。"]),
         (["10\u00a0", "000 km"], ["10\u00a0000 ", "km"]),
         (["Ça va ", "?"], ["Ça va ", "?"]),
         (["Yes. ", "—"], ["Yes. "]),
@@ -52,12 +52,6 @@ def test_no_word_is_lost_or_split(given_pieces: list[str]) -> None:
 )
 def test_where_text_is_cut(given_pieces: list[str], expected: list[str]) -> None:
     assert fragments(given_pieces) == expected
-
-
-def test_a_message_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script_module, "MAX_TEXT", 10)
-    assert fragments(["one two three four"]) == ["one two ", "three ", "four"]
-    assert fragments(["a" * 25 + " b"]) == ["a" * 10, "a" * 10, "aaaaa ", "b"]
 
 
 def sent(text: str) -> Script:

@@ -6,6 +6,7 @@ The service's side is the library's own, with a voice whose audio says which wor
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 from typing import Any
@@ -24,6 +25,8 @@ from smallest_proto.synthesis import SynthesisSession
 
 WORD = re.compile(r"w\d+")
 STOPS = st.sampled_from((" ", " ", "  ", ", ", ". ", "! ", ".\n", " - ", "\t"))
+COUNTS = st.sampled_from((3, 9, 15, 1, 0))  # words
+ANSWERS = st.sampled_from((9, 20, 3, 40, 0))  # messages
 GAPS = st.sampled_from((0.0, 0.1, 0.6, 3.0, 6.0, 16.0, 61.0))
 FAILURES = (
     Failure(kind=FailureKind.CONNECT, reason="nobody there"),
@@ -48,6 +51,12 @@ GARBAGE = (
     '{"status":"error","context_id":"nobody","message":"w1"}',
     '{"status":"word_timestamp","context_id":"nobody","data":{"word":"w1","start":0,"end":1}}',
 )
+ERRORS = (
+    '{"status":"chunk","data":{"audio":"?"}}',
+    '{"status":"error","message":"w1"}',
+    '{"status":500,"error":{"message":""}}',
+    '{"status":400,"error":{"message":"w1"}}',
+)
 
 
 class SynthesisMachine(RuleBasedStateMachine):
@@ -57,21 +66,38 @@ class SynthesisMachine(RuleBasedStateMachine):
         options=st.fixed_dictionaries(
             {"continuations": st.booleans(), "word_timestamps": st.booleans(), "resume": st.booleans()}
         ),
-        retries=st.sampled_from((0, 3, 8)),
-        opens=st.booleans(),
+        retries=st.sampled_from((8, 3, 8, 0)),
+        opens=st.sampled_from((True, True, True, False)),
         words=st.sampled_from(("told", "told", "untold", "strange")),
+        names=st.sampled_from((True, True, False)),
+        count=COUNTS,
+        flush=st.booleans(),
+        answers=ANSWERS,
     )
-    def begin(self, options: dict[str, bool], retries: int, opens: bool, words: str) -> None:
+    def begin(
+        self,
+        options: dict[str, bool],
+        retries: int,
+        opens: bool,
+        words: str,
+        names: bool,
+        count: int,
+        flush: bool,
+        answers: int,
+    ) -> None:
+        """Something is being said already, as a rule: Hypothesis leaves out half of the rules of an example."""
         self.options = options
         self.more = {"retry": RetryPolicy(max_retries=retries)}
         self.talk = type(self).talks(session=self.more, **options)
         self.talk.opens = opens
         self.talk.words = words
+        self.talk.names = names
         self.words = 0
         self.texts: list[str] = []  # by segment
         self.present = ""  # the text of the segment that takes text
         self.seen = 0
         self.talk.tell("start")
+        self.writes(count, ". ", 0, flush, answers)
 
     # The application.
 
@@ -84,19 +110,18 @@ class SynthesisMachine(RuleBasedStateMachine):
                 self.present = self.present[: -len(text)]
         self.look()
 
-    @rule(count=st.integers(1, 6), stop=STOPS, cut=st.integers(0, 3))
-    def writes(self, count: int, stop: str, cut: int) -> None:
-        text = ""
+    @rule(count=COUNTS, stop=STOPS, cut=st.integers(0, 3), flush=st.booleans(), answers=ANSWERS)
+    def writes(self, count: int, stop: str, cut: int, flush: bool, answers: int) -> None:
+        """And some of it is answered, as a rule."""
+        text = "" if count else stop
         for _ in range(count):
             self.words += 1
             text += f"w{self.words}{stop if _ == count - 1 else ' '}"
         for part in (text[:cut], text[cut:]):
             self.say(part)
-
-    @rule(text=st.sampled_from((" ", "\n", "...", " - ", "")))
-    def writes_no_word(self, text: str) -> None:
-        if text:
-            self.say(text)
+        if flush:
+            self.close_segment("flush")
+        self.messages_come(answers)
 
     @rule()
     def flushes(self) -> None:
@@ -108,18 +133,14 @@ class SynthesisMachine(RuleBasedStateMachine):
         self.next_segment()
         self.look()
 
-    @rule()
-    def prewarms(self) -> None:
-        try:
-            self.talk.tell("prewarm")
-        except LocalProtocolError:
-            assert self.ending
-        self.look()
-
-    @rule(lucky=st.sampled_from((True, False, False, False, False)))
-    def ends_input(self, lucky: bool) -> None:
-        if lucky:
-            self.close_segment("end_input")
+    @rule(name=st.sampled_from(("prewarm", "prewarm", "prewarm", "prewarm", "end_input")))
+    def asks(self, name: str) -> None:
+        if name == "end_input":
+            self.close_segment(name)
+        else:
+            with contextlib.suppress(LocalProtocolError):  # it is possible no more
+                self.talk.tell(name)
+            self.look()
 
     def close_segment(self, name: str) -> None:
         try:
@@ -149,16 +170,13 @@ class SynthesisMachine(RuleBasedStateMachine):
         self.look()
 
     @precondition(lambda self: self.talk.speaker.state in ("opening", "open"))
-    @rule(failure=st.sampled_from((*FAILURES, *FAILURES, FATAL)))
-    def link_is_lost(self, failure: Failure) -> None:
-        self.talk.lose(failure)
-        self.look()
-
-    @precondition(lambda self: self.talk.speaker.state == "open")
-    @rule(code=st.sampled_from((1000, 1001, 1006, 1008, 1011)))
-    def link_is_closed(self, code: int) -> None:
-        self.talk.speaker.state = "gone"
-        self.talk.tell("link_closed", self.talk.link, code, "w1")
+    @rule(how=st.sampled_from((*FAILURES, *FAILURES, 1000, 1001, 1006, 1008, 1011, FATAL)))
+    def link_is_lost(self, how: Failure | int) -> None:
+        if isinstance(how, Failure):
+            self.talk.lose(how)
+        elif self.talk.speaker.state == "open":
+            self.talk.speaker.state = "gone"
+            self.talk.tell("link_closed", self.talk.link, how, "w1")
         self.look()
 
     @rule(count=st.integers(1, 30))
@@ -185,27 +203,17 @@ class SynthesisMachine(RuleBasedStateMachine):
             audio = base64.b64decode(message["data"]["audio"])
             for part in (audio[:cut], audio[cut:]):
                 message["data"]["audio"] = base64.b64encode(part).decode()
-                talk.tell("message_received", link, json.dumps(message))
-                if talk.speakers[link].state != "open":
-                    break
+                talk.receive(link, json.dumps(message))
         self.look()
 
+    @rule(times=st.sampled_from((0, 2, 3)))
+    def the_next_complete_is_lost_or_repeated(self, times: int) -> None:
+        self.talk.completes = times
+
     @precondition(lambda self: self.talk.speaker.state == "open")
-    @rule(message=st.sampled_from(GARBAGE))
-    def garbage_comes(self, message: str | bytes) -> None:
+    @rule(message=st.sampled_from((*GARBAGE, *ERRORS)))
+    def garbage_or_an_error_comes(self, message: str | bytes) -> None:
         self.talk.tell("message_received", self.talk.link, message)
-        self.look()
-
-    @precondition(lambda self: self.talk.speaker.state == "open")
-    @rule()
-    def audio_comes_that_cannot_be_read(self) -> None:
-        self.talk.hear(status="chunk", data={"audio": "?"})
-        self.look()
-
-    @precondition(lambda self: self.talk.speaker.state == "open")
-    @rule(message=st.sampled_from(("w1", "")), status=st.sampled_from(("error", 500, 400)))
-    def an_error_comes(self, message: str, status: object) -> None:
-        self.talk.hear(status=status, error={"message": message})
         self.look()
 
     @rule(link=st.integers(1, 3), name=st.sampled_from(("link_opened", "pong_received", "write_done")))

@@ -61,9 +61,13 @@ def feed_parts(call: Any, *parts: CodedSpeech, chunk: float = 0.05) -> None:
 def test_the_old_link_hears_until_the_new_one_serves(calls: Any) -> None:
     call = calls.make(MemoryNetwork(latency=0.3))
     call.feed(SPEECH.pcm, chunk=0.05)
+    before = call.session.config
+    used: list[TranscriptionConfig] = []
     call.at(2.0, lambda: call.update(PUNCTUATED))
+    call.at(2.5, lambda: used.append(call.session.config))
     call.run()
     call.assert_whole(SPEECH)
+    assert (used, call.session.config) == ([before], PUNCTUATED)
     old, new = call.network.links
     assert "punctuate" not in old.request.query
     assert "punctuate=true" in new.request.query
@@ -85,6 +89,7 @@ def test_refused_options_leave_the_call_as_it_was(calls: Any, latency: float) ->
     call.assert_whole(SPEECH)
     (rejected,) = call.of(UpdateRejected)
     assert rejected.failure.status == 400
+    assert call.session.config != REFUSED
     assert call.audio(1) == SPEECH.pcm
     assert {final.session_id for final in call.of(FinalTranscript)} == {"session-1"}
     assert call.end.reason is EndReason.COMPLETED
@@ -252,10 +257,12 @@ def test_a_refused_format_goes_back_and_says_what_was_lost(calls: Any) -> None:
     def go_over() -> None:
         call.update(TranscriptionConfig(sample_rate=48000))
         assert call.session.audio_format == full
+        assert call.session.config == TranscriptionConfig(sample_rate=48000)
         call.send_audio(lost_text.pcm)
 
     def go_back() -> None:
         assert call.session.audio_format == AudioFormat()
+        assert call.session.config == TranscriptionConfig()
         call.feed(WIDE.pcm, chunk=0.05)
 
     call.at(5.2, go_over)

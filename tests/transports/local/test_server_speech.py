@@ -7,6 +7,7 @@ import base64
 import contextlib
 import io
 import json
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from smallest_transports.local.recogniser import Engines, LocalRecogniser
 from smallest_transports.local.server import RETRY_AFTER, LocalServer
 from smallest_transports.local.voices import VOICES
 
-from .speech_peer import KEY, SPEAK, TEXT, coded, heard, listen, post, say
+from .speech_peer import KEY, SPEAK, TEXT, VOICE, coded, heard, listen, post, say
 
 if TYPE_CHECKING:
     from .conftest import Peer
@@ -71,7 +72,8 @@ def test_barge_in_stops_the_speech_and_the_socket_goes_on(peer: Peer) -> None:
     peer.run(main())
 
 
-def test_a_client_that_does_not_read_stops_its_speech(peer: Peer) -> None:
+@pytest.mark.parametrize("road", ["socket", "/tts", "/tts/live"])
+def test_a_client_that_does_not_read_stops_its_speech(peer: Peer, road: str) -> None:
     asked = 0
 
     class Endless(CodedSynthesiser):
@@ -82,17 +84,56 @@ def test_a_client_that_does_not_read_stops_its_speech(peer: Peer) -> None:
                 asked += 1
                 yield piece
 
+    async def until_it_stops() -> None:
+        before = -1
+        while asked != before:  # until the buffers between the two are full
+            before = asked
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 0.3)
+        assert 0 < asked < 1000
+
     async def main() -> None:
         server = LocalServer(recogniser=CodedRecogniser, synthesiser=Endless)
-        async with server, peer.live(server, SPEAK) as socket:
-            await say(socket, text=TEXT)
-            before = -1
-            while asked != before:  # until the buffers between the two are full
-                before = asked
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(asyncio.Event().wait(), 0.3)
-            assert 0 < asked < 1000
-            socket.transport.abort()
+        async with server:
+            if road == "socket":
+                async with peer.live(server, SPEAK) as socket:
+                    await say(socket, text=TEXT)
+                    await until_it_stops()
+                    socket.transport.abort()
+                return
+            async with (
+                aiohttp.ClientSession(headers=KEY) as session,
+                session.post(server.base_url + road, json={**VOICE, "text": TEXT}) as answer,
+            ):
+                await until_it_stops()
+                answer.close()
+                while server._connections:
+                    await asyncio.wait(tuple(server._connections))
+
+    peer.run(main())
+
+
+def test_of_an_answer_whose_client_is_gone_no_more_is_made(peer: Peer) -> None:
+    """An mp3 comes at its end: nothing is sent before that would tell."""
+    asked = threading.Event()
+
+    class Endless(CodedSynthesiser):
+        def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+            while True:
+                yield from super().speak(text, sample_rate=sample_rate, speed=speed)
+                asked.set()
+
+    async def main() -> None:
+        server = LocalServer(recogniser=CodedRecogniser, synthesiser=Endless, max_speech=1)
+        async with server:
+            answer = asyncio.ensure_future(post(server, text="w1", output_format="mp3"))
+            await asyncio.get_running_loop().run_in_executor(None, asked.wait)
+            assert (await post(server, text="w1"))[0] == 503
+            answer.cancel()
+            await asyncio.wait([answer])
+            while server._connections:
+                await asyncio.wait(tuple(server._connections))
+            assert server._speech == 0
 
     peer.run(main())
 
@@ -224,14 +265,15 @@ class Tone:
         return (8000 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype("<i2")
 
 
+@pytest.mark.parametrize("path", ["/tts", "/lightning-v3.1/get_speech"])
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 44100])
 @pytest.mark.parametrize(
     ("kind", "allowed"), [("pcm", 0.0), ("wav", 0.0), ("ulaw", 0.01), ("alaw", 0.01), ("mp3", 0.05)]
 )
-def test_formats_at_every_rate(peer: Peer, kind: str, allowed: float, rate: int) -> None:
+def test_formats_at_every_rate_on_both_routes(peer: Peer, kind: str, allowed: float, rate: int, path: str) -> None:
     async def main() -> bytes:
         async with LocalServer(recogniser=CodedRecogniser, synthesiser=Tone) as server:
-            status, body, _ = await post(server, text="Hm.", output_format=kind, sample_rate=rate)
+            status, body, _ = await post(server, path, text="Hm.", output_format=kind, sample_rate=rate)
             assert status == 200
             return body
 

@@ -75,6 +75,16 @@ def test_a_sentence_of_any_length_is_said(voice: HibariSynthesiser) -> None:
     assert sum(len(speech.words) for speech in speeches) == 12 * 12
 
 
+def test_a_long_text_is_read_while_it_is_said(voice: HibariSynthesiser, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, sentences = voice._read, []
+    monkeypatch.setattr(voice, "_read", lambda sentence: sentences.append(sentence) or read(sentence))
+    pieces = voice.speak("... Hello there. " + "And then we went on. " * 200)
+    assert [word.text for word in next(pieces).words] == ["Hello", "there."]
+    assert len(sentences) <= 3
+    next(pieces)
+    assert len(sentences) <= 4
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

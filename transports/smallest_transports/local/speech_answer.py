@@ -57,6 +57,8 @@ class SpeechAnswer:
                 if self._faults.drops(self._seconds):
                     self._connection.reset()
                     return False
+            if self._connection.reader.at_eof():
+                return False  # the client is gone; where nothing is sent before the end, only this tells
             try:
                 piece = await run(self._threads, next, pieces, None)
             except Exception as error:  # as above

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,12 +59,18 @@ class HibariSynthesiser:
             raise ConfigurationError(f"speed must be a number from 0.5 to 2, not {speed!r}")
         if sample_rate <= 0:
             raise ConfigurationError(f"sample_rate must be a number of Hz, not {sample_rate!r}")
-        with self._lock:  # the dictionary reader keeps notes while it reads
-            sentences = [self._read(sentence) for sentence in self._hibari.split_sentences(text)]
-        pieces = [piece for sentence in sentences for piece in split(sentence)]
-        if not pieces:
+        pieces = self._pieces(text)
+        first = next(pieces, None)
+        if first is None:
             raise ConfigurationError("the text holds nothing that can be said: no words, no numbers")
-        return (self._say(piece, sample_rate, speed) for piece in pieces)
+        return (self._say(piece, sample_rate, speed) for piece in chain((first,), pieces))
+
+    def _pieces(self, text: str) -> Iterator[list[_Token]]:
+        """What is said in one go each; a long text is read while it is said."""
+        for sentence in self._hibari.split_sentences(text):
+            with self._lock:  # the dictionary reader keeps notes while it reads
+                words = self._read(sentence)
+            yield from split(words)
 
     def _read(self, sentence: str) -> list[_Token]:
         """The words of a sentence, each as it stands there and as it is read."""

@@ -1,0 +1,301 @@
+"""The end of a segment: how it is known, what ends it too early, and that no silence of the service lasts for ever."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from smallest_proto.errors import FailureKind
+from smallest_proto.events import EndReason, LinkLost, LinkOpened
+from smallest_proto.speech import AudioChunk, SegmentDone, SpokenSoFar
+from smallest_proto.timers import Timer
+
+
+def begin(talks: Any, **options: Any) -> Any:
+    talk = talks(**options)
+    talk.tell("start")
+    return talk
+
+
+def chunk(seconds: float, **more: Any) -> dict[str, Any]:
+    return {"status": "chunk", "data": {"audio": base64.b64encode(bytes(2 * round(8000 * seconds))).decode()}, **more}
+
+
+def silent_service(talks: Any, text: str, **options: Any) -> Any:
+    """A service that says only what it is told to."""
+    talk = begin(talks, **options)
+    talk.speaker.service.message_received = lambda *_: None
+    talk.say(text)
+    return talk
+
+
+@pytest.fixture
+def quiet() -> Any:
+    return lambda talk: talk.session._connection.serving.timers[Timer.QUIET] - talk.now
+
+
+def test_the_end_of_a_context_is_inferred_from_the_strongest_sign(talks: Any, quiet: Any) -> None:
+    text = "This is one sentence. This is another one. "  # 34 letters: 1.7 s at the least
+    talk = silent_service(talks, text, continuations=True, max_buffer_delay_ms=1000)
+    context = {"context_id": talk.speaker.told[0]["context_id"]}
+    assert quiet(talk) == 15.0, "nothing came"
+    talk.hear(**chunk(1.0, **context))
+    talk.hear(status="complete", **context)
+    assert quiet(talk) == 15.0, "the audio is too short"
+    talk.hear(**chunk(1.0, **context))
+    assert quiet(talk) == pytest.approx(3.0), "long enough, but one sentence has not ended"
+    talk.hear(status="complete", **context)
+    assert quiet(talk) == pytest.approx(0.5)
+    talk.ring()
+    (done,) = talk.of(SegmentDone)
+    assert (done.certain, done.seconds) == (False, 2.0)
+    assert len(talk.speakers) == 2, "another context could be disturbed by what still comes on the link"
+    assert talk.session.warm
+    talk.hear(1, **chunk(1.0, **context))
+    assert talk.audio(0) == bytes(32000)
+
+
+def test_complete_without_audio_is_no_end(talks: Any) -> None:
+    """Twice, it is the fault of the text; once, another link speaks it."""
+    for times in (1, 2):
+        talk = silent_service(talks, "w1 w2.")
+        talk.say("w3.")
+        talk.hear(status="complete")
+        assert talk.of(SegmentDone) == []
+        if times == 2:
+            talk.opens = False
+            while talk.speaker.state != "opening":
+                talk.ring()
+            talk.opens = True
+            talk.speaker.service.message_received = lambda *_: None
+            talk.open(talk.link)
+            talk.hear(status="complete")
+            (cut,) = talk.of(SpokenSoFar)
+            assert (cut.spoken, cut.unspoken, cut.exact) == ("", "w1 w2.", True)
+            assert cut.failure.kind is FailureKind.PROTOCOL
+        talk.run()
+        assert [talk.heard(0), talk.heard(1)] == ["w1 w2" if times == 1 else "", "w3"]
+
+
+def test_a_context_of_which_nothing_is_heard_is_tried_once_more(talks: Any) -> None:
+    talk = begin(talks, continuations=True)
+    talk.opens = False
+    for _ in range(3):
+        while talk.speaker.state not in ("opening", "open") and not talk.of(SpokenSoFar):
+            talk.ring()
+        talk.speaker.service.message_received = lambda *_: None
+        if talk.speaker.state == "opening":
+            talk.open(talk.link)
+        if not talk.speakers[1].told:
+            talk.say("w1 w2.")
+        if talk.speaker.told:
+            talk.hear(status="complete", context_id=talk.speaker.told[0]["context_id"])
+        while not talk.of(SpokenSoFar) and talk.speaker.state == "open":
+            talk.ring()
+    (cut,) = talk.of(SpokenSoFar)
+    assert len([speaker for speaker in talk.speakers.values() if speaker.told]) == 2
+    assert (cut.unspoken, cut.failure.kind) == ("w1 w2.", FailureKind.DEADLINE)
+
+
+SAID = {
+    "words": {"status": "word_timestamp", "data": {"word": "w1", "start": 0, "end": 1}},
+    "completes": {"status": "complete"},
+    "empty audio": {"status": "chunk", "data": {"audio": ""}},
+}
+
+
+@pytest.mark.parametrize("said", SAID.values(), ids=SAID)
+def test_what_brings_no_audio_does_not_put_off_the_deadline(talks: Any, said: dict[str, Any]) -> None:
+    talk = silent_service(talks, "w1 w2 w3 w4 w5 w6 w7 w8 w9.", continuations=True)
+    talk.hear(**chunk(0.1))
+    began = talk.now
+    while talk.now < began + 60 and not talk.of(SpokenSoFar):
+        talk.now += 5.0
+        talk.tell("handle_timer")
+        if talk.speaker.state == "open":
+            talk.hear(**said)
+    assert talk.now == began + 15.0
+    (cut,) = talk.of(SpokenSoFar)
+    assert cut.failure.kind is FailureKind.DEADLINE
+
+
+def test_complete_that_never_comes(talks: Any) -> None:
+    talk = silent_service(talks, "w1 w2.")
+    talk.hear(**chunk(1.0))
+    for _ in range(4):
+        talk.ring()
+    (done,) = talk.of(SegmentDone)
+    assert not done.certain
+    assert len(talk.speakers) == 2
+
+
+def test_audio_that_stops_too_early_is_no_end(talks: Any) -> None:
+    talk = silent_service(talks, "a long sentence of which little comes")
+    talk.hear(**chunk(0.1))
+    for _ in range(4):
+        talk.ring()
+    (cut,) = talk.of(SpokenSoFar)
+    assert (cut.spoken, cut.exact, cut.seconds) == ("", False, 0.1)
+    assert cut.failure.kind is FailureKind.DEADLINE
+
+
+def test_a_word_that_was_told_is_awaited(talks: Any) -> None:
+    talk = silent_service(talks, "w1 w2.", word_timestamps=True)
+    talk.hear(**chunk(0.5))
+    talk.hear(status="word_timestamp", data={"word": "w1", "start": 0.0, "end": 0.4})
+    talk.hear(status="word_timestamp", data={"word": "w2.", "start": 0.4, "end": 0.8})
+    for _ in range(4):
+        talk.ring()
+    (cut,) = talk.of(SpokenSoFar)
+    assert (cut.spoken, cut.unspoken, cut.exact) == ("w1", " w2.", True)
+
+
+@pytest.mark.parametrize("request_id", [None, "one"])
+def test_complete_twice_ends_no_other_segment(talks: Any, request_id: str | None) -> None:
+    talk = silent_service(talks, "w1.")
+    named = {} if request_id is None else {"request_id": request_id}
+    talk.hear(**chunk(0.5, **named))
+    talk.hear(status="complete", **named)
+    talk.hear(status="complete", **named)
+    talk.say("w2.")
+    talk.hear(status="complete", **named)
+    assert len(talk.of(SegmentDone)) == 1
+    talk.hear(**chunk(0.5, request_id="two"))
+    talk.hear(status="complete", request_id="two")
+    assert len(talk.of(SegmentDone)) == 2
+
+
+def test_a_complete_before_the_end_of_the_text_is_that_of_a_part(talks: Any) -> None:
+    talk = begin(talks)
+    talk.speaker.service.message_received = lambda *_: None
+    talk.say("w1. ", flush=False)
+    talk.hear(**chunk(0.5))
+    talk.hear(status="complete")
+    assert talk.of(SegmentDone) == []
+    talk.say("w2.")
+    talk.hear(**chunk(0.5))
+    talk.hear(status="complete")
+    assert talk.of(SegmentDone) == [SegmentDone(segment=0, seconds=1.0, certain=True)]
+
+
+# What the service does wrong.
+
+
+def test_samples_are_never_torn(talks: Any) -> None:
+    talk = silent_service(talks, "w1.")
+    for part in (b"\x01", b"\x02\x03\x04\x05", b"\x06", b"\x07"):
+        talk.hear(status="chunk", data={"audio": base64.b64encode(part).decode()})
+    talk.hear(status="complete")
+    assert talk.audio(0) == b"\x01\x02\x03\x04\x05\x06"
+    assert [len(piece.data) for piece in talk.of(AudioChunk)] == [4, 2]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_audio_that_cannot_be_decoded_costs_the_link(talks: Any, resume: bool) -> None:
+    talk = begin(talks, resume=resume)
+    talk.say("w1 w2 w3 w4.")
+    talk.deliver(6)
+    talk.hear(status="chunk", data={"audio": "not base64!"})
+    talk.run()
+    if resume:
+        assert talk.heard(0) == "w1 w2 w3 w4"
+    else:
+        (cut,) = talk.of(SpokenSoFar)
+        assert cut.failure.kind is FailureKind.PROTOCOL
+
+
+def test_an_error_twice_is_the_fault_of_the_text(talks: Any) -> None:
+    talk = silent_service(talks, "w1.")
+    talk.say("w2.")
+    for _ in range(2):
+        talk.hear(status="error", message="w1 is not a word")
+        while not talk.of(LinkLost) or talk.speaker.state != "open":
+            talk.ring()
+        if len(talk.speakers) == 2:
+            talk.hear(status="error", message="w1 is not a word")
+            break
+    while not talk.of(SpokenSoFar):
+        talk.ring()
+    (cut,) = talk.of(SpokenSoFar)
+    assert (cut.segment, cut.unspoken, cut.failure.kind) == (0, "w1.", FailureKind.SERVICE)
+    talk.run()
+    assert talk.heard(1) == "w2", "the session goes on"
+
+
+def test_a_complete_after_an_error_proves_nothing(talks: Any) -> None:
+    talk = silent_service(talks, "w1 w2 w3.")
+    talk.hear(**chunk(0.5))
+    talk.hear(status="error", message="w2 is not a word")
+    talk.hear(status="complete")
+    assert talk.of(SegmentDone) == []
+    talk.ring()
+    (cut,) = talk.of(SpokenSoFar)
+    assert (cut.spoken, cut.failure.kind) == ("", FailureKind.SERVICE)
+
+
+def test_no_segment_begins_on_a_link_on_which_an_error_was_told(talks: Any) -> None:
+    talk = silent_service(talks, "w1 w2 w3.")
+    talk.say("w4.")
+    talk.hear(**chunk(0.5))
+    talk.hear(status="error", message="w2 is not a word")
+    talk.hear(**chunk(0.5))
+    talk.hear(status="complete")
+    assert [done.segment for done in talk.of(SegmentDone)] == [0]
+    assert [len(speaker.told) for speaker in talk.speakers.values()] == [3, 2]
+    talk.run()
+    assert talk.heard(1) == "w4"
+
+
+def test_an_error_that_is_final_ends_the_session(talks: Any) -> None:
+    talk = silent_service(talks, "w1.")
+    talk.hear(error={"message": "no such voice", "code": 400})
+    talk.ring()
+    assert talk.outputs[-1].reason is EndReason.FAILED
+    assert talk.outputs[-1].failure.detail == "no such voice"
+
+
+def test_a_voice_without_word_times_is_not_kept_waiting(talks: Any) -> None:
+    talk = silent_service(talks, "a voice that has none, of which a long text is asked", resume=True)
+    talk.hear(**chunk(1.0))
+    assert talk.of(AudioChunk) == []
+    talk.hear(**chunk(1.0))
+    assert [piece.samples for piece in talk.of(AudioChunk)] == [4000]
+    talk.hear(**chunk(2.0))
+    talk.hear(status="complete")
+    assert len(talk.audio(0)) == 64000
+    talk.say("the next segment is not held back")
+    talk.hear(**chunk(1.0))
+    assert len(talk.audio(1)) == 16000
+
+
+def test_word_times_that_make_no_sense_prove_nothing(talks: Any) -> None:
+    for data in ({"word": "w1"}, {"word": "w1", "start": 2, "end": 1}, {"word": "w1", "start": 0, "end": 1e9}):
+        talk = silent_service(talks, "w1 w2.", word_timestamps=True, continuations=True)
+        talk.hear(**chunk(0.5))
+        talk.hear(status="word_timestamp", data=data)
+        talk.tell("cancel")
+        (cut,) = talk.of(SpokenSoFar)
+        assert (cut.spoken, cut.exact) == ("", False)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_word_that_is_told_twice_is_spoken_once(talks: Any, resume: bool) -> None:
+    talk = silent_service(talks, "no no no.", word_timestamps=True, resume=resume)
+    talk.hear(**chunk(0.5))
+    for _ in range(2):
+        talk.hear(status="word_timestamp", data={"word": "no", "start": 0.0, "end": 0.4})
+    talk.lose()
+    (cut,) = talk.of(SpokenSoFar)
+    assert (cut.spoken, cut.unspoken, cut.exact) == ("no", " no no.", False)
+
+
+def test_a_service_that_names_no_context_gets_another_link_after_cancel(talks: Any) -> None:
+    talk = silent_service(talks, "w1 w2.", continuations=True)
+    talk.hear(**chunk(0.5))
+    talk.tell("cancel")
+    assert talk.speakers[1].told[-1]["cancel_request"] is True
+    assert len(talk.speakers) == 2
+    assert talk.session.warm
+    assert talk.of(LinkOpened)[-1].link == 2
