@@ -1,0 +1,222 @@
+"""One live transcription of the core, for its whole life, as a stream of LiveKit's.
+
+Connections, retries, replay and turns are the core's; here its events become the framework's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import msgspec
+from livekit import rtc
+from livekit.agents import APIConnectOptions, APIError, stt, utils
+from livekit.agents.metrics.base import Metadata
+
+from smallest_proto import (
+    AudioLost,
+    EndReason,
+    Event,
+    FinalTranscript,
+    InterimTranscript,
+    LinkLost,
+    LinkOpened,
+    RemoteError,
+    SessionEnded,
+    SpeechStarted,
+    TranscriptionConfig,
+    UpdateRejected,
+)
+from smallest_transports.aiohttp import TranscriptionStream
+
+from ._errors import api_error
+from ._events import speech_event
+from ._losses import AudioLostError, AudioLostMetrics
+from ._options import Adjustable, STTOptions, retry_policy
+from .log import logger
+
+if TYPE_CHECKING:
+    from .stt import STT
+
+
+class _Wanted(stt.RecognizeStream._FlushSentinel):
+    """Options and what they mean for the core; new ones have their place among the frames."""
+
+    def __init__(self, opts: STTOptions, config: TranscriptionConfig) -> None:
+        self.opts = opts
+        self.config = config
+
+
+class SpeechStream(stt.RecognizeStream, Adjustable):
+    """One live transcription. Frames go in by ``push_frame``, events come out by iteration."""
+
+    def __init__(
+        self, *, stt: STT, opts: STTOptions, conn_options: APIConnectOptions, http_session: aiohttp.ClientSession
+    ) -> None:
+        wanted = _Wanted(opts, stt.live_config(opts))
+        self._client = stt.live_client(http_session, opts.timeouts(conn_options), retry_policy(conn_options))
+        # After all that can be refused: it starts tasks.
+        super().__init__(stt=stt, conn_options=conn_options, sample_rate=opts.sample_rate)
+        self._owner = stt
+        self._wanted = wanted  # what was asked for last,
+        self._current = wanted  # what the audio that is fed now goes with,
+        self._told = {wanted.config: wanted}  # and all that the service was asked for: some of it may be refused
+        self._held: list[rtc.AudioFrame] = []  # frames shorter than a message
+        self._held_samples = 0
+        self._request_id = ""  # the service's name for the connection that spoke last
+        self._end: SessionEnded | None = None
+
+    @property
+    def options(self) -> STTOptions:
+        """What was asked for last."""
+        return self._wanted.opts
+
+    @property
+    def live(self) -> bool:
+        """Whether frames can still be pushed."""
+        return not self._input_ch.closed and not self._event_ch.closed
+
+    def push_frame(self, frame: rtc.AudioFrame) -> None:
+        """Push audio. What has another sample rate than the STT is resampled.
+
+        Raises ``ValueError`` for several channels and where the sample rate changes, ``RuntimeError`` after the end.
+        """
+        if frame.num_channels != 1:
+            raise ValueError(f"the frame has {frame.num_channels} channels: mix them down to one first")
+        held, samples = self._held, frame.samples_per_channel
+        if held and frame.sample_rate != held[0].sample_rate:
+            self._push_held()  # and what follows is refused
+        elif self.live and (held or samples * 20 < frame.sample_rate):
+            # The service is sent messages of 50 ms: what is shorter would wait there as well, at a greater cost.
+            held.append(frame)
+            self._held_samples += samples
+            if self._held_samples * 20 >= frame.sample_rate:
+                self._push_held()
+            return
+        super().push_frame(frame)
+
+    def flush(self) -> None:
+        """Everything pushed so far is a segment: it comes back as a final (``finalize_on_flush``)."""
+        self._push_held()
+        super().flush()
+
+    def _push_held(self) -> None:
+        held, samples = self._held, self._held_samples
+        if held:
+            self._held, self._held_samples = [], 0
+            data = b"".join([frame.data for frame in held])  # rtc.combine_audio_frames() takes ten times as long
+            super().push_frame(rtc.AudioFrame(data, held[0].sample_rate, 1, samples))
+
+    def use(self, opts: STTOptions) -> None:
+        """Go over to other options. Raises ``ConfigurationError`` for what cannot be; then nothing has changed."""
+        before, self._wanted = self._wanted, _Wanted(opts, self._owner.live_config(opts))
+        if self._wanted.config != before.config and self.live:
+            self._push_held()
+            self._resample_to(opts.sample_rate)
+            self._input_ch.send_nowait(self._wanted)
+
+    def _change(self, changes: dict[str, Any]) -> None:
+        self.use(msgspec.structs.replace(self.options, **changes))
+
+    def _resample_to(self, sample_rate: int) -> None:
+        if sample_rate != self._needed_sr and self.live:
+            for frame in self._resampler.flush() if self._resampler else ():
+                self._input_ch.send_nowait(frame)
+            self._resampler, self._needed_sr = None, sample_rate
+
+    async def _run(self) -> None:
+        async with (
+            self._client as client,
+            contextlib.AsyncExitStack() as last,
+            client.stream_transcription(self._current.config) as stream,
+        ):
+            # Once the transcription is over, cancelled or not: its end closes the turn that was open.
+            last.push_async_callback(self._hear, stream)
+            feeding, hearing = asyncio.create_task(self._feed(stream)), asyncio.create_task(self._hear(stream))
+            try:
+                await asyncio.wait((feeding, hearing), return_when=asyncio.FIRST_COMPLETED)
+                if feeding.done():
+                    feeding.result()
+                await hearing
+            finally:
+                await utils.aio.cancel_and_wait(feeding, hearing)
+        end = self._end
+        if end is not None and end.failure is not None:
+            if end.reason is EndReason.FAILED:
+                raise api_error(end.failure, final=True)
+            self._warn(api_error(end.failure))
+
+    async def _feed(self, stream: TranscriptionStream) -> None:
+        """What is pushed goes to the transcription."""
+        with contextlib.suppress(RemoteError):  # the events tell of it
+            async for item in self._input_ch:
+                if isinstance(item, rtc.AudioFrame):
+                    for frame in _at(self._current.config.sample_rate, item):
+                        await stream.send_audio(bytes(frame.data))
+                elif isinstance(item, _Wanted):
+                    self._current = self._told[item.config] = item
+                    await stream.update(item.config)
+                elif self.options.finalize_on_flush:
+                    await stream.finalize()
+            await stream.end_input()
+
+    async def _hear(self, stream: TranscriptionStream) -> None:
+        """What the transcription tells goes to the framework."""
+        with contextlib.suppress(RemoteError):  # the last event holds it
+            async for event in stream:
+                self._tell(event, stream)
+
+    def _tell(self, event: Event, stream: TranscriptionStream) -> None:
+        if isinstance(event, (InterimTranscript, FinalTranscript)) and event.session_id:
+            self._request_id = event.session_id
+        language = self._current.config.language
+        told = speech_event(event, language=language, offset=self.start_time_offset, request_id=self._request_id)
+        if told is not None:
+            if isinstance(event, SpeechStarted) and not event.inferred:
+                told.speech_start_time = time.time() - (stream.stats.seconds_given - event.time)
+            self._event_ch.send_nowait(told)
+        elif isinstance(event, LinkOpened):
+            self._report_connection_acquired(event.seconds, False)
+        elif isinstance(event, LinkLost):
+            self._warn(api_error(event.failure), f"; trying again in {event.retry_in:.1f} s")
+        elif isinstance(event, UpdateRejected):
+            latest, self._current = self._wanted is self._current, self._told[stream.config]
+            if latest:  # else others are on their way
+                self._wanted = self._current
+            self._resample_to(self.options.sample_rate)
+            self._warn(api_error(event.failure), "; the old options stay in use")
+        elif isinstance(event, AudioLost):
+            self._lost(event)
+        elif isinstance(event, SessionEnded):
+            self._end = event
+
+    def _lost(self, event: AudioLost) -> None:
+        self._warn(AudioLostError(event, self.start_time_offset))
+        metrics = AudioLostMetrics(
+            request_id=self._request_id,
+            timestamp=time.time(),
+            duration=0.0,
+            label=self._owner.label,
+            audio_duration=0.0,
+            streamed=True,
+            lost_duration=event.end - event.start,
+            metadata=Metadata(model_name=self._owner.model, model_provider=self._owner.provider),
+        )
+        self._owner.emit("metrics_collected", metrics)
+
+    def _warn(self, error: APIError, what_follows: str = "") -> None:
+        """Tell of what went wrong and does not end the stream."""
+        logger.warning("%s%s", error.message, what_follows, extra={"stt": self._owner.label})
+        self._emit_error(error, recoverable=True)
+
+
+def _at(sample_rate: int, frame: rtc.AudioFrame) -> Iterable[rtc.AudioFrame]:
+    """The frame at this rate: what was on its way to options that are refused has theirs, and is heard all the same."""
+    if frame.sample_rate == sample_rate:
+        return (frame,)
+    resampler = rtc.AudioResampler(frame.sample_rate, sample_rate, quality=rtc.AudioResamplerQuality.HIGH)
+    return (*resampler.push(frame), *resampler.flush())
