@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,6 @@ from smallest_transports._trace import TracedSession, decoded
 from smallest_transports.asyncio import Client
 from smallest_transports.local.server import LocalServer
 from smallest_transports.memory import replay
-
-Run = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 KEY = "sk-very-secret"
 SPEECH = coded_speech([101, 102, 0.8, 103, 104, 105, 1.0])
@@ -105,7 +104,7 @@ LIVES = pytest.mark.parametrize(("live", "faults"), [*((hear, f) for f in FAULTS
 
 @LIVES
 def test_with_all_that_was_said_the_outputs_are_the_same(
-    run: Run, tmp_path: Path, told: list[Any], live: Any, faults: tuple[str, ...]
+    tmp_path: Path, told: list[Any], live: Any, faults: tuple[str, ...]
 ) -> None:
     path = tmp_path / "calls.jsonl"
 
@@ -113,7 +112,7 @@ def test_with_all_that_was_said_the_outputs_are_the_same(
         async with server(*faults) as local:
             await live(local.base_url, trace=path, trace_private=True)
 
-    run(main)
+    asyncio.run(main())
     assert any(isinstance(output, (FinalTranscript, WordSpoken)) for output in told)
     assert sum(isinstance(output, OpenLink) for output in told) > len(faults)
     assert list(map(without_key, replayed(path, told))) == list(map(without_key, told))
@@ -122,7 +121,7 @@ def test_with_all_that_was_said_the_outputs_are_the_same(
 
 @LIVES
 def test_without_what_was_said_the_same_happens(
-    run: Run, tmp_path: Path, told: list[Any], live: Any, faults: tuple[str, ...]
+    tmp_path: Path, told: list[Any], live: Any, faults: tuple[str, ...]
 ) -> None:
     path = tmp_path / "calls.jsonl"
 
@@ -130,7 +129,7 @@ def test_without_what_was_said_the_same_happens(
         async with server(*faults) as local:
             await live(local.base_url, trace=path)
 
-    run(main)
+    asyncio.run(main())
     again = replayed(path, told)
     assert list(map(type, again)) == list(map(type, told))
     for output, before in zip(again, told, strict=True):
@@ -143,7 +142,7 @@ def test_without_what_was_said_the_same_happens(
         assert private not in written
 
 
-def test_sessions_are_told_apart(run: Run, tmp_path: Path, told: list[Any]) -> None:
+def test_sessions_are_told_apart(tmp_path: Path, told: list[Any]) -> None:
     path = tmp_path / "calls.jsonl"
 
     async def main() -> None:
@@ -151,7 +150,7 @@ def test_sessions_are_told_apart(run: Run, tmp_path: Path, told: list[Any]) -> N
             await hear(local.base_url, trace=path)
             await speak(local.base_url, trace=path)
 
-    run(main)
+    asyncio.run(main())
     ears, mouth = replayed(path, told), replayed(path, told, 1)
     assert [*map(type, ears), *map(type, mouth)] == list(map(type, told))
     assert any(isinstance(output, SegmentDone) for output in mouth)
@@ -159,7 +158,7 @@ def test_sessions_are_told_apart(run: Run, tmp_path: Path, told: list[Any]) -> N
         replay(path, 2)
 
 
-def test_a_failure_becomes_a_test(run: Run, tmp_path: Path, told: list[Any]) -> None:
+def test_a_failure_becomes_a_test(tmp_path: Path, told: list[Any]) -> None:
     path = tmp_path / "calls.jsonl"
 
     async def main() -> None:
@@ -167,19 +166,19 @@ def test_a_failure_becomes_a_test(run: Run, tmp_path: Path, told: list[Any]) -> 
             with pytest.raises(RemoteError):
                 await speak(local.base_url, trace=path)
 
-    run(main)
+    asyncio.run(main())
     again = replayed(path, told)[-1]
     assert (again.reason, again.failure.status) == (told[-1].reason, 401)
     assert not any(isinstance(output, LinkOpened) for output in told)
 
 
-def test_what_cannot_be_written_is_told_before_the_call(run: Run, tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_told_before_the_call(tmp_path: Path) -> None:
     async def main() -> None:
         async with server() as local:
             with pytest.raises(FileNotFoundError):
                 await hear(local.base_url, trace=tmp_path / "no such folder" / "calls.jsonl")
 
-    run(main)
+    asyncio.run(main())
 
 
 def test_a_disk_that_is_full_ends_no_call() -> None:

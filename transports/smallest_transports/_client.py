@@ -238,6 +238,7 @@ class Client:
     async def _answer(self, exchange: FileTranscription | VoiceList) -> Any:
         async with self._driving(exchange) as driver:
             outcome = await driver.next()
+            driver.check()
         if isinstance(outcome, ExchangeFailed):
             raise outcome.failure.error()
         return outcome
@@ -295,6 +296,11 @@ class TranscriptionStream:
         """What the session did so far."""
         return self._session.stats
 
+    @property
+    def config(self) -> TranscriptionConfig:
+        """The options of the audio that is given next; after ``UpdateRejected`` those that hold on."""
+        return self._session.config
+
     async def send_audio(self, audio: Buffer) -> None:
         """Give audio of the configured format, in pieces of any size (opus: one packet at a time).
 
@@ -302,9 +308,11 @@ class TranscriptionStream:
         Raises ``LocalProtocolError`` for what is no audio and after ``end_input``, and once the session has failed the
         ``RemoteError`` of its failure.
         """
-        for piece in pieces(audio):
-            await self._driver.until_ready()
-            self._tell(self._session.send_audio, piece)
+        driver = self._driver
+        for piece in (audio,) if type(audio) is bytes and len(audio) <= PIECE_BYTES else pieces(audio):
+            await driver.until_ready()
+            driver.check()
+            driver.tell(self._session.send_audio, piece)
 
     async def finalize(self) -> None:
         """Ask for everything given so far as a final. The stream goes on."""

@@ -113,7 +113,10 @@ class Driving:
 
     def tell(self, told: Callable[..., None], *args: Any) -> None:
         """Tell the machine something, and do what it asks. Raises what the machine raises."""
-        self._tell(told, *args)
+        now = self.now()
+        if self.trace is not None:
+            self.trace.note(told.__name__, args, now)
+        told(*args, now)
         self.pump()
 
     def hear(self, link: Link, data: bytes) -> None:
@@ -142,16 +145,19 @@ class Driving:
     def pump(self) -> None:
         """Do all that the machine asks; what one drain of its queue gives is written together."""
         machine = self.machine
-        output = machine.poll_output()
+        poll = machine.poll_output
+        output = poll()
         while True:
             while output is not None:
                 self._do(output)
-                output = machine.poll_output()
-            written = [link.number for link in self.links.values() if link.flush()]
-            if self.is_session:
-                for number in written:
-                    self._tell(machine.write_done, number)
-            if (output := machine.poll_output()) is None:
+                output = poll()
+            for link in self.links.values():
+                if link.flush() and self.is_session:
+                    now = self.now()
+                    if self.trace is not None:
+                        self.trace.note("write_done", (link.number,), now)
+                    machine.write_done(link.number, now)
+            if (output := poll()) is None:
                 break
         self.wake_at(machine.get_timer())
         self.changed()
@@ -184,12 +190,6 @@ class Driving:
             raise self.mistake
         if isinstance(self._last, SessionEnded) and self._last.reason is EndReason.FAILED and self._last.failure:
             raise self._last.failure.error()
-
-    def _tell(self, told: Callable[..., None], *args: Any) -> None:
-        now = self.now()
-        if self.trace is not None:
-            self.trace.note(told.__name__, args, now)
-        told(*args, now)
 
     def _do(self, output: Any) -> None:
         if type(output) is commands.SendBinary:  # most of what is asked, and told apart in no time

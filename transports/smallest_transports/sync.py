@@ -195,6 +195,11 @@ class TranscriptionStream(_Source[_asyncio.TranscriptionStream, Event]):
         """What the session did so far."""
         return self._stream.stats
 
+    @property
+    def config(self) -> TranscriptionConfig:
+        """The options of the audio that is given next; after ``UpdateRejected`` those that hold on."""
+        return self._stream.config
+
     def send_audio(self, audio: Buffer) -> None:
         """Give audio of the configured format, in pieces of any size (opus: one packet at a time).
 
