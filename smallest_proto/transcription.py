@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .audio import AudioFormat
 from .commands import Command, SendText
 from .config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig, check_seconds
 from .connection import NORMAL_CLOSURE, Change, ChangeKind, Connection
@@ -94,7 +93,7 @@ class TranscriptionSession:
         self._connection.open(now)
 
     def send_audio(self, audio: Buffer, now: float) -> None:
-        """Give audio of ``audio_format``, in pieces of any size; opus and ogg_opus one packet or page at a time.
+        """Give audio of ``config.audio_format``, in pieces of any size; opus and ogg_opus one packet or page at a time.
 
         Raises ``LocalProtocolError`` for what is not bytes-like, before the start and after the end of the input.
         """
@@ -114,8 +113,7 @@ class TranscriptionSession:
 
         The stream does not stop for it: the present link hears on until a new one is open. Another sample rate or
         encoding holds for the audio given from now on: the present link finishes what was given before, then a new one
-        takes over. After ``UpdateRejected`` look at ``audio_format`` again. Of several updates in a row the last one
-        counts.
+        takes over. After ``UpdateRejected`` look at ``config`` again. Of several updates in a row the last one counts.
         Raises ``ConfigurationError`` for options that the endpoint does not serve.
         """
         request = live_transcription_request(config, self._endpoint)
@@ -235,11 +233,6 @@ class TranscriptionSession:
         Another audio format holds at once, and until the service refuses it.
         """
         return self._stream.newest.config
-
-    @property
-    def audio_format(self) -> AudioFormat:
-        """The format in which the next audio is taken."""
-        return self.config.audio_format
 
     @property
     def ready_for_audio(self) -> bool:

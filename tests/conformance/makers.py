@@ -11,11 +11,13 @@ import importlib
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import anyio
 import anyio.lowlevel
+import pytest
 import trio
 
 from smallest_proto.config import RetryPolicy, Timeouts
@@ -31,6 +33,22 @@ PCM = bytes(range(256)) * 125  # 1 s of linear16 at 16 kHz
 PATIENCE = 20  # seconds: a case that hangs is called off, and fails
 
 
+# The drivers that there are. To look for them among all objects is no way: while one thread holds on to all that there
+# are, what makes a tuple on another, a server's, fails.
+LIVING: WeakSet[Driving] = WeakSet()
+
+
+def noted(driver: type[Driving]) -> type[Driving]:
+    """The same driver, which is noted while it lives."""
+
+    class Noted(driver):  # type: ignore[valid-type, misc]
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            LIVING.add(self)
+
+    return Noted
+
+
 class Transport(NamedTuple):
     """A driver, and the framework that it runs in."""
 
@@ -43,6 +61,7 @@ class Transport(NamedTuple):
         """A client of a server that is here. A driver that is missing is a failure of the case."""
         module = importlib.import_module(f"smallest_transports.{self.driver}")
         client: Client = module.Client(**{"api_key": KEY, "base_url": url, "timeouts": FAST, "retry": AGAIN, **options})
+        client._driver = noted(client._driver)  # type: ignore[misc]
         return client
 
     def run(self, case: Callable[[], Awaitable[None]]) -> None:
@@ -57,6 +76,7 @@ class Transport(NamedTuple):
                 await case()
             await self.check_left(before)
 
+        LIVING.clear()  # what holds those of a case that failed is its traceback
         with only_new_garbage():
             anyio.run(main, backend=self.framework, backend_options={"use_uvloop": True} if self.uvloop else {})
             gc.collect()  # a socket or a coroutine that nobody closed warns, and a warning is an error
@@ -79,7 +99,7 @@ class Transport(NamedTuple):
         if port is not None and (count := connections_to(port)):
             left.append(f"{count} connections")
         enough = anyio.current_time() + PATIENCE / 4  # a resolver's thread can hold what it raised for a moment longer
-        while (count := living(Driving)) and anyio.current_time() < enough:
+        while (count := len(LIVING)) and anyio.current_time() < enough:
             await anyio.lowlevel.checkpoint()
             gc.collect()
         left += [f"{count} drivers"] * bool(count)
@@ -91,9 +111,16 @@ TRANSPORTS = (
     Transport("uvloop", "asyncio", "asyncio", uvloop=True),
     Transport("trio", "trio", "trio"),
     Transport("anyio-asyncio", "anyio", "asyncio"),
+    Transport("anyio-uvloop", "anyio", "asyncio", uvloop=True),
     Transport("anyio-trio", "anyio", "trio"),
     Transport("aiohttp", "aiohttp", "asyncio"),
 )
+
+
+def those(fit: Callable[[Transport], bool]) -> pytest.MarkDecorator:
+    """The mark of a case that is for some of the transports alone."""
+    found = [made for made in TRANSPORTS if fit(made)]
+    return pytest.mark.parametrize("transport", found, ids=[made.name for made in found], indirect=True)
 
 
 @contextmanager
@@ -111,30 +138,27 @@ def only_new_garbage() -> Iterator[None]:
         gc.unfreeze()
 
 
-def living(kind: type) -> int:
-    """How many there are of a kind; nothing holds them on while they are counted."""
-    return sum(issubclass(type(found), kind) for found in gc.get_objects())
-
-
-def sockets() -> list[int]:
-    """The file descriptors of this process that are sockets."""
-    found = []
+def descriptors() -> dict[int, str]:
+    """What this process has open; a socket's name is its own, and never comes again."""
+    found = {}
     for name in os.listdir("/proc/self/fd"):
-        try:
-            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
-                found.append(int(name))
-        except FileNotFoundError:
-            continue  # the listing itself
+        with suppress(FileNotFoundError):  # the listing itself
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
     return found
+
+
+def clients_of(port: int) -> Iterator[socket.socket]:
+    """The sockets of this process that are clients of a local port, as copies that are closed when the next one comes.
+
+    The servers run on threads of their own: what is no client, or no longer one, is passed over.
+    """
+    for fd, name in descriptors().items():
+        if name.startswith("socket:"):
+            with suppress(OSError), socket.socket(fileno=os.dup(fd)) as made:
+                if made.getpeername()[1:2] == (port,):
+                    yield made
 
 
 def connections_to(port: int) -> int:
     """How many sockets of this process are clients of a local port."""
-    found = 0
-    for fd in sockets():
-        try:
-            with socket.socket(fileno=os.dup(fd)) as made:
-                found += made.getpeername()[1:2] == (port,)
-        except OSError:
-            continue  # it listens, or is closed by now: the servers run on threads of their own
-    return found
+    return sum(1 for _ in clients_of(port))

@@ -8,9 +8,9 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from smallest_proto.recognition import CodedRecogniser
 from smallest_transports import _wire as wire
 from smallest_transports.local.server import LocalServer
-from tests.transports.conftest import _serve_bytes as serve_bytes
 
 T = TypeVar("T")
 
@@ -75,6 +74,34 @@ def local_server(*faults: str, tls: ssl.SSLContext | None = None, **options: Any
         assert server.faults_left == ()
 
 
+@asynccontextmanager
+async def serve_bytes(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await talk(reader, writer)
+        except OSError:
+            pass  # the client went away, which is the point of some tests
+        except asyncio.CancelledError:
+            pass  # the test is over; asyncio.streams would log it
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/waves/v1"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks)
+        await server.wait_closed()
+
+
 @contextmanager
 def serving(talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """A server that is a function of a reader and a writer: for what no library would do."""
@@ -116,6 +143,18 @@ async def answer_the_end(
                 server.send_text(LAST)
                 server.close(1000)
         writer.write(server.data_to_send())
+
+
+async def heard_the_end(server: wire.ServerConnection, reader: asyncio.StreamReader) -> int:
+    """The code with which the client closes, whatever it says before that; 1006: it goes without a goodbye."""
+    while True:
+        try:
+            data = await reader.read(65536)
+        except ConnectionResetError:
+            data = b""
+        for event in server.receive_data(data):
+            if isinstance(event, wire.Closed):
+                return event.code
 
 
 def answering(answer: bytes) -> Talk:

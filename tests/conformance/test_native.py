@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 import trio
 
 from smallest_proto.events import EndReason, SessionEnded
+from smallest_transports._client import Client
 
-from .makers import PCM, Transport
+from .makers import PCM, Transport, those
 from .servers import local_server, port_of, serving
-from .test_leaving import talk_to
+from .test_leaving import LIVES, talk_to
 from .test_pressure import PATIENT, Standstill
 
+SINCE_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="it came with Python 3.11")
+ASYNCIO = those(lambda made: made.framework == "asyncio")
+TRIO = those(lambda made: made.framework == "trio")
 
-def only(transport: Transport, framework: str) -> None:
-    if transport.framework != framework:
-        pytest.skip(f"a habit of {framework}")
 
-
-async def test_asyncio_cancelled_twice(transport: Transport) -> None:
-    """What cancels a task in asyncio reaches one await; a second one comes while the first is being obeyed."""
-    only(transport, "asyncio")
+@ASYNCIO
+@LIVES
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_asyncio_cancelled(transport: Transport, times: int, life: Callable[[Client], Any]) -> None:
+    """What cancels a task in asyncio reaches one await; the next one comes while the first is being obeyed."""
     with local_server() as url:
         tasks, turns, over = transport.tasks(), 0, False
         while not over:
-            task = asyncio.ensure_future(talk_to(transport.client(url)))
+            task = asyncio.ensure_future(life(transport.client(url)))
             for _ in range(turns):
                 await asyncio.sleep(0)
-            for _ in range(2):
+            for _ in range(times):
                 task.cancel()
                 await asyncio.sleep(0)
             await asyncio.wait([task])
@@ -42,8 +45,22 @@ async def test_asyncio_cancelled_twice(transport: Transport) -> None:
     assert turns > 5
 
 
-async def test_asyncio_wait_for_around_send_audio(transport: Transport) -> None:
-    only(transport, "asyncio")
+async def by_wait_for(awaited: Awaitable[None], seconds: float) -> None:
+    await asyncio.wait_for(awaited, seconds)
+
+
+async def by_timeout(awaited: Awaitable[None], seconds: float) -> None:
+    framework: Any = asyncio
+    async with framework.timeout(seconds):
+        await awaited
+
+
+@ASYNCIO
+@pytest.mark.parametrize(
+    "within",
+    [by_wait_for, pytest.param(by_timeout, marks=SINCE_3_11)],
+)
+async def test_asyncio_calls_off_send_audio(transport: Transport, within: Callable[..., Awaitable[None]]) -> None:
     server = Standstill()
     with serving(server.talk) as url:
         client = transport.client(url, timeouts=PATIENT, buffer_seconds=5.0)
@@ -51,7 +68,7 @@ async def test_asyncio_wait_for_around_send_audio(transport: Transport) -> None:
             taken, called_off = 0, False
             while not called_off:
                 try:
-                    await asyncio.wait_for(stream.send_audio(PCM), 0.2)
+                    await within(stream.send_audio(PCM), 0.2)
                     taken += 1
                 except asyncio.TimeoutError:
                     called_off = True
@@ -62,9 +79,9 @@ async def test_asyncio_wait_for_around_send_audio(transport: Transport) -> None:
     assert server.received == PCM * taken
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="TaskGroup came with Python 3.11")
+@ASYNCIO
+@SINCE_3_11
 async def test_asyncio_task_group(transport: Transport) -> None:
-    only(transport, "asyncio")
     framework: Any = asyncio
     with local_server() as url:
         tasks, raised = transport.tasks(), []
@@ -86,8 +103,8 @@ async def test_asyncio_task_group(transport: Transport) -> None:
                 group.create_task(talk_to(transport.client(url)))
 
 
+@TRIO
 async def test_trio_nursery_cancelled_from_outside(transport: Transport) -> None:
-    only(transport, "trio")
     with local_server() as url:
         tasks = transport.tasks()
         for turns in range(0, 60, 3):
@@ -99,8 +116,8 @@ async def test_trio_nursery_cancelled_from_outside(transport: Transport) -> None
             await transport.check_left(tasks, port_of(url))
 
 
+@TRIO
 async def test_trio_move_on_after_around_send_audio(transport: Transport) -> None:
-    only(transport, "trio")
     server = Standstill()
     with serving(server.talk) as url:
         client = transport.client(url, timeouts=PATIENT, buffer_seconds=5.0)

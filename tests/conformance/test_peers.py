@@ -13,16 +13,18 @@ import anyio
 import pytest
 
 from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
-from smallest_proto.errors import ConfigurationError, StatusError
+from smallest_proto.errors import ConfigurationError, ProtocolError, StatusError
 from smallest_proto.events import AudioLost, EndReason, FinalTranscript, LinkOpened, SessionEnded
 from smallest_proto.recognition import coded_speech
-from tests.transports.conftest import Service, serve_by_aiohttp, serve_by_websockets
 
 from .makers import KEY, PCM, Transport
+from .others import Service, serve_by_aiohttp, serve_by_websockets
 from .servers import answering, in_thread, local_server, serving
 
 if TYPE_CHECKING:
-    from tests.transports.conftest import Serve, Tls
+    from tests.transports.conftest import Tls
+
+    from .others import Serve
 
 BY_OTHERS = pytest.mark.parametrize("serve", [serve_by_aiohttp, serve_by_websockets], ids=["aiohttp", "websockets"])
 SECURE = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
@@ -50,6 +52,7 @@ async def test_audio_goes_out_and_events_come_back(transport: Transport, tls: Tl
     assert "%C3%9Cn%C3%AFcode" in service.targets[0]
     headers = service.headers[0]
     assert (headers["authorization"], headers["x-source"], headers["x-more"]) == (f"Bearer {KEY}", "conformance", "yes")
+    assert "sec-websocket-extensions" not in headers  # audio does not shrink, so no compression is offered
     assert isinstance(events[0], LinkOpened)
     assert [event.text for event in events if isinstance(event, FinalTranscript)] == ["32000 bytes", "the last"]
     assert events[-1] == SessionEnded(reason=EndReason.COMPLETED)
@@ -175,6 +178,7 @@ async def test_files_that_are_none(transport: Transport, tmp_path: Path) -> None
             (tmp_path / "empty.wav", r"empty\.wav is empty"),
             (str(tmp_path / "large.wav"), r"large\.wav is over 250 MB"),
             (b"", "empty"),
+            (os.devnull, "empty"),
             (None, "either"),
             (bytearray(b"abc"), "must be bytes"),
         ):
@@ -198,3 +202,9 @@ async def test_an_answer_that_comes_by_webhook(transport: Transport) -> None:
     with serving(answering(accepted)) as url:
         async with transport.client(url) as client:
             assert (await client.transcribe_by_webhook(b"abc", later)).request_id == "r-9"
+            with pytest.raises(ConfigurationError, match="transcribe_by_webhook"):
+                await client.transcribe(b"abc", later)
+            with pytest.raises(ConfigurationError, match="webhook_url"):
+                await client.transcribe_by_webhook(b"abc")
+            with pytest.raises(ProtocolError, match="later, though no webhook_url"):
+                await client.transcribe(b"abc")

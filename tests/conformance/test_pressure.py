@@ -17,7 +17,7 @@ from smallest_transports import _wire as wire
 from smallest_transports._client import TranscriptionStream
 
 from .makers import ONCE, PCM, Transport
-from .servers import Talk, accept, answer_the_end, serving
+from .servers import Talk, accept, answer_the_end, port_of, serving
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Tls
@@ -84,6 +84,32 @@ async def test_a_server_that_does_not_read_slows_the_sender(transport: Transport
                 events = [event async for event in stream]
     assert isinstance(events[-1], SessionEnded)
     assert server.received == PCM * seconds
+
+
+@SECURE
+async def test_leaving_while_the_socket_is_full(transport: Transport, tls: Tls, secure: bool) -> None:
+    """What is cancelled while it waits was not taken, and what waits in the driver goes with it."""
+    server = Standstill()
+
+    async def live() -> None:
+        options = {"timeouts": PATIENT, "buffer_seconds": 3600.0, "ssl_context": tls.client}
+        async with transport.client(url, **options) as client, client.stream_transcription() as stream:
+            assert isinstance(await anext(stream), LinkOpened)
+
+            async def send() -> None:
+                while True:
+                    await stream.send_audio(PCM)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(send)
+                given = await until_it_stands(stream)
+                group.cancel_scope.cancel()
+            assert stream.stats.seconds_given == given == int(given)
+
+    with serving(server.talk, tls.server if secure else None) as url:
+        tasks = transport.tasks()
+        await live()
+        await transport.check_left(tasks, port_of(url))
 
 
 async def test_what_is_held_is_bounded(transport: Transport) -> None:

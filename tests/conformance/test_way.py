@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import socket
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,11 +17,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from smallest_proto.errors import ConnectError
+from smallest_proto.config import Timeouts
+from smallest_proto.errors import ConnectError, DeadlineError, DisconnectedError
 from smallest_proto.events import FinalTranscript
 from smallest_proto.recognition import coded_speech
 
-from .makers import ONCE, Transport
+from .makers import ONCE, Transport, clients_of, those
 from .servers import Talk, local_server, port_of, relay, serving
 from .test_failures import fail
 
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 
 SPEECH = coded_speech([1, 2, 0.8, 3, 4, 1.0])
 SECURE = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+# uvloop asks the C library, where no test gets at it.
+RESOLVED = those(lambda made: not made.uvloop)
 LIVE = pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
 
 
@@ -39,6 +45,12 @@ async def hear(transport: Transport, url: str, **options: Any) -> str:
     return " ".join(filter(None, finals))
 
 
+def check_tunnel(transport: Transport, secure: bool) -> None:
+    """Skip what a driver does not do; that it says so is tested with it."""
+    if transport.driver == "aiohttp" and not secure:
+        pytest.skip("aiohttp makes a tunnel through a proxy for https alone")
+
+
 class ProxyServer:
     """A proxy that makes tunnels to ``port``, whatever is asked for; it keeps what it was asked."""
 
@@ -49,14 +61,16 @@ class ProxyServer:
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.asked.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(self._answer)
-        if b" 200 " in self._answer.splitlines()[0]:
+        if b" 200 " in self._answer:
             await relay(reader, writer, "127.0.0.1", self._port)
-        await reader.read()
+        elif self._answer:
+            await reader.read()
 
 
 @SECURE
 @pytest.mark.parametrize("user", ["", "me:p%40ss@"], ids=["open", "with credentials"])
 async def test_through_a_proxy(transport: Transport, tls: Tls, secure: bool, user: str) -> None:
+    check_tunnel(transport, secure)
     with local_server(tls=tls.server if secure else None) as url:
         proxy = ProxyServer(port_of(url))
         with serving(proxy.talk) as at:
@@ -104,6 +118,7 @@ async def test_the_environment_names_the_proxy(transport: Transport, tls: Tls, m
 async def test_a_proxy_that_refuses(
     transport: Transport, tls: Tls, live: bool, secure: bool, answer: bytes, said: str, final: bool
 ) -> None:
+    check_tunnel(transport, secure)
     with serving(ProxyServer(1, answer).talk) as at:
         url = f"http{'s' if secure else ''}://speech.invalid/"
         proxy = f"http://me:hush-hush@127.0.0.1:{port_of(at)}"
@@ -115,15 +130,37 @@ async def test_a_proxy_that_refuses(
     assert "hush-hush" not in repr(error.failure) + str(error)
 
 
+@LIVE
+async def test_a_proxy_that_hangs_up(transport: Transport, live: bool) -> None:
+    with serving(ProxyServer(1, b"").talk) as at:
+        error = await fail(transport, "https://speech.invalid/", live=live, proxy=at.removesuffix("/waves/v1"))
+    if transport.driver == "aiohttp":  # it does not say who it was
+        assert isinstance(error, DisconnectedError)
+    else:
+        assert isinstance(error, ConnectError)
+        assert "check HTTPS_PROXY or proxy" in str(error)
+
+
 async def test_no_proxy_there(transport: Transport) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    error = await fail(transport, "http://speech.invalid/", proxy=f"http://127.0.0.1:{port}")
+    error = await fail(transport, "https://speech.invalid/", proxy=f"http://127.0.0.1:{port}")
     assert isinstance(error, ConnectError)
-    assert f"no connection to the proxy 127.0.0.1, port {port}" in str(error)
+    assert f"no connection to the proxy 127.0.0.1, port {port}: Connection refused" in str(error)
 
 
-# A way that gives a byte at a time.
+# Bytes.
+
+
+@SECURE
+async def test_what_is_written_goes_at_once(transport: Transport, tls: Tls, secure: bool) -> None:
+    """Nagle's algorithm would keep a small message until the one before it is acknowledged."""
+    with local_server(tls=tls.server if secure else None) as url:
+        async with transport.client(url, ssl_context=tls.client) as client, client.stream_transcription() as stream:
+            await anext(stream)
+            options = [made.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for made in clients_of(port_of(url))]
+    assert len(options) == 1
+    assert all(options)
 
 
 @SECURE
@@ -148,12 +185,27 @@ async def test_ipv6(transport: Transport) -> None:
         assert await hear(transport, url) == SPEECH.text
 
 
-async def test_an_address_where_nobody_listens_is_passed_over(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
+@contextmanager
+def no_answer(port: int) -> Iterator[None]:
+    """Who listens takes no more, so that nobody who comes is answered: what is waiting there fills its queue."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_INET6))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("::1", port))
+        listener.listen(0)
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket(socket.AF_INET6))
+            waiting.setblocking(False)
+            waiting.connect_ex(("::1", port))
+        yield
+
+
+@RESOLVED
+@pytest.mark.parametrize("first", [nullcontext, no_answer], ids=["refused", "silent"])
+async def test_an_address_that_leads_nowhere_is_passed_over(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, first: Callable[[int], AbstractContextManager[None]]
 ) -> None:
-    if transport.uvloop:
-        pytest.skip("uvloop asks the C library, where no test gets at it")
-    with local_server() as url:
+    with local_server() as url, first(port_of(url)):
         port = port_of(url)
 
         def resolve(host: Any, *_: Any, **__: Any) -> list[Any]:
@@ -170,19 +222,40 @@ async def test_an_address_where_nobody_listens_is_passed_over(
         assert heard == SPEECH.text
 
 
-async def test_cancelled_while_a_name_is_looked_up(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
-    if transport.uvloop:
-        pytest.skip("uvloop asks the C library, where no test gets at it")
-    asked, answer = threading.Event(), threading.Event()
+class Resolver:
+    """Stands for the system's, and finds nothing; it says so when it is told to."""
 
-    def resolve(*named: Any, **__: Any) -> list[Any]:
+    def __init__(self) -> None:
+        self.asked, self.answers = threading.Event(), threading.Event()
+
+    def __call__(self, *named: Any, **__: Any) -> list[Any]:
         # trio first asks, without a thread, whether it is an address.
         if not (len(named) > 5 and named[5] & socket.AI_NUMERICHOST):
-            asked.set()
-            answer.wait(30)
+            self.asked.set()
+            self.answers.wait(30)
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+@RESOLVED
+@LIVE
+async def test_a_name_that_is_not_found_in_time(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, live: bool
+) -> None:
+    resolver = Resolver()
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    try:
+        timeouts = Timeouts(opening=0.05, response=0.05)
+        error = await fail(transport, "http://speech.example/", live=live, timeouts=timeouts)
+        assert not resolver.answers.is_set()  # nobody waited for it
+    finally:
+        resolver.answers.set()
+    assert isinstance(error, DeadlineError)
+
+
+@RESOLVED
+async def test_cancelled_while_a_name_is_looked_up(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolver = Resolver()
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
     left = []
 
     async def live() -> None:
@@ -193,14 +266,14 @@ async def test_cancelled_while_a_name_is_looked_up(transport: Transport, monkeyp
             ):
                 await anext(stream)
         finally:
-            left.append(answer.is_set())
+            left.append(resolver.answers.is_set())
 
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(live)
-            while not asked.is_set():
+            while not resolver.asked.is_set():
                 await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
     finally:
-        answer.set()
+        resolver.answers.set()
     assert left == [False]  # nobody waited for the resolver

@@ -215,7 +215,7 @@ def _released() -> memoryview:
         (np.zeros(8, np.float64), "items of 8 bytes"),
         (np.zeros(8, np.int32), "set the encoding"),
     ],
-    ids=str,
+    ids=["text", "nothing", "number", "list", "released", "floats", "float64", "int32"],
 )
 def test_what_is_no_audio_is_refused_and_changes_nothing(audio: Any, says: str) -> None:
     framer = Framer(AudioFormat())

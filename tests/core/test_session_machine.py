@@ -135,7 +135,7 @@ class Run:
 
     def looks(self) -> tuple[Any, ...]:
         session = self.session
-        return (session.get_timer(), session.ready_for_audio, session.ended, session.audio_format, session.stats)
+        return (session.get_timer(), session.ready_for_audio, session.ended, session.config.audio_format, session.stats)
 
     def _check(self, output: Any) -> None:
         given = self.session.stats.seconds_given + 1e-6

@@ -124,7 +124,7 @@ def check_action(session: Told, action: SessionAction | EndReason, outputs: list
 def test_every_cell_of_the_table(state: SessionState, what: SessionInput) -> None:
     session = session_in(state)
     cell = SESSIONS.get((state, what))
-    before = (session.get_timer(), session.stats, session.audio_format, session.ready_for_audio)
+    before = (session.get_timer(), session.stats, session.config.audio_format, session.ready_for_audio)
     if cell is not None:
         session.outputs.clear()
         TELLINGS[what](session)
@@ -140,7 +140,7 @@ def test_every_cell_of_the_table(state: SessionState, what: SessionInput) -> Non
         with pytest.raises(LocalProtocolError, match="is not possible"):
             TELLINGS[what](session)
         assert session.drain() == []
-        assert (session.get_timer(), session.stats, session.audio_format, session.ready_for_audio) == before
+        assert (session.get_timer(), session.stats, session.config.audio_format, session.ready_for_audio) == before
         assert session._state is state
     else:  # what a peer can say then raises nothing, whatever else comes of it
         TELLINGS[what](session)

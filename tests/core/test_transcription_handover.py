@@ -47,7 +47,7 @@ def feed_parts(call: Any, *parts: CodedSpeech, chunk: float = 0.05) -> None:
         config = TranscriptionConfig(sample_rate=part.sample_rate)
 
         def give(part: CodedSpeech = part, config: TranscriptionConfig = config, at: int = at) -> None:
-            if call.session.audio_format != config.audio_format:
+            if call.session.config.audio_format != config.audio_format:
                 call.update(config)
             call.feed(part.pcm, chunk=chunk, format=config.audio_format, end=at == len(parts) - 1)
 
@@ -234,7 +234,7 @@ def test_options_that_wait_do_not_reach_the_next_format(calls: Any) -> None:
     call.at(1.0, lambda: call.update(TranscriptionConfig(sample_rate=8000, punctuate=True)))
     call.run()
     call.assert_whole(NARROW, WIDE)
-    assert call.session.audio_format == AudioFormat(sample_rate=16000)
+    assert call.session.config.audio_format == AudioFormat(sample_rate=16000)
 
 
 @pytest.mark.parametrize("at", [0.0, 0.3, 0.5, 0.7, 1.0])
@@ -256,12 +256,12 @@ def test_a_refused_format_goes_back_and_says_what_was_lost(calls: Any) -> None:
 
     def go_over() -> None:
         call.update(TranscriptionConfig(sample_rate=48000))
-        assert call.session.audio_format == full
+        assert call.session.config.audio_format == full
         assert call.session.config == TranscriptionConfig(sample_rate=48000)
         call.send_audio(lost_text.pcm)
 
     def go_back() -> None:
-        assert call.session.audio_format == AudioFormat()
+        assert call.session.config.audio_format == AudioFormat()
         assert call.session.config == TranscriptionConfig()
         call.feed(WIDE.pcm, chunk=0.05)
 

@@ -148,10 +148,10 @@ class _Link:
                     return  # reading tells what has become of the connection
                 self._data, self.paused = b"", False
                 driver.run(driver.pump)
+                if driver.links.get(self.number) is not self:
+                    self.flush()  # at once: the goodbye may wait, and the driver does not
             if driver.links.get(self.number) is not self:
-                self.flush()
-                if not self._data:
-                    break
+                break
         self.abort()
 
     def flush(self) -> bool:

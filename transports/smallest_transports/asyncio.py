@@ -7,6 +7,7 @@ its life: when that has ended, nothing of the connection is left.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import socket
 import ssl
@@ -28,6 +29,7 @@ from ._world import World, connection_lost, no_connection, no_proxy_connection
 __all__ = ["Client", "Speech", "SynthesisStream", "TranscriptionStream"]
 
 EYEBALLS_DELAY = 0.25  # seconds that an address has before the next one is tried beside it (RFC 8305)
+_BEGINNING = 5  # turns of the loop, after which uvloop has begun with TLS
 
 
 class _Driver(EventLoopDriving):
@@ -57,7 +59,6 @@ class _Link(asyncio.Protocol):
         driver, failure = self._driver, None
         try:
             await self._connect(where, driver.world.proxy, driver.world.ssl_context if where.secure else None)
-            self._connected = True
             await self._gone.wait()
         except RemoteError as exc:
             failure = exc.failure
@@ -78,19 +79,20 @@ class _Link(asyncio.Protocol):
 
     async def _connect(self, where: wire.Address, proxy: Proxy | None, context: ssl.SSLContext | None) -> None:
         made = await (_open_socket(where.host, where.port) if proxy is None else _go_through(proxy, where))
-        loop = self._driver.loop
-        if context is None:
-            await loop.create_connection(lambda: self, sock=made)
-            return
-        # In two steps: where create_connection() is cancelled early in TLS, uvloop keeps its timer, which holds all.
-        plain, _ = await loop.create_connection(asyncio.Protocol, sock=made)
+        name, loop = where.host if context is not None else None, self._driver.loop
+        opening = loop.create_task(loop.create_connection(lambda: self, sock=made, ssl=context, server_hostname=name))
         try:
-            secure = await loop.start_tls(plain, self, context, server_hostname=where.host)
-            assert secure is not None
-        except BaseException:
-            plain.abort()
-            raise
-        self.connection_made(secure)
+            await asyncio.wait((opening,))
+        finally:
+            if not opening.done():
+                # Cancelled in its first turns, uvloop leaves the timer of a handshake behind, which holds the driver.
+                for _ in range(_BEGINNING):
+                    with contextlib.suppress(asyncio.CancelledError):  # for the second time
+                        await asyncio.sleep(0)
+                opening.cancel()
+                await asyncio.wait((opening,))
+            self._connected = not opening.cancelled() and opening.exception() is None
+        opening.result()
 
     def flush(self) -> bool:
         transport = self._transport
@@ -106,7 +108,7 @@ class _Link(asyncio.Protocol):
 
     def finish(self) -> None:
         self.flush()
-        if self._transport is not None:
+        if self._transport is not None and not self.paused:
             self._transport.close()
 
     # What asyncio calls. It sets TCP_NODELAY itself.
@@ -131,6 +133,8 @@ class _Link(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.paused = False
         self._driver.run(self._driver.pump)
+        if self._driver.links.get(self.number) is not self:
+            self._driver.loop.call_soon(self.finish)  # closed in here, asyncio's transport would close twice
 
     def connection_lost(self, exc: Exception | None) -> None:
         if isinstance(exc, OSError):

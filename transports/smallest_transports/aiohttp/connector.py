@@ -56,16 +56,16 @@ class Connector(World):
         if self._connector is not None:
             await self._connector.close()
 
-    def session(self, *middlewares: Any) -> aiohttp.ClientSession:
-        """A session for one request over the shared connector, or one of its own where the client was not entered.
+    def check_open(self) -> None:
+        """Raises ``LocalProtocolError`` where the session that was handed in is closed."""
+        if self.http_session is not None and self.http_session.closed:
+            raise LocalProtocolError("the http_session is closed: hand in one that lives as long as the client")
 
-        Raises ``LocalProtocolError`` where the session that was handed in is closed.
-        """
+    def session(self, *middlewares: Any) -> aiohttp.ClientSession:
+        """A session for one request over the shared connector, or one of its own where the client was not entered."""
         given, connector = self.http_session, self._connector
         options: dict[str, Any] = {"cookie_jar": aiohttp.DummyCookieJar()}
         if given is not None:
-            if given.closed:
-                raise LocalProtocolError("the http_session is closed: hand in one that lives as long as the client")
             connector = cast("aiohttp.TCPConnector", given.connector)
             options = {"headers": given.headers, "cookie_jar": given.cookie_jar, "trace_configs": given.trace_configs}
             options["proxy"] = getattr(given, "_default_proxy", None)  # it has no public name

@@ -46,31 +46,24 @@ class _Link:
         self.paused = False
         self._driver = driver
         self._request = request
-        self._task = driver.spawn(self._live(driver.world.session(*self._middlewares), address(request)))
+        driver.world.check_open()
+        self._task = driver.spawn(self._live(address(request)))
 
     _middlewares: tuple[Any, ...] = ()
 
-    async def _live(self, session: aiohttp.ClientSession, where: Address) -> None:
+    async def _live(self, where: Address) -> None:
         driver, failure = self._driver, None
         sockets: list[socket.socket] = []
         opened_sockets.set(sockets)
         try:
-            async with session:
+            async with driver.world.session(*self._middlewares) as session:
                 await self._talk(session, URL(self._request.full_url, encoded=True))
-        except asyncio.CancelledError:
-            for made in sockets:
-                with suppress(OSError):  # it is closed
-                    made.shutdown(socket.SHUT_RDWR)  # or what waits to be written would keep it
-            raise
         except (aiohttp.ClientError, RemoteError, OSError, ValueError) as exc:
             failure = failure_of(exc, where, driver.world)
         except Exception as exc:
             driver.fail(exc)
         finally:
-            for _ in range(_TURNS):
-                if all(made.fileno() == -1 for made in sockets):
-                    break
-                await asyncio.sleep(0)
+            await _drop(sockets)
         if failure is not None:
             driver.run(driver.lose, self, failure)
 
@@ -137,6 +130,9 @@ class _WebSocket(_Link):
             self._hear(wire.Opened(headers=_headers(self._response)))
             while self._heard(await self._socket.receive()):
                 pass
+            while self._out and not self._watch.transport.is_closing():
+                await self._watch.room.wait()
+                self.flush()
             self._watch.transport.close()  # once what waits is out
             await self._watch.gone.wait()
         finally:
@@ -209,6 +205,8 @@ class _Watch(asyncio.Protocol):
     def __init__(self, link: _WebSocket, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.gone = asyncio.Event()
+        self.room = asyncio.Event()  # the socket is not full
+        self.room.set()
         self.lost: Exception | None = None
         self._link = link
         self._protocol = cast("asyncio.Protocol", transport.get_protocol())
@@ -219,10 +217,12 @@ class _Watch(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._link.paused = True
+        self.room.clear()
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
         self._link.paused = False
+        self.room.set()
         self._protocol.resume_writing()
         self._link._hear()
 
@@ -230,6 +230,24 @@ class _Watch(asyncio.Protocol):
         self.lost = exc
         self._protocol.connection_lost(exc)
         self.gone.set()
+        self.room.set()
+
+
+async def _drop(sockets: list[socket.socket]) -> None:
+    """Wait until what is left of them is gone: aiohttp closes them later, and over TLS when the peer likes."""
+    for made in sockets:
+        with suppress(OSError):  # it is closed
+            made.shutdown(socket.SHUT_RDWR)  # or what waits to be written would keep it, and TLS's goodbye
+    cancelled: asyncio.CancelledError | None = None
+    for _ in range(_TURNS):
+        if all(made.fileno() == -1 for made in sockets):
+            break
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        raise cancelled
 
 
 def _headers(response: aiohttp.ClientResponse) -> wire.Headers:
