@@ -19,7 +19,7 @@ export BRANCHES
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench soak docs style types imports
+.PHONY: help demo test check bench streams plugin soak docs style types imports
 
 help: ## what can be made
 	@echo 'Usage: make TARGET'
@@ -38,9 +38,18 @@ check: $(VENV)/.develop style types imports ## style, types and the import rule:
 bench: $(VENV)/.develop ## what the core costs, beside baselines of the same run
 	@$(IN) tests/benchmarks/core.py $(ARGS)
 	@$(IN) tests/benchmarks/long_call.py $(ARGS)
+	@$(IN) tests/benchmarks/speech.py $(ARGS)
 
-soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every word counted (ARGS="--seed 7 --trace": one)
+streams: $(VENV)/.develop ## what 1 to 300 live streams cost over each transport, beside bare loops: some ten minutes
+	@$(IN) tests/benchmarks/streams.py $(ARGS)
+
+plugin: $(VENV)/.develop ## the LiveKit plugin beside the published one: words lost under faults, and what it costs
+	@$(IN) tests/benchmarks/livekit_faults.py $(ARGS)
+	@$(IN) tests/benchmarks/livekit_speed.py $(ARGS)
+
+soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every word counted; 2,000 streams on each transport
 	@$(IN) tests/soak/calls.py --seeds 10000 $(ARGS)
+	@STREAMS=2000 $(IN) -m pytest -q tests/conformance/test_many.py
 
 docs: $(VENV)/.develop ## draw the state machines anew from their tables
 	@$(IN) docs/make_diagrams.py

@@ -25,7 +25,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Where(NamedTuple):
-    """The live transcription of a local server."""
+    """What to ask a server of this machine for."""
 
     host: str
     port: int
@@ -33,11 +33,11 @@ class Where(NamedTuple):
     headers: list[tuple[str, str]]
 
 
-def where(base_url: str, query: str) -> Where:
+def where(base_url: str, target: str) -> Where:
     url = urlsplit(base_url)
     assert url.hostname
     assert url.port
-    return Where(url.hostname, url.port, f"{url.path}/stt/live?{query}", [("Authorization", "Bearer any")])
+    return Where(url.hostname, url.port, url.path + target, [("Authorization", "Bearer any")])
 
 
 class _Frames:
