@@ -25,6 +25,7 @@ from hatchling.builders.wheel import WheelBuilder
 import smallest_proto
 from smallest_proto.messages import Word
 from smallest_proto.recognition import PlainRecogniser
+from smallest_proto.synthesiser import CodedSynthesiser
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 450
@@ -64,14 +65,22 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         return {name: archive.read(name).decode() for name in archive.namelist()}
 
 
-def test_the_wheel_holds_both_packages_with_their_types_and_nothing_else(wheel: dict[str, str]) -> None:
-    assert {"smallest_proto/py.typed", "smallest_transports/py.typed"} <= set(wheel)
-    for source, package in ((ROOT, "smallest_proto"), (ROOT / "transports", "smallest_transports")):
+# The third shares its namespace with the framework and its other plugins: no __init__.py above it.
+PACKAGES = (
+    (ROOT, "smallest_proto"),
+    (ROOT / "transports", "smallest_transports"),
+    (ROOT / "livekit_plugin", "livekit/plugins/smallest_proto"),
+)
+
+
+def test_the_wheel_holds_the_packages_with_their_types_and_nothing_else(wheel: dict[str, str]) -> None:
+    for source, package in PACKAGES:
+        assert f"{package}/py.typed" in wheel
         modules = {path.relative_to(source).as_posix() for path in (source / package).rglob("*.py")}
         assert modules
         assert modules <= set(wheel)
-    tops = {name.split("/")[0] for name in wheel if ".dist-info/" not in name}
-    assert tops == {"smallest_proto", "smallest_transports"}
+    others = [name for name in wheel if ".dist-info/" not in name]
+    assert [name for name in others if not any(name.startswith(f"{package}/") for _, package in PACKAGES)] == []
 
 
 def test_the_wheel_says_what_it_needs_and_brings(wheel: dict[str, str]) -> None:
@@ -88,7 +97,18 @@ def test_the_wheel_says_what_it_needs_and_brings(wheel: dict[str, str]) -> None:
 # Public names.
 
 # The classes of these modules are public names of the package, but for the tables and parts that others are built from.
-FRONT = ("commands", "config", "errors", "events", "exchange", "stats", "transcription")
+FRONT = (
+    "commands",
+    "config",
+    "errors",
+    "events",
+    "exchange",
+    "speech",
+    "stats",
+    "synthesis",
+    "transcription",
+    "voices",
+)
 NOT_AT_THE_DOOR = {"HttpExchange", "Input", "State", "SessionAction", "SessionInput", "SessionState"}
 
 
@@ -254,7 +274,7 @@ def unknown_commands(readme: str, targets: set[str], commands: set[str]) -> list
     typed = [line.removeprefix("$ ").strip() for line in code.splitlines()]
     return [
         *(f"make {target}" for line in typed for target in re.findall(r"^make (\w+)", line) if target not in targets),
-        *(line for line in typed for name in re.findall(r"^smallest-proto (\w+)", line) if name not in commands),
+        *(line for line in typed for name in re.findall(r"^smallest-proto ([\w-]+)", line) if name not in commands),
     ]
 
 
@@ -263,10 +283,8 @@ def test_the_readme_names_commands_that_exist() -> None:
     targets = make_targets(MAKEFILE)
     assert {"demo", "test", "check", "bench", "help"} <= targets
     assert unknown_commands(README, targets, set(commands.commands)) == []
-    assert unknown_commands("Type `make dinner`.\n```\n$ smallest-proto sing\n```\n", targets, {"serve"}) == [
-        "make dinner",
-        "smallest-proto sing",
-    ]
+    wrong = "Type `make dinner`.\n```\n$ smallest-proto say-nothing\n```\n"
+    assert unknown_commands(wrong, targets, {"serve", "say"}) == ["make dinner", "smallest-proto say-nothing"]
 
 
 def missing_places(tree: str) -> list[str]:
@@ -324,7 +342,10 @@ def test_the_readmes_python_runs(block: str, tmp_path: Path) -> None:
         file.writeframes(bytes(2 * 32000))
 
     async def run() -> str:
-        async with LocalServer(port=0, recogniser=lambda options: PlainRecogniser(words, options)) as server:
+        local = LocalServer(
+            port=0, recogniser=lambda options: PlainRecogniser(words, options), synthesiser=CodedSynthesiser
+        )
+        async with local as server:
             code = block.replace("http://127.0.0.1:8765", server.base_url)
             assert code != block
             process = await asyncio.create_subprocess_exec(
@@ -334,4 +355,11 @@ def test_the_readmes_python_runs(block: str, tmp_path: Path) -> None:
             assert process.returncode == 0, errors.decode()
             return printed.decode()
 
-    assert " ".join(word.text for word in words) in asyncio.run(run())
+    printed = asyncio.run(run())
+    if "stream_synthesis" in block:
+        assert "How are you?" in printed
+    else:
+        assert " ".join(word.text for word in words) in printed
+    if "save(" in block:
+        with wave.open(str(tmp_path / "hello.wav")) as made:
+            assert made.getnframes() > 0
