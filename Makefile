@@ -30,7 +30,7 @@ demo: $(VENV)/.demo ## human speech becomes text, live, over real sockets, with 
 	@$(VENV)/bin/smallest-proto demo $(ARGS)
 
 test: $(VENV)/.develop style types ## style, types, and all tests with the floor of branch coverage
-	@$(IN) -m pytest -q --cov --cov-report=term --cov-report=json:.coverage.json $(ARGS)
+	@$(IN) -m pytest -q -n auto --dist loadfile --cov --cov-report=term --cov-report=json:.coverage.json $(ARGS)
 	@$(IN) -c "$$BRANCHES"
 
 check: $(VENV)/.develop style types imports ## style, types and the import rule: quick

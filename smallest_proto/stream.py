@@ -88,7 +88,9 @@ class Stream:
 
     def ready(self, now: float) -> bool:
         """Whether less than half of what may be held waits, or, given faster than in real time, is not known heard."""
-        held = sum(segment.sender.waiting for segment in self._segments)
+        held = 0.0
+        for segment in self._segments:
+            held += segment.sender.waiting
         if self._lead - (now - self._given_at) > _LEAD_SECONDS:
             held += self.first.sender.unheard
         return held * 2 < self._bound

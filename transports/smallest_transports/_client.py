@@ -21,7 +21,7 @@ from smallest_proto.config import (
     check_seconds,
 )
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
-from smallest_proto.events import Event
+from smallest_proto.events import Event, LinkOpened
 from smallest_proto.exchange import ExchangeFailed, FileTranscript, FileTranscription, TranscriptionAccepted
 from smallest_proto.requests import MAX_FILE_BYTES
 from smallest_proto.speech_exchange import Synthesis
@@ -212,8 +212,10 @@ class Client:
         key = config or SynthesisConfig(), resume
         driver = self._pool.take(key) or await self._speaker(*key)
         try:
-            while not driver.machine.warm and await driver.next() is not None:
-                pass
+            event: Any = False
+            # A link that has opened may be gone already: the next stream opens its own then.
+            while not (driver.machine.warm or event is None or isinstance(event, LinkOpened)):
+                event = await driver.next()
             driver.check()
         finally:
             await self._end(*self._pool.give(key, driver))

@@ -167,8 +167,10 @@ class NursedDriving(Driving):
 
     async def close(self) -> None:
         self.run(self.tell, self.machine.abort)
-        # A link that was let go this moment has its goodbye in hand: its task writes what the socket takes at once.
+        # A link that was let go this moment has its goodbye in hand: its task writes what the socket takes at once. In
+        # the first turn that task may come after this one.
         cancelled = await self._shielded(self.framework.sleep, 0)
+        cancelled = await self._shielded(self.framework.sleep, 0) or cancelled
         self._stop()
         while self._lives:
             cancelled = await self._shielded(self._gone.wait) or cancelled

@@ -109,7 +109,7 @@ def on_terminal(start_command: StartCommand) -> OnTerminal:
                 while data := screen.read(4096):
                     shown.append(data)
 
-        with start_command(*arguments, stderr=inner, TERM="xterm", **variables) as process:
+        with start_command(*arguments, stderr=inner, TERM="xterm", COLUMNS="200", **variables) as process:
             os.close(inner)
             watching = threading.Thread(target=watch)  # neither of the two may fill up while the other is read
             watching.start()

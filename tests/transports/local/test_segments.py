@@ -127,6 +127,7 @@ runs = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(runs, st.sampled_from((0.1, 0.3, 0.6, 2.0, None)), st.sets(st.integers(0, 3000), max_size=4))
+@example([1.0] * 17, 0.1, {5, 7})
 def test_segments_are_in_order_within_what_is_kept_and_hold_every_voice(
     probabilities: list[float], pause: float | None, cuts: set[int]
 ) -> None:

@@ -163,9 +163,12 @@ class Segmenter:
     def _finish(self, segment: Segment | None, *, endpoint: bool = False) -> None:
         if segment is None:
             return
+        speaking = self._voice_end == self._position
+        if speaking and self._voiced < SHORTEST_VOICE:
+            return  # somebody has just begun: what was heard of it belongs to what follows
         if self._voiced >= SHORTEST_VOICE:
             self._out.append(msgspec.structs.replace(segment, endpoint=endpoint))
         self._start, self._voiced, self._likely = None, 0, []
         self._floor = segment.end
-        if self._voice_end == self._position:  # someone is speaking: the next one has to begin where this one ends
+        if speaking:  # the next one has to begin where this one ends
             self._begin(segment.end)
