@@ -23,6 +23,7 @@ from smallest_proto.events import EndReason, Event, FinalTranscript, LinkOpened,
 from smallest_proto.recognition import CodedRecogniser, coded_speech
 from smallest_proto.speech import AudioChunk, SegmentDone
 from smallest_proto.synthesiser import CodedSynthesiser
+from smallest_transports import sync
 from smallest_transports.local.server import LocalServer, serve_in_thread
 from smallest_transports.sync import Client, TranscriptionStream
 
@@ -303,3 +304,30 @@ class TestTheClient:
             assert gone.result() == b"gone"
             assert client._client._drivers == set()
         client.close()
+
+    def test_ctrl_c_in_the_moment_in_which_a_call_begins(
+        self, silent: socket.socket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plain = sync._Thread.start
+
+        def start(*args: Any) -> None:
+            plain(*args)
+            raise KeyboardInterrupt
+
+        with Client(api_key=KEY, base_url=url_of(silent), timeouts=FAST) as client:
+            monkeypatch.setattr(sync._Thread, "start", start)
+            with pytest.raises(KeyboardInterrupt):
+                client.transcribe(PCM)
+            assert client._client._drivers == set()
+            assert client._thread is not None
+            assert client._thread._calls == set()
+
+    def test_ctrl_c_before_a_call_has_begun(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def start(thread: sync._Thread, call: sync._Call[Any], work: Any) -> None:
+            call.work, call.loop = work, thread._loop
+            raise KeyboardInterrupt
+
+        with Client(api_key=KEY) as client:
+            monkeypatch.setattr(sync._Thread, "start", start)
+            with pytest.raises(KeyboardInterrupt):
+                client.transcribe(PCM)

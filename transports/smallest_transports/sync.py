@@ -149,20 +149,19 @@ class Client:
                 self._call(stack.aclose)
 
     def _call(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with self._lock:
-            if self._closed.is_set():
-                raise LocalProtocolError("the client is closed: make another one")
-            if self._thread is None:
-                self._thread = _Thread(self._client)
-            outcome, cancel = self._thread.start(function(*args, **kwargs))
+        call: _Call[T] = _Call()  # before all else: a Ctrl-C can come at any moment from here on
         try:
-            return outcome.result()
+            with self._lock:
+                if self._closed.is_set():
+                    raise LocalProtocolError("the client is closed: make another one")
+                if self._thread is None:
+                    self._thread = _Thread(self._client)
+                self._thread.start(call, function(*args, **kwargs))
+            return call.outcome.result()
         except asyncio.CancelledError:
             raise LocalProtocolError("the client was closed while this was under way") from None
         except BaseException:
-            if not outcome.done():  # a Ctrl-C, here
-                cancel()
-                wait([outcome])
+            call.cancel()
             raise
 
 
@@ -305,6 +304,44 @@ async def _take(stream: _asyncio.TranscriptionStream) -> list[Event]:
     return [await anext(stream) for _ in range(len(stream._driver.outputs))]
 
 
+class _Call(Generic[T]):
+    """What one call does in the thread's loop."""
+
+    def __init__(self) -> None:
+        self.outcome: Future[T] = Future()  # told when it has wholly ended
+        self.work: Coroutine[Any, Any, T] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  # once it is about to begin
+        self._task: asyncio.Task[T] | None = None
+
+    def begin(self, under_way: set[asyncio.Task[Any]]) -> None:
+        """In the loop."""
+        assert self.work is not None
+        self._task = asyncio.get_running_loop().create_task(self.work)
+        under_way.add(self._task)
+        self._task.add_done_callback(under_way.discard)
+        self._task.add_done_callback(self._end)
+
+    def cancel(self) -> None:
+        """Take it back if it is under way, and wait until it has wholly ended."""
+        if self.loop is not None and not self.outcome.done():
+            self.loop.call_soon_threadsafe(self._cancel)
+            wait([self.outcome])
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        elif self.work is not None:  # it was taken back before it could begin
+            self.work.close()
+            self.outcome.set_exception(asyncio.CancelledError())
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None:
+            self.outcome.set_exception(error)
+        else:
+            self.outcome.set_result(task.result())
+
+
 class _Thread:
     """An event loop in a thread of its own, with a client that is open as long as it runs."""
 
@@ -317,26 +354,10 @@ class _Thread:
         self._thread.start()
         self._loop, self._over = self._begun.result()
 
-    def start(self, work: Coroutine[Any, Any, T]) -> tuple[Future[T], Callable[[], object]]:
-        """What comes of it, told when it has wholly ended; and what cancels it."""
-        outcome: Future[T] = Future()
-        tasks: list[asyncio.Task[T]] = []
-
-        def begin() -> None:
-            tasks.append(self._loop.create_task(work))
-            self._calls.add(tasks[0])
-            tasks[0].add_done_callback(end)
-
-        def end(task: asyncio.Task[T]) -> None:
-            self._calls.discard(task)
-            error = asyncio.CancelledError() if task.cancelled() else task.exception()
-            if error is not None:
-                outcome.set_exception(error)
-            else:
-                outcome.set_result(task.result())
-
-        self._loop.call_soon_threadsafe(begin)
-        return outcome, lambda: self._loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+    def start(self, call: _Call[T], work: Coroutine[Any, Any, T]) -> None:
+        """Let a call begin."""
+        call.work, call.loop = work, self._loop
+        self._loop.call_soon_threadsafe(call.begin, self._calls)
 
     def stop(self) -> None:
         """End it, with everything in it."""
