@@ -35,7 +35,7 @@ test: $(VENV)/.develop style types ## style, types, and all tests with the floor
 
 check: $(VENV)/.develop style types imports ## style, types and the import rule: quick
 
-bench: $(VENV)/.develop ## what the core costs, beside baselines of the same run
+bench: $(VENV)/.develop ## what the core and speech cost, beside baselines of the same run
 	@$(IN) tests/benchmarks/core.py $(ARGS)
 	@$(IN) tests/benchmarks/long_call.py $(ARGS)
 	@$(IN) tests/benchmarks/speech.py $(ARGS)
