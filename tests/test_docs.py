@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -48,12 +49,11 @@ def test_a_file_that_is_stale_or_missing_is_found(script: dict[str, Any], tmp_pa
     assert "DRAINED" in target.read_text("utf-8")  # nothing was written
 
 
-def tables() -> dict[str, dict[Any, Any]]:
-    """Every table of the core: a dict whose keys are pairs of names."""
+def tables(package: ModuleType = smallest_proto) -> dict[str, dict[Any, Any]]:
+    """Every table of the core, in whatever folder: a dict whose keys are pairs of names."""
     found = {}
-    for info in pkgutil.iter_modules(smallest_proto.__path__):
-        module = importlib.import_module(f"smallest_proto.{info.name}")
-        for name, value in vars(module).items():
+    for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        for name, value in vars(importlib.import_module(info.name)).items():
             if isinstance(value, dict) and value and all(is_pair_of_names(key) for key in value):
                 found[f"{info.name}.{name}"] = value
     return found
@@ -67,6 +67,16 @@ def test_every_table_is_drawn(script: dict[str, Any]) -> None:
     drawn = [machine.table for machine in script["MACHINES"]]
     assert len(drawn) >= 4
     assert [name for name, table in tables().items() if not any(table is one for one in drawn)] == []
+
+
+def test_a_table_in_a_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = "from smallest_proto.values import Name\nclass N(Name):\n    A = 'a'\nTABLE = {(N.A, N.A): (None, N.A)}\n"
+    for name, text in {"__init__.py": "", "room/__init__.py": "", "room/states.py": table}.items():
+        path = tmp_path / "made_up_house" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(tables(importlib.import_module("made_up_house"))) == ["made_up_house.room.states.TABLE"]
 
 
 def test_every_cell_is_in_the_file(script: dict[str, Any]) -> None:
