@@ -149,14 +149,14 @@ def import_breaches(module: str, source: str, *, is_package: bool = False) -> li
 
 
 def import_circle(sources: dict[str, str], packages: set[str]) -> list[str]:
-    """A circle of modules that import one another at run time, if there is one."""
+    """A circle of modules that import one another, be it for their types alone, if there is one."""
     graph: dict[str, set[str]] = {}
     for module, source in sources.items():
         graph[module] = set()
-        for name, typing_only in read_imports(ast.parse(source), module, is_package=module in packages):
+        for name, _ in read_imports(ast.parse(source), module, is_package=module in packages):
             while name and name not in sources:  # of a.b.c.Thing the nearest that is a module: a.b.c
                 name = name.rpartition(".")[0]
-            if name and name != module and not typing_only:
+            if name and name != module:
                 graph[module].add(name)
     try:
         graphlib.TopologicalSorter(graph).prepare()
@@ -313,7 +313,8 @@ def test_of_the_right_kind_pass(module: str, source: str) -> None:
 def test_in_a_circle_are_found() -> None:
     circle = {"p": "", "p.a": "from .b import x", "p.b": "def f():\n    from . import a"}
     assert import_circle(circle, {"p"})
-    assert not import_circle({**circle, "p.b": "if TYPE_CHECKING:\n    from . import a"}, {"p"})
+    assert import_circle({**circle, "p.b": "if TYPE_CHECKING:\n    from . import a"}, {"p"})
+    assert not import_circle({**circle, "p.b": "from . import c"}, {"p"})
 
 
 def test_of_the_core_load_nothing_that_touches_the_world() -> None:

@@ -104,7 +104,8 @@ def import_ms(plugin: str) -> dict[str, float]:
 
 def in_turn(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     from smallest_proto.recognition import CodedRecogniser
-    from smallest_transports.local.server import LocalServer, serve_in_thread
+    from smallest_transports.local.server import LocalServer
+    from smallest_transports.local.threaded import serve_in_thread
 
     found: dict[str, list[dict[str, Any]]] = {plugin: [] for plugin in PLUGINS}
     with serve_in_thread(LocalServer(recogniser=CodedRecogniser, max_live=options.streams + 8)) as server:

@@ -22,9 +22,9 @@ from smallest_proto.exchange import ExchangeFailed, FileTranscript, FileTranscri
 from smallest_proto.requests import Request
 from smallest_proto.transcription import TranscriptionSession
 from smallest_transports import _wire as wire
-from smallest_transports._client import PIECE_BYTES, Client, check_size, pieces
+from smallest_transports._client import PIECE_BYTES, Client, pieces
 from smallest_transports._driving import Driving
-from smallest_transports._world import World
+from smallest_transports._world import World, check_size
 
 ENDPOINT = Endpoint(api_key="sk-very-secret", base_url="http://h/")
 MESSAGE = bytes(1600)  # 50 ms

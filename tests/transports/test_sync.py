@@ -24,7 +24,8 @@ from smallest_proto.recognition import CodedRecogniser, coded_speech
 from smallest_proto.speech import AudioChunk, SegmentDone
 from smallest_proto.synthesiser import CodedSynthesiser
 from smallest_transports import sync
-from smallest_transports.local.server import LocalServer, serve_in_thread
+from smallest_transports.local.server import LocalServer
+from smallest_transports.local.threaded import serve_in_thread
 from smallest_transports.sync import Client, TranscriptionStream
 
 KEY = "sk-very-secret"

@@ -23,7 +23,6 @@ from smallest_proto.config import (
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import Event, LinkOpened
 from smallest_proto.exchange import ExchangeFailed, FileTranscript, FileTranscription, TranscriptionAccepted
-from smallest_proto.requests import MAX_FILE_BYTES
 from smallest_proto.speech_exchange import Synthesis
 from smallest_proto.stats import SessionStats
 from smallest_proto.synthesis import SynthesisSession
@@ -358,15 +357,6 @@ def pieces(audio: Buffer) -> Iterator[Buffer]:
     items = PIECE_BYTES // view.itemsize
     for at in range(0, len(view), items):
         yield view[at : at + items]
-
-
-def check_size(name: object, size: int) -> None:
-    """Raises ``ConfigurationError`` for a file of so many bytes that is empty, or more than the service takes."""
-    if size > MAX_FILE_BYTES:
-        limit = f"{MAX_FILE_BYTES / 1e6:.0f} MB"
-        raise ConfigurationError(f"{name} is over {limit}, the service's limit: compress it, or stream it live")
-    if not size:
-        raise ConfigurationError(f"{name} is empty: there is nothing to transcribe")
 
 
 def check_webhook(config: FileTranscriptionConfig | None, *, wanted: bool) -> FileTranscriptionConfig:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind
 from smallest_proto.requests import MAX_FILE_BYTES
 
-from ._client import check_size
 from ._proxy import ENVIRONMENT, Proxy, read_proxy
 
 if TYPE_CHECKING:
@@ -143,6 +142,15 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         audio = file.read(MAX_FILE_BYTES + 1)
     check_size(path, len(audio))
     return audio
+
+
+def check_size(name: object, size: int) -> None:
+    """Raises ``ConfigurationError`` for a file of so many bytes that is empty, or more than the service takes."""
+    if size > MAX_FILE_BYTES:
+        limit = f"{MAX_FILE_BYTES / 1e6:.0f} MB"
+        raise ConfigurationError(f"{name} is over {limit}, the service's limit: compress it, or stream it live")
+    if not size:
+        raise ConfigurationError(f"{name} is empty: there is nothing to transcribe")
 
 
 def _is_loopback(host: str) -> bool:

@@ -21,7 +21,8 @@ from smallest_proto.config import TranscriptionConfig
 from smallest_proto.messages import Word
 from smallest_proto.recognition import CodedRecogniser, Heard, PlainRecogniser, RecogniserFactory
 from smallest_proto.synthesiser import CodedSynthesiser
-from smallest_transports.local.server import LocalServer, serve_in_thread
+from smallest_transports.local.server import LocalServer
+from smallest_transports.local.threaded import serve_in_thread
 
 WriteAudio = Callable[..., Path]
 RunServer = Callable[..., str]

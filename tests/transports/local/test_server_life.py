@@ -16,7 +16,8 @@ from websockets.asyncio.client import connect
 from smallest_proto.errors import ConfigurationError, LocalProtocolError
 from smallest_proto.recognition import CodedRecogniser
 from smallest_transports.local import link
-from smallest_transports.local.server import LocalServer, serve_in_thread
+from smallest_transports.local.server import LocalServer
+from smallest_transports.local.threaded import serve_in_thread
 
 if TYPE_CHECKING:
     from .conftest import Peer

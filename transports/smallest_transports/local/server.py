@@ -42,13 +42,10 @@ from .link import CLOSING_SECONDS, Connection, Link
 from .live_link import LiveLink
 from .speech_answer import SpeechAnswer
 from .speech_link import SpeechLink
-from .threaded import serve_in_thread
 from .voices import VOICES
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-__all__ = ["BASE_PATH", "RETRY_AFTER", "LocalServer", "serve_in_thread"]
 
 logger = logging.getLogger(__name__)
 

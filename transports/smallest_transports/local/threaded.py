@@ -8,10 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .server import LocalServer
+from .server import LocalServer
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from smallest_proto.commands import AbortRequest, OpenLink, SendRequest
@@ -29,11 +29,9 @@ from smallest_proto.server import (
     file_answer,
     read_request,
 )
+from smallest_proto.transcription import TranscriptionSession
 
 from .clock import Alarm, Happening, VirtualClock
-
-if TYPE_CHECKING:
-    from .call import MemoryCall
 
 
 class Pipe:
@@ -160,10 +158,20 @@ class MemoryNetwork:
         return file_answer(request, heard, seconds, "memory")
 
 
+class NearEnd(Protocol):
+    """What a link tells of what happens to it."""
+
+    def tell(self, what: Callable[[TranscriptionSession, float], None]) -> None:
+        """Call ``what`` with the session and the time."""
+
+    def written(self, link: MemoryLink) -> None:
+        """What was sent on ``link`` has left."""
+
+
 class MemoryLink:
     """One connection. What a network can do to it is a method; call it at any time of the virtual clock."""
 
-    def __init__(self, network: MemoryNetwork, call: MemoryCall, command: OpenLink) -> None:
+    def __init__(self, network: MemoryNetwork, call: NearEnd, command: OpenLink) -> None:
         self.number = command.link  # the session's number for it
         self.request = command.request
         self.up = Pipe(network)  # to the service

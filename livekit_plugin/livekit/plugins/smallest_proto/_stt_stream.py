@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from abc import abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -26,12 +27,14 @@ from smallest_proto import (
     LinkLost,
     LinkOpened,
     RemoteError,
+    RetryPolicy,
     SessionEnded,
     SpeechStarted,
+    Timeouts,
     TranscriptionConfig,
     UpdateRejected,
 )
-from smallest_transports.aiohttp import TranscriptionStream
+from smallest_transports.aiohttp import Client, TranscriptionStream
 
 from ._errors import api_error
 from ._events import speech_event
@@ -39,8 +42,17 @@ from ._losses import AudioLostError, AudioLostMetrics
 from ._options import Adjustable, STTOptions, retry_policy
 from .log import logger
 
-if TYPE_CHECKING:
-    from .stt import STT
+
+class StreamingSTT(stt.STT[str], Adjustable):
+    """What a stream needs of the STT that it is one of."""
+
+    @abstractmethod
+    def live_config(self, opts: STTOptions) -> TranscriptionConfig:
+        """The configuration of a stream with these options. Raises ``ConfigurationError`` for what cannot be."""
+
+    @abstractmethod
+    def live_client(self, http_session: aiohttp.ClientSession, timeouts: Timeouts, retry: RetryPolicy) -> Client:
+        """A client for one stream."""
 
 
 class _Wanted(stt.RecognizeStream._FlushSentinel):
@@ -55,7 +67,12 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
     """One live transcription. Frames go in by ``push_frame``, events come out by iteration."""
 
     def __init__(
-        self, *, stt: STT, opts: STTOptions, conn_options: APIConnectOptions, http_session: aiohttp.ClientSession
+        self,
+        *,
+        stt: StreamingSTT,
+        opts: STTOptions,
+        conn_options: APIConnectOptions,
+        http_session: aiohttp.ClientSession,
     ) -> None:
         wanted = _Wanted(opts, stt.live_config(opts))
         self._client = stt.live_client(http_session, opts.timeouts(conn_options), retry_policy(conn_options))

@@ -31,15 +31,15 @@ from smallest_transports.aiohttp import Client
 
 from ._errors import api_error
 from ._events import file_event
-from ._options import DEFAULT_STREAM_PATH, KEY_VARIABLE, Adjustable, STTOptions, endpoint
-from ._stt_stream import SpeechStream
+from ._options import DEFAULT_STREAM_PATH, KEY_VARIABLE, STTOptions, endpoint
+from ._stt_stream import SpeechStream, StreamingSTT
 
 __all__ = ["STT", "SpeechStream"]
 
 _FILE_SECONDS = 30.0  # from a request to the end of its answer: a buffer is one utterance
 
 
-class STT(stt.STT[str], Adjustable):
+class STT(StreamingSTT):
     """Smallest AI's Pulse: live transcription by ``stream()``, whole buffers by ``recognize()``."""
 
     def __init__(
@@ -216,13 +216,11 @@ class STT(stt.STT[str], Adjustable):
             stream.use(update)
 
     def live_config(self, opts: STTOptions) -> TranscriptionConfig:
-        """The configuration of a stream with these options. Raises ``ConfigurationError`` for what cannot be."""
         config = opts.live(self._keyterms)
         live_transcription_request(config, self._live)  # checks what depends on the endpoint, such as the region
         return config
 
     def live_client(self, http_session: aiohttp.ClientSession, timeouts: Timeouts, retry: RetryPolicy) -> Client:
-        """A client for one stream."""
         return self._client(self._live, http_session, timeouts, retry)
 
     def _live_streams(self) -> Iterable[SpeechStream]:
