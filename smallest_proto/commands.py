@@ -10,6 +10,8 @@ from typing import ClassVar, TypeAlias
 from .requests import Request
 from .values import Value
 
+KEEPALIVE = '{"type":"keepalive"}'  # the text that keeps a link from being closed for saying nothing
+
 
 class OpenLink(Value, frozen=True, kw_only=True):
     """Open a WebSocket; answer with ``link_opened`` or ``link_failed``."""

@@ -10,12 +10,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from .commands import AbortLink, CloseLink, Command, OpenLink, SendPing, SendText
+from .commands import KEEPALIVE, AbortLink, CloseLink, Command, OpenLink, SendPing, SendText
 from .config import RetryPolicy, Timeouts
 from .errors import Failure, FailureKind
 from .events import LinkLost, LinkOpened
 from .link import Link, LinkAction, LinkInput, LinkState
-from .messages import KEEPALIVE
 from .requests import Request
 from .retry import Verdict, classify, delay
 from .stats import LinkRecord

@@ -76,7 +76,7 @@ class Hearing:
         """Take an interim or a final; return whether it is a final that leaves open how far the service has heard."""
         settled = self._turns.state is TurnState.SETTLED
         answers = message.from_finalize and message.is_final  # nothing of an interim is final
-        answered = link.asked.popleft() if answers and link.asked else None
+        answered = asked.popleft() if answers and (asked := sender.asked(link)) else None
         if answered is not None and answered.probe:  # the application did not ask, it gets no answer
             message = msgspec.structs.replace(message, from_finalize=False)
         if message.is_final:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from .errors import Failure, LocalProtocolError
 from .timers import Timers
@@ -69,19 +68,11 @@ LINKS: LinkTable = {
 del State, Input, Action
 
 
-class Ask(NamedTuple):
-    """A finalize, and where in the stream it was asked."""
-
-    position: int  # samples: everything before it is asked for
-    probe: bool  # asked by the session itself, to hear whether the service still hears
-
-
 class Link:
     """One connection: its number, where in the stream it begins, how far it was sent, and its own timers."""
 
     __slots__ = (
         "alive",
-        "asked",
         "confirmed_at",
         "drained",
         "headers",
@@ -111,7 +102,6 @@ class Link:
         self.holes: list[tuple[int, int]] = []  # (samples it was sent by then, samples of the stream left out so far)
         self.state = LinkState.OPENING
         self.timers = Timers()
-        self.asked: deque[Ask] = deque()  # the finalizes that it has not answered
         self.drained = False  # close_stream was sent on it
         self.told: Failure | None = None  # the error that the service told of; a close usually follows
         self.alive = False  # something came back on it

@@ -21,7 +21,6 @@ T = TypeVar("T")
 
 FINALIZE = '{"type":"finalize"}'
 CLOSE_STREAM = '{"type":"close_stream"}'
-KEEPALIVE = '{"type":"keepalive"}'
 
 
 _Spoken: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]  # a word without text is not let through

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .audio import AudioFormat, Chunk, Framer, ReplayBuffer, is_quiet
 from .commands import Command, SendBinary, SendText
 from .errors import LocalProtocolError
 from .events import AudioLost, Event, LossReason, Usage
-from .link import Ask, Link
+from .link import Link
 from .messages import FINALIZE
 from .timeline import Timeline
 
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 _USAGE_SECONDS = 5  # of audio, between two reports
 _MAX_HEADER_BYTES = 64 * 1024  # of an Ogg Opus stream: names and comments
+
+
+class Ask(NamedTuple):
+    """A finalize, and where in the stream it was asked."""
+
+    position: int  # samples: everything before it is asked for
+    probe: bool  # asked by the session itself, to hear whether the service still hears
 
 
 class Sender:
@@ -46,6 +53,7 @@ class Sender:
         self._buffer = ReplayBuffer(format)
         self._header: list[bytes] = []  # pages of ogg_opus that hold no audio: every link begins with them
         self._asks: deque[int] = deque()  # where a finalize waits to be sent
+        self._asked: dict[int, deque[Ask]] = {}  # by the number of the link
         self._reported = 0  # samples that Usage has told of
         self._dropped: tuple[int, int] | None = None  # found no room, and AudioLost has not told of it yet
         self._told: list[tuple[int, int]] = []  # the audio that AudioLost has told of, in pieces that do not touch
@@ -73,6 +81,10 @@ class Sender:
     def crowded(self) -> bool:
         """Whether all was sent, and of what is not known to be heard there is half of what may be held."""
         return not self._buffer.waiting and (self.sent - self._timeline.watermark) * 2 > self._bound
+
+    def asked(self, link: Link) -> deque[Ask]:
+        """The finalizes that ``link`` has not answered."""
+        return self._asked.setdefault(link.number, deque())
 
     def push(self, audio: Buffer) -> int | None:
         """Take audio; return the samples of the new messages to send, or ``None`` if there are none.
@@ -131,7 +143,7 @@ class Sender:
     def take_back(self, link: Link) -> None:
         """``link`` serves no more: what it is not known to have heard waits again, and what it has not answered."""
         watermark = self._timeline.watermark
-        asks = {max(ask.position, watermark) for ask in link.asked if not ask.probe}
+        asks = {max(ask.position, watermark) for ask in self.asked(link) if not ask.probe}
         self._asks.extendleft(sorted(asks.difference(self._asks), reverse=True))
         self._buffer.rewind(watermark)
         if (held := self._buffer.start) is not None and held > watermark:
@@ -151,7 +163,7 @@ class Sender:
                 output.append(SendBinary(link=link.number, data=self._header[link.headers]))
                 link.headers += 1
             elif self._asks and (not waiting or waiting[0].start >= self._asks[0]):
-                link.asked.append(Ask(self._asks.popleft(), probe=False))
+                self.asked(link).append(Ask(self._asks.popleft(), probe=False))
                 output.append(SendText(link=link.number, text=FINALIZE))
             elif not waiting:
                 return None
@@ -167,7 +179,7 @@ class Sender:
 
     def probe(self, link: Link) -> None:
         """Ask ``link`` for a final of what it was sent, to hear whether it hears."""
-        link.asked.append(Ask(link.sent, probe=True))
+        self.asked(link).append(Ask(link.sent, probe=True))
         self._output.append(SendText(link=link.number, text=FINALIZE))
 
     def quiet(self) -> bool:

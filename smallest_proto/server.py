@@ -26,8 +26,9 @@ from .admission import (
 )
 from .answers import wire_utterances, wire_word
 from .audio import MAX_MESSAGE_BYTES
+from .commands import KEEPALIVE
 from .errors import LocalProtocolError
-from .messages import CLOSE_STREAM, FINALIZE, KEEPALIVE, read_json_object
+from .messages import CLOSE_STREAM, FINALIZE, read_json_object
 from .segmenter import Heard, Recognised, VoiceStarted
 from .values import Value
 

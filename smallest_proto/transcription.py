@@ -192,7 +192,9 @@ class TranscriptionSession:
             segment.sender.trim()
         if found.state is LinkState.DRAINING:
             self._expect_word(found, now)
-        elif ask and found.open and segment.sender.crowded and not found.asked and segment.sender.quiet():
+        elif (
+            ask and found.open and segment.sender.crowded and not segment.sender.asked(found) and segment.sender.quiet()
+        ):
             segment.sender.probe(found)  # long noise, or finals without times
             self._connection.sent(found, now)
 

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from smallest_proto.commands import AbortLink, CloseLink, OpenLink, SendPing, SendText
+from smallest_proto.commands import KEEPALIVE, AbortLink, CloseLink, OpenLink, SendPing, SendText
 from smallest_proto.config import RetryPolicy, Timeouts
 from smallest_proto.connection import Change, ChangeKind, Connection
 from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import LinkLost, LinkOpened
 from smallest_proto.link import Link
-from smallest_proto.messages import KEEPALIVE
 from smallest_proto.requests import Request
 from smallest_proto.stats import LinkRecord
 from smallest_proto.timers import Timer

@@ -260,7 +260,7 @@ def test_the_answer_to_a_finalize_moves_the_watermark_to_where_it_was_asked() ->
     (_, final, _) = ear.events()
     assert final.from_finalize
     assert ear.watermark == 2.0
-    assert not ear.link.asked
+    assert not ear.sender.asked(ear.link)
 
 
 def test_answers_come_in_the_order_of_the_questions() -> None:

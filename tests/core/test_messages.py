@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smallest_proto import messages
+from smallest_proto.commands import KEEPALIVE
 from smallest_proto.messages import (
     CLOSE_STREAM,
     FINALIZE,
-    KEEPALIVE,
     ErrorMessage,
     MalformedMessage,
     Pong,

@@ -14,9 +14,9 @@ from smallest_proto.audio import AudioFormat, Encoding
 from smallest_proto.commands import SendBinary, SendText
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.events import Usage
-from smallest_proto.link import Ask, Link, LinkInput
+from smallest_proto.link import Link, LinkInput
 from smallest_proto.messages import FINALIZE
-from smallest_proto.sending import Sender
+from smallest_proto.sending import Ask, Sender
 from smallest_proto.timeline import Timeline
 
 RATE = 16000
@@ -140,7 +140,7 @@ def test_the_stream_goes_out_in_order_at_its_pace_with_each_finalize_in_its_plac
                 at += len(output.data) // 2
                 times.append(now)
             elif isinstance(output, SendText):
-                assert at == asked[len(link.asked) - 1]
+                assert at == asked[len(way.sender.asked(link)) - 1]
 
     def pass_time(end: float) -> None:
         nonlocal now, wake
@@ -154,20 +154,20 @@ def test_the_stream_goes_out_in_order_at_its_pace_with_each_finalize_in_its_plac
         if kind == "give":
             way.give(value)
         elif kind == "finalize":
-            if len(asked) == len(link.asked) or asked[-1] < way.given:  # else it waits already
+            if len(asked) == len(way.sender.asked(link)) or asked[-1] < way.given:  # else it waits already
                 asked.append(way.given)
             way.sender.finalize()
         elif kind == "flush":
             way.sender.flush()
         else:
             pass_time(now + value / 1000)
-        before = len(link.asked)
+        before = len(way.sender.asked(link))
         wake = way.sender.pump(link, now)
-        asks = list(link.asked)[before:]
-        assert [ask.position for ask in asks] == asked[before : len(link.asked)]
+        asks = list(way.sender.asked(link))[before:]
+        assert [ask.position for ask in asks] == asked[before : len(way.sender.asked(link))]
         look()
     assert at == way.given
-    assert list(link.asked) == [Ask(position, probe=False) for position in asked]
+    assert list(way.sender.asked(link)) == [Ask(position, probe=False) for position in asked]
     assert all(later - earlier >= interval * 0.999999 for earlier, later in itertools.pairwise(times))
 
 
@@ -186,7 +186,7 @@ def test_a_finalize_goes_out_between_the_samples_where_it_was_asked() -> None:
     end = 2 * MESSAGE + 7
     parts = [pcm(0, MESSAGE), pcm(MESSAGE, MESSAGE + 7), pcm(MESSAGE + 7, end)]
     assert way.sent() == [*parts[:2], FINALIZE, parts[2], FINALIZE]
-    assert list(link.asked) == [Ask(MESSAGE + 7, probe=False), Ask(end, probe=False)]
+    assert list(way.sender.asked(link)) == [Ask(MESSAGE + 7, probe=False), Ask(end, probe=False)]
     way.sender.finalize()  # once more, after the other was sent
     way.sender.pump(link, 0.0)
     assert way.sent() == [FINALIZE]
@@ -216,8 +216,8 @@ def test_a_finalize_that_was_not_answered_is_said_again_at_the_same_sample() -> 
     second = way.link()
     way.sender.pump(second, 1.0)
     assert way.sent() == [pcm(100, MESSAGE), FINALIZE, pcm(MESSAGE, 2 * MESSAGE), FINALIZE]  # one answer does for both
-    assert [ask.position for ask in second.asked] == [MESSAGE, 2 * MESSAGE]
-    assert not any(ask.probe for ask in second.asked)  # the probe was ours, and of the other link
+    assert [ask.position for ask in way.sender.asked(second)] == [MESSAGE, 2 * MESSAGE]
+    assert not any(ask.probe for ask in way.sender.asked(second))  # the probe was ours, and of the other link
 
 
 @pytest.mark.parametrize("beyond", [0, 10])
@@ -242,7 +242,7 @@ def test_a_probe_asks_for_what_was_sent() -> None:
     way.said()
     way.sender.probe(link)
     assert way.sent() == [FINALIZE]
-    assert list(link.asked) == [Ask(MESSAGE, probe=True)]
+    assert list(way.sender.asked(link)) == [Ask(MESSAGE, probe=True)]
 
 
 # --- the start of a link ---

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smallest_proto.commands import KEEPALIVE
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.messages import (
     CLOSE_STREAM,
     FINALIZE,
-    KEEPALIVE,
     ErrorMessage,
     Pong,
     SpeechOffset,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from smallest_proto.audio import AudioFormat
+from smallest_proto.commands import KEEPALIVE
 from smallest_proto.config import RetryPolicy, Timeouts, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, FailureKind, LocalProtocolError
 from smallest_proto.events import (
@@ -24,7 +25,7 @@ from smallest_proto.events import (
     SpeechStarted,
     Usage,
 )
-from smallest_proto.messages import CLOSE_STREAM, KEEPALIVE
+from smallest_proto.messages import CLOSE_STREAM
 from smallest_proto.recognition import PlainRecogniser, coded_speech
 from smallest_transports.memory import MemoryLink, MemoryNetwork
 

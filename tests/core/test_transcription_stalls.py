@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from smallest_proto.commands import KEEPALIVE
 from smallest_proto.config import RetryPolicy, Timeouts, TranscriptionConfig
 from smallest_proto.events import EndReason, FinalTranscript, InterimTranscript, LinkLost, LinkOpened
-from smallest_proto.messages import FINALIZE, KEEPALIVE
+from smallest_proto.messages import FINALIZE
 from smallest_proto.recognition import coded_speech
 from smallest_proto.server import error_answer
 from smallest_transports.memory import MemoryLink, MemoryNetwork, refuse_next
