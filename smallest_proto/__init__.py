@@ -60,7 +60,7 @@ from .events import (
     Usage,
 )
 from .exchange import ExchangeFailed, FileTranscript, FileTranscription, TranscriptionAccepted
-from .messages import Utterance, Word
+from .reading import Utterance, Word
 from .requests import Request
 from .speech import AudioChunk, SegmentDone, SpeechEvent, SpeechFinished, SpokenSoFar, WordSpoken
 from .speech_exchange import Synthesis

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from .config import SynthesisConfig
-from .messages import Utterance, Word
+from .reading import Utterance, Word
 from .segmenter import Heard
 from .values import Value
 

@@ -1,14 +1,10 @@
 """The audio of one segment as it comes -> ``AudioChunk``s of whole samples, each with its position.
 
 Base64 is decoded by msgspec, in a message's field of type ``bytes``: it refuses what is not exactly base64, at more
-than twice the speed of the standard library. ``decode_audio`` is for a message that had to be read field by field.
+than twice the speed of the standard library.
 """
 
 from __future__ import annotations
-
-from typing import Any
-
-import msgspec
 
 from .config import SynthesisConfig
 from .speech import AudioChunk
@@ -53,11 +49,3 @@ class Chunker:
         count, start = len(data) // width, self.samples
         self.samples = start + count
         return AudioChunk(segment=self._segment, data=data, start=start / self._rate, samples=count)
-
-
-def decode_audio(read: Any) -> bytes | None:
-    """Audio from any JSON value, or ``None`` for what is not base64."""
-    try:
-        return msgspec.convert(read, bytes)
-    except (msgspec.MsgspecError, UnicodeError):
-        return None

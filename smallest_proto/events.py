@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, TypeAlias
 
 from .errors import Failure
-from .messages import Utterance, Word
+from .reading import Utterance, Word
 from .values import Name, Value
 
 

@@ -14,7 +14,7 @@ from .bodies import Headers, Reader, WholeBody
 from .commands import AbortRequest, ExchangeCommand, SendRequest
 from .config import Endpoint, FileTranscriptionConfig, Timeouts
 from .errors import Failure, FailureKind, LocalProtocolError
-from .messages import Utterance, Word, read_each, read_json_object, read_number, read_text, read_utterance, read_word
+from .reading import Utterance, Word, read_each, read_json_object, read_number, read_text, read_utterance, read_word
 from .refusals import no_answer, refusal, request_id, tells_error
 from .requests import Request, file_transcription_request
 from .timers import Timer, Timers

@@ -11,7 +11,8 @@ from .commands import Command
 from .config import TranscriptionConfig
 from .events import Event, FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
 from .link import Link
-from .messages import SpeechOffset, SpeechOnset, Transcription, Word
+from .messages import SpeechOffset, SpeechOnset, Transcription
+from .reading import Word
 from .repetition import normalised, overlap, without_words
 from .sending import Sender
 from .timeline import Timeline

@@ -8,46 +8,30 @@ Fields of the wire: the vendor's AsyncAPI and OpenAPI files for Pulse (August 20
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
 
+from .reading import (
+    ErrorMessage,
+    MalformedMessage,
+    UnknownMessage,
+    Utterance,
+    Word,
+    error_text,
+    finite,
+    read_each,
+    read_json_object,
+    read_number,
+    read_speaker,
+    read_text,
+    read_utterance,
+    read_word,
+)
 from .values import Value
-
-T = TypeVar("T")
 
 FINALIZE = '{"type":"finalize"}'
 CLOSE_STREAM = '{"type":"close_stream"}'
-
-
-_Spoken: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]  # a word without text is not let through
-
-
-class Word(Value, frozen=True, kw_only=True, gc=False, rename={"text": "word"}):
-    """One recognised word. Its times count from the link's first audio in a message, in stream time in an event."""
-
-    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
-
-    text: _Spoken
-    start: float | None = None  # seconds
-    end: float | None = None  # seconds
-    confidence: float | None = None  # 0..1
-    speaker: int | str | None = None  # with diarization; a number wherever the service means one
-    speaker_confidence: float | None = None  # 0..1
-
-
-class Utterance(Value, frozen=True, kw_only=True):
-    """One sentence, when sentence times are on."""
-
-    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
-
-    text: _Spoken
-    start: float | None = None  # seconds
-    end: float | None = None  # seconds
-    speaker: int | str | None = None
 
 
 class Transcription(Value, frozen=True, kw_only=True):
@@ -86,28 +70,8 @@ class SpeechOffset(Value, frozen=True, kw_only=True):
     session_id: str | None = None
 
 
-class ErrorMessage(Value, frozen=True, kw_only=True):
-    """An error told over the open connection; a close usually follows. Its text can repeat the user's."""
-
-    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
-
-    text: str = ""
-    status: str | None = None
-    session_id: str | None = None
-
-
 class Pong(Value, frozen=True, kw_only=True):
     """The gateway's answer to ``keepalive``."""
-
-
-class UnknownMessage(Value, frozen=True, kw_only=True):
-    """A JSON object of a type that we do not know."""
-
-
-class MalformedMessage(Value, frozen=True, kw_only=True):
-    """No JSON object at all."""
-
-    reason: str
 
 
 Message: TypeAlias = (
@@ -158,9 +122,9 @@ def decode(data: str | bytes | bytearray | memoryview) -> Message:
 def _told_apart(wire: _Wire, repaired: bool) -> Message:
     kind = wire.type
     if kind == "speech_started":
-        return SpeechOnset(timestamp=_finite(wire.timestamp), session_id=wire.session_id)
+        return SpeechOnset(timestamp=finite(wire.timestamp), session_id=wire.session_id)
     if kind == "speech_ended":
-        return SpeechOffset(timestamp=_finite(wire.timestamp), session_id=wire.session_id)
+        return SpeechOffset(timestamp=finite(wire.timestamp), session_id=wire.session_id)
     if kind == "pong":
         return Pong()
     text = wire.transcript or wire.transcription
@@ -198,22 +162,6 @@ def _told_apart(wire: _Wire, repaired: bool) -> Message:
     )
 
 
-def read_json_object(data: str | bytes | bytearray | memoryview) -> dict[str, Any] | str:
-    """A JSON object, read as forgivingly as can be, or the reason why it is none. Never raises.
-
-    Python's own reader takes what msgspec rightly refuses: NaN, lone surrogates, control characters, bytes that are
-    not UTF-8.
-    """
-    try:
-        text = data if isinstance(data, str) else str(data, "utf-8", "replace")
-        read = json.loads(text, strict=False, parse_int=_whole)
-    except RecursionError:
-        return "nested too deeply"
-    except ValueError:
-        return "not JSON"
-    return read if isinstance(read, dict) else "not a JSON object"
-
-
 def _repair(read: dict[str, Any]) -> _Wire:
     """Keep of each field what can be understood."""
     return _Wire(
@@ -238,60 +186,6 @@ def _repair(read: dict[str, Any]) -> _Wire:
     )
 
 
-def read_word(read: Any) -> Word | None:
-    """A word from any JSON value, or ``None`` where there is none in it."""
-    if not isinstance(read, dict) or not (text := read_text(read.get("word"))):
-        return None
-    return Word(
-        text=text,
-        start=read_number(read.get("start")),
-        end=read_number(read.get("end")),
-        confidence=read_number(read.get("confidence")),
-        speaker=_speaker(read.get("speaker")),
-        speaker_confidence=read_number(read.get("speaker_confidence")),
-    )
-
-
-def read_utterance(read: Any) -> Utterance | None:
-    """An utterance from any JSON value, or ``None`` where there is none in it."""
-    if not isinstance(read, dict) or not (text := read_text(read.get("text"))):
-        return None
-    return Utterance(
-        text=text,
-        start=read_number(read.get("start")),
-        end=read_number(read.get("end")),
-        speaker=_speaker(read.get("speaker")),
-    )
-
-
-def error_text(said: Any) -> str:
-    """The words of an error, whatever JSON value they came as."""
-    if isinstance(said, dict):
-        said = said.get("message")
-    return read_text(said) or ""
-
-
-def _whole(digits: str) -> int | None:
-    """A whole number; one of thousands of digits, which Python refuses to read, is none."""
-    return int(digits) if len(digits) < 300 else None
-
-
-def read_each(read: Any, element: Callable[[Any], T | None]) -> tuple[T, ...] | None:
-    """What ``element`` makes of the items of a JSON list, without those of which it makes nothing."""
-    if not isinstance(read, list):
-        return None
-    return tuple(made for item in read if (made := element(item)) is not None)
-
-
-def read_text(read: Any) -> str | None:
-    """Text from any JSON value, without lone surrogates; a number is the text of it."""
-    if isinstance(read, str):
-        return read.encode("utf-8", "replace").decode() if not read.isascii() else read
-    if isinstance(read, (int, float)) and not isinstance(read, bool):
-        return repr(read)
-    return None
-
-
 def _flag(read: Any) -> bool | None:
     if isinstance(read, str):
         return {"true": True, "1": True, "false": False, "0": False}.get(read.strip().lower())
@@ -300,34 +194,9 @@ def _flag(read: Any) -> bool | None:
     return None
 
 
-def read_number(read: Any) -> float | None:
-    """A finite number from any JSON value, also from the text of one."""
-    if isinstance(read, bool) or not isinstance(read, (int, float, str)):
-        return None
-    try:
-        return _finite(float(read))
-    except (ValueError, OverflowError):
-        return None
-
-
-def _finite(number: float | None) -> float | None:
-    return number if number is not None and math.isfinite(number) else None
-
-
-def _speaker(read: Any) -> int | str | None:
-    """With diarization an integer, on some versions of the service the same as a float or in a string."""
-    if isinstance(read, bool):
-        return None
-    if isinstance(read, float) and read.is_integer():
-        return int(read)
-    if isinstance(read, str) and len(read) < 19 and read.isascii() and read.isdigit():
-        return int(read)
-    return read if isinstance(read, int) else read_text(read)
-
-
 _Numbered = TypeVar("_Numbered", Word, Utterance)
 
 
 def _numbered(value: _Numbered) -> _Numbered:
-    speaker = _speaker(value.speaker)
+    speaker = read_speaker(value.speaker)
     return value if speaker is value.speaker else msgspec.structs.replace(value, speaker=speaker)

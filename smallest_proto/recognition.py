@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol, TypeAlias
 from .audio import AudioFormat, ogg_page_end, opus_packet_samples
 from .config import TranscriptionConfig
 from .errors import ConfigurationError
-from .messages import Word
+from .reading import Word
 from .segmenter import (
     ENDPOINTING_MS,
     INTERIM_SECONDS,

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from .errors import Failure, FailureKind
-from .messages import ErrorMessage, error_text, read_json_object, read_text
+from .reading import ErrorMessage, error_text, read_json_object, read_text
 
 _ADVICE = {
     400: "the service refuses an option or what was sent: check the configuration, its words are in failure.detail",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, TypeAlias
 
 from .config import TranscriptionConfig
-from .messages import Utterance, Word
+from .reading import Utterance, Word
 from .values import Value
 
 ENDPOINTING_MS = 600  # the service's default: so much silence ends an utterance

@@ -28,7 +28,8 @@ from .answers import wire_utterances, wire_word
 from .audio import MAX_MESSAGE_BYTES
 from .commands import KEEPALIVE
 from .errors import LocalProtocolError
-from .messages import CLOSE_STREAM, FINALIZE, read_json_object
+from .messages import CLOSE_STREAM, FINALIZE
+from .reading import read_json_object
 from .segmenter import Heard, Recognised, VoiceStarted
 from .values import Value
 

@@ -18,7 +18,7 @@ import msgspec
 from .checks import is_encodable
 from .config import MAX_TEXT, SynthesisConfig
 from .errors import ConfigurationError, LocalProtocolError
-from .messages import Word, read_json_object
+from .reading import Word, read_json_object
 from .server import INACTIVITY_SECONDS, Close, Reply
 from .speech_admission import SpeechSocketRequest, read_speech_options
 from .synthesiser import Speech, sentence_end

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from .config import SPEECH_MODELS, SynthesisConfig, check_text
 from .errors import ConfigurationError
-from .messages import read_json_object
+from .reading import read_json_object
 from .values import Value
 
 DEFAULT_SAMPLE_RATE = 44100  # Hz: the service's own default

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import msgspec
 
 from .bodies import Headers
-from .chunks import Chunker, decode_audio
+from .chunks import Chunker
 from .config import Endpoint, SynthesisConfig, Timeouts
 from .errors import Failure, FailureKind
 from .exchange import MAX_REFUSAL_BYTES, HttpExchange
-from .messages import ErrorMessage, error_text, read_json_object, read_text
+from .reading import ErrorMessage, decode_audio, error_text, read_json_object, read_text
 from .refusals import header, no_answer, request_id, told_failure
 from .requests import synthesis_request, synthesis_sse_request
 from .speech import AudioChunk, SpeechFinished

@@ -8,18 +8,18 @@ Fields of the wire: the vendor's AsyncAPI file for Lightning (August 2026). Ever
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
-from .chunks import decode_audio
 from .config import SynthesisConfig
-from .messages import (
+from .reading import (
     ErrorMessage,
     MalformedMessage,
     UnknownMessage,
+    decode_audio,
     error_text,
+    finite,
     read_json_object,
     read_number,
     read_text,
@@ -107,7 +107,7 @@ def _told_apart(wire: _Wire, *, repaired: bool) -> SpeechMessage:
     if status == "chunk" and data is not None and data.audio is not None:
         return SpeechAudio(data=data.audio, request_id=request, context_id=context, repaired=repaired)
     if status == "word_timestamp" and data is not None and data.word:
-        start, end = _finite(data.start), _finite(data.end)
+        start, end = finite(data.start), finite(data.end)
         return SpeechWord(
             text=data.word, start=start, end=end, request_id=request, context_id=context, repaired=repaired
         )
@@ -148,10 +148,6 @@ def _repaired(read: dict[str, Any]) -> SpeechMessage:
 def _name(text: str | None) -> str | None:
     """Some of them are remembered."""
     return None if text is None else text[:256]
-
-
-def _finite(number: float | None) -> float | None:
-    return number if number is not None and math.isfinite(number) else None
 
 
 class Wording:

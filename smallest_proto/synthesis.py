@@ -20,7 +20,7 @@ from .connection import Change, ChangeKind, Connection
 from .errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
 from .events import SessionEnded
 from .link import Link
-from .messages import MalformedMessage, UnknownMessage
+from .reading import MalformedMessage, UnknownMessage
 from .refusals import closed_failure, told_failure
 from .requests import live_synthesis_request
 from .segment import History, Segment

@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol, TypeAlias
 
 from .checks import check_number
 from .errors import ConfigurationError
-from .messages import Word
+from .reading import Word
 from .recognition import MAX_CODED_WORD, coded_speech
 from .values import Value
 

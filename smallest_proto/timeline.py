@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .audio import AudioFormat
 from .link import Link
-from .messages import Utterance, Word
+from .reading import Utterance, Word
 
 _ROUNDING = 0.25  # seconds: a recogniser that counts in frames can end a word so far beyond the audio
 

@@ -22,15 +22,8 @@ from .errors import Failure, FailureKind, LocalProtocolError
 from .events import EndReason, Event, LossReason, SessionEnded, UpdateRejected
 from .hearing import Hearing
 from .link import Link, LinkInput, LinkState
-from .messages import (
-    CLOSE_STREAM,
-    ErrorMessage,
-    MalformedMessage,
-    Pong,
-    Transcription,
-    UnknownMessage,
-    decode,
-)
+from .messages import CLOSE_STREAM, Pong, Transcription, decode
+from .reading import ErrorMessage, MalformedMessage, UnknownMessage
 from .refusals import closed_failure, told_failure
 from .requests import live_transcription_request
 from .stages import SESSIONS, SessionAction, SessionInput, SessionState

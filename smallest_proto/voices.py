@@ -13,7 +13,7 @@ from .bodies import Headers, WholeBody
 from .config import Endpoint, SynthesisConfig, Timeouts
 from .errors import ConfigurationError, Failure
 from .exchange import HttpExchange
-from .messages import read_each, read_json_object, read_text
+from .reading import read_each, read_json_object, read_text
 from .refusals import no_answer, tells_error
 from .requests import voices_request
 from .values import Value

@@ -23,7 +23,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 import smallest_proto
-from smallest_proto.messages import Word
+from smallest_proto.reading import Word
 from smallest_proto.recognition import PlainRecogniser
 from smallest_proto.synthesiser import CodedSynthesiser
 

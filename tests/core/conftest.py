@@ -13,7 +13,7 @@ from smallest_proto.commands import AbortLink, CloseLink, OpenLink, SendPing, Se
 from smallest_proto.config import Endpoint, SynthesisConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind
 from smallest_proto.events import AudioLost, Event, FinalTranscript, SessionEnded, SpeechEnded, SpeechStarted
-from smallest_proto.messages import Word
+from smallest_proto.reading import Word
 from smallest_proto.recognition import CodedRecogniser, CodedSpeech, Heard
 from smallest_proto.speaking import Close, GoOn, Reply, Speak, SpeechService
 from smallest_proto.speech import AudioChunk

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smallest_proto.config import Endpoint, FileTranscriptionConfig, TranscriptionConfig
-from smallest_proto.messages import Utterance, Word
+from smallest_proto.reading import Utterance, Word
 from smallest_proto.recognition import Heard
 from smallest_proto.requests import Request, file_transcription_request, live_transcription_request
 from smallest_proto.server import FileRequest, LiveRequest, Response, error_answer, file_answer, read_request

@@ -14,7 +14,8 @@ from smallest_proto.config import TranscriptionConfig
 from smallest_proto.events import FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
 from smallest_proto.hearing import Hearing
 from smallest_proto.link import Link, LinkInput
-from smallest_proto.messages import SpeechOffset, SpeechOnset, Transcription, Utterance, Word
+from smallest_proto.messages import SpeechOffset, SpeechOnset, Transcription
+from smallest_proto.reading import Utterance, Word
 from smallest_proto.sending import Sender
 from smallest_proto.timeline import Timeline
 
@@ -258,8 +259,7 @@ def test_the_answer_to_a_finalize_moves_the_watermark_to_where_it_was_asked() ->
     ear.speak(1.0)
     assert not ear.final("a", from_finalize=True)
     (_, final, _) = ear.events()
-    assert final.from_finalize
-    assert ear.watermark == 2.0
+    assert (final.from_finalize, ear.watermark) == (True, 2.0)
     assert not ear.sender.asked(ear.link)
 
 

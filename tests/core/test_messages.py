@@ -14,20 +14,8 @@ from hypothesis import strategies as st
 
 from smallest_proto import messages
 from smallest_proto.commands import KEEPALIVE
-from smallest_proto.messages import (
-    CLOSE_STREAM,
-    FINALIZE,
-    ErrorMessage,
-    MalformedMessage,
-    Pong,
-    SpeechOffset,
-    SpeechOnset,
-    Transcription,
-    UnknownMessage,
-    Utterance,
-    Word,
-    decode,
-)
+from smallest_proto.messages import CLOSE_STREAM, FINALIZE, Pong, SpeechOffset, SpeechOnset, Transcription, decode
+from smallest_proto.reading import ErrorMessage, MalformedMessage, UnknownMessage, Utterance, Word
 
 KINDS = (Transcription, SpeechOnset, SpeechOffset, ErrorMessage, Pong, UnknownMessage, MalformedMessage)
 

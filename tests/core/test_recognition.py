@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from smallest_proto.audio import SAMPLE_RATES
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
-from smallest_proto.messages import Word
+from smallest_proto.reading import Word
 from smallest_proto.recognition import (
     MAX_CODED_WORD,
     CodedRecogniser,

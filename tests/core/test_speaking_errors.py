@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smallest_proto.errors import LocalProtocolError
-from smallest_proto.messages import Word
+from smallest_proto.reading import Word
 from smallest_proto.speaking import MAX_CONTEXTS, GoOn, Speak
 from smallest_proto.synthesiser import Speech
 

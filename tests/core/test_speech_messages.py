@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallest_proto.config import SynthesisConfig
-from smallest_proto.messages import MalformedMessage, UnknownMessage
+from smallest_proto.reading import MalformedMessage, UnknownMessage
 from smallest_proto.speech_messages import (
     SpeechAudio,
     SpeechComplete,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from smallest_proto.audio import SAMPLE_RATES, AudioFormat
 from smallest_proto.link import Link
-from smallest_proto.messages import Utterance, Word
+from smallest_proto.reading import Utterance, Word
 from smallest_proto.timeline import Timeline
 
 RATES = st.sampled_from(SAMPLE_RATES)

@@ -28,7 +28,7 @@ from smallest_proto.events import (
     UpdateRejected,
     Usage,
 )
-from smallest_proto.messages import Word
+from smallest_proto.reading import Word
 from smallest_proto.recognition import CodedSpeech, coded_speech
 from smallest_proto.server import error_answer
 from smallest_proto.transcription import TranscriptionSession

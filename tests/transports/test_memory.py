@@ -12,7 +12,7 @@ from smallest_proto.config import Endpoint, FileTranscriptionConfig, RetryPolicy
 from smallest_proto.errors import FailureKind
 from smallest_proto.events import EndReason, Event, FinalTranscript, SessionEnded, SpeechEnded, SpeechStarted
 from smallest_proto.exchange import ExchangeFailed, FileTranscript, FileTranscription
-from smallest_proto.messages import Word
+from smallest_proto.reading import Word
 from smallest_proto.recognition import PlainRecogniser, coded_speech
 from smallest_proto.server import error_answer
 from smallest_proto.transcription import TranscriptionSession

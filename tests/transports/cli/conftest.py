@@ -18,7 +18,7 @@ import pytest
 import soundfile
 
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.messages import Word
+from smallest_proto.reading import Word
 from smallest_proto.recognition import CodedRecogniser, Heard, PlainRecogniser, RecogniserFactory
 from smallest_proto.synthesiser import CodedSynthesiser
 from smallest_transports.local.server import LocalServer

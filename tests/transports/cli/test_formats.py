@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallest_proto.messages import Utterance, Word
+from smallest_proto.reading import Utterance, Word
 from smallest_transports.cli.cues import make_cues
 from smallest_transports.cli.formats import SUFFIXES, Transcript, render, timed_words
 

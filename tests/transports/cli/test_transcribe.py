@@ -22,7 +22,7 @@ import websockets.sync.server
 from click.testing import CliRunner, Result
 
 from smallest_proto.config import RetryPolicy, Timeouts
-from smallest_proto.messages import Word
+from smallest_proto.reading import Word
 from smallest_proto.recognition import PlainRecogniser, Recognised
 from smallest_transports.cli import connecting
 from smallest_transports.cli import transcribe as module

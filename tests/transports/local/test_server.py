@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.messages import Word
+from smallest_proto.reading import Word
 from smallest_proto.recognition import CodedRecogniser, PlainRecogniser, RecogniserFactory, coded_speech
 from smallest_transports.local import live_link
 from smallest_transports.local.pcm import Samples, to_linear16

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from smallest_proto.messages import Utterance, Word
+from smallest_proto.reading import Utterance, Word
 from smallest_proto.values import Value
 
 from .cues import TimedWord, make_cues

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol, TypeAlias
 
 from smallest_proto.errors import ConfigurationError
-from smallest_proto.messages import read_json_object
+from smallest_proto.reading import read_json_object
 from smallest_proto.server import Response, error_answer
 from smallest_proto.values import Value
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
-from smallest_proto.messages import Utterance, Word
+from smallest_proto.reading import Utterance, Word
 from smallest_proto.recognition import INTERIM_SECONDS, Heard, Recognised, pause_seconds, words_limit
 from smallest_proto.values import Value
 

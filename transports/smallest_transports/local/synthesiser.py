@@ -18,7 +18,7 @@ from hibari import Hibari, dsp
 from hibari.g2p.normalize import normalize
 
 from smallest_proto.errors import ConfigurationError
-from smallest_proto.messages import Word
+from smallest_proto.reading import Word
 from smallest_proto.synthesiser import Speech
 
 from .pcm import to_linear16

@@ -1,0 +1,168 @@
+"""JSON read forgivingly, for both services: text, numbers, words, utterances, audio, errors. Nothing in it raises.
+
+What is not as it should be (a field of the wrong type, a lone surrogate, a number that is no number) is read as far as
+it can be understood.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
+
+import msgspec
+
+from .values import Value
+
+T = TypeVar("T")
+
+_Spoken: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]  # a word without text is not let through
+
+
+class Word(Value, frozen=True, kw_only=True, gc=False, rename={"text": "word"}):
+    """One recognised word. Its times count from the link's first audio in a message, in stream time in an event."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    text: _Spoken
+    start: float | None = None  # seconds
+    end: float | None = None  # seconds
+    confidence: float | None = None  # 0..1
+    speaker: int | str | None = None  # with diarization; a number wherever the service means one
+    speaker_confidence: float | None = None  # 0..1
+
+
+class Utterance(Value, frozen=True, kw_only=True):
+    """One sentence, when sentence times are on."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    text: _Spoken
+    start: float | None = None  # seconds
+    end: float | None = None  # seconds
+    speaker: int | str | None = None
+
+
+class ErrorMessage(Value, frozen=True, kw_only=True):
+    """An error told over the open connection; a close usually follows. Its text can repeat the user's."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    text: str = ""
+    status: str | None = None
+    session_id: str | None = None
+
+
+class UnknownMessage(Value, frozen=True, kw_only=True):
+    """A JSON object of a type that we do not know."""
+
+
+class MalformedMessage(Value, frozen=True, kw_only=True):
+    """No JSON object at all."""
+
+    reason: str
+
+
+def read_json_object(data: str | bytes | bytearray | memoryview) -> dict[str, Any] | str:
+    """A JSON object, read as forgivingly as can be, or the reason why it is none. Never raises.
+
+    Python's own reader takes what msgspec rightly refuses: NaN, lone surrogates, control characters, bytes that are
+    not UTF-8.
+    """
+    try:
+        text = data if isinstance(data, str) else str(data, "utf-8", "replace")
+        read = json.loads(text, strict=False, parse_int=_whole)
+    except RecursionError:
+        return "nested too deeply"
+    except ValueError:
+        return "not JSON"
+    return read if isinstance(read, dict) else "not a JSON object"
+
+
+def read_word(read: Any) -> Word | None:
+    """A word from any JSON value, or ``None`` where there is none in it."""
+    if not isinstance(read, dict) or not (text := read_text(read.get("word"))):
+        return None
+    return Word(
+        text=text,
+        start=read_number(read.get("start")),
+        end=read_number(read.get("end")),
+        confidence=read_number(read.get("confidence")),
+        speaker=read_speaker(read.get("speaker")),
+        speaker_confidence=read_number(read.get("speaker_confidence")),
+    )
+
+
+def read_utterance(read: Any) -> Utterance | None:
+    """An utterance from any JSON value, or ``None`` where there is none in it."""
+    if not isinstance(read, dict) or not (text := read_text(read.get("text"))):
+        return None
+    return Utterance(
+        text=text,
+        start=read_number(read.get("start")),
+        end=read_number(read.get("end")),
+        speaker=read_speaker(read.get("speaker")),
+    )
+
+
+def error_text(said: Any) -> str:
+    """The words of an error, whatever JSON value they came as."""
+    if isinstance(said, dict):
+        said = said.get("message")
+    return read_text(said) or ""
+
+
+def _whole(digits: str) -> int | None:
+    """A whole number; one of thousands of digits, which Python refuses to read, is none."""
+    return int(digits) if len(digits) < 300 else None
+
+
+def read_each(read: Any, element: Callable[[Any], T | None]) -> tuple[T, ...] | None:
+    """What ``element`` makes of the items of a JSON list, without those of which it makes nothing."""
+    if not isinstance(read, list):
+        return None
+    return tuple(made for item in read if (made := element(item)) is not None)
+
+
+def read_text(read: Any) -> str | None:
+    """Text from any JSON value, without lone surrogates; a number is the text of it."""
+    if isinstance(read, str):
+        return read.encode("utf-8", "replace").decode() if not read.isascii() else read
+    if isinstance(read, (int, float)) and not isinstance(read, bool):
+        return repr(read)
+    return None
+
+
+def read_number(read: Any) -> float | None:
+    """A finite number from any JSON value, also from the text of one."""
+    if isinstance(read, bool) or not isinstance(read, (int, float, str)):
+        return None
+    try:
+        return finite(float(read))
+    except (ValueError, OverflowError):
+        return None
+
+
+def finite(number: float | None) -> float | None:
+    """The number, unless it is infinite or none."""
+    return number if number is not None and math.isfinite(number) else None
+
+
+def read_speaker(read: Any) -> int | str | None:
+    """With diarization an integer, on some versions of the service the same as a float or in a string."""
+    if isinstance(read, bool):
+        return None
+    if isinstance(read, float) and read.is_integer():
+        return int(read)
+    if isinstance(read, str) and len(read) < 19 and read.isascii() and read.isdigit():
+        return int(read)
+    return read if isinstance(read, int) else read_text(read)
+
+
+def decode_audio(read: Any) -> bytes | None:
+    """Audio from any JSON value, or ``None`` for what is not base64."""
+    try:
+        return msgspec.convert(read, bytes)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
