@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from smallest_proto import exchange
 from smallest_proto.events import EndReason
+from smallest_proto.http import exchange
 from smallest_proto.link import LINKS
 from smallest_proto.speech_stages import SEGMENTS, SYNTHESES
 from smallest_proto.stages import SESSIONS
@@ -62,7 +62,7 @@ can still come. (`smallest_proto/turns.py`)"""
 EXCHANGE = """\
 An exchange is one HTTP request and its one outcome, an answer or a failure; a file is transcribed, a text is spoken and
 the voices are listed by one each. `SETTLED`: the outcome is known before the body ends, as with the last of server-sent
-events. What was still under way when it ended finds nobody. (`smallest_proto/exchange.py`)"""
+events. What was still under way when it ended finds nobody. (`smallest_proto/http/exchange.py`)"""
 
 SYNTHESIS = """\
 A synthesis over a socket, from `start()` to `SessionEnded`. The table says what the application may call when, and in

@@ -59,15 +59,16 @@ from .events import (
     UpdateRejected,
     Usage,
 )
-from .exchange import ExchangeFailed, FileTranscript, FileTranscription, TranscriptionAccepted
+from .http.exchange import ExchangeFailed
+from .http.files import FileTranscript, FileTranscription, TranscriptionAccepted
+from .http.synthesis import Synthesis
+from .http.voices import Voice, VoiceList, Voices, check_voice
 from .reading import Utterance, Word
 from .requests import Request
 from .speech import AudioChunk, SegmentDone, SpeechEvent, SpeechFinished, SpokenSoFar, WordSpoken
-from .speech_exchange import Synthesis
 from .stats import LinkRecord, SessionStats, SynthesisStats
 from .synthesis import SynthesisSession
 from .transcription import TranscriptionSession
-from .voices import Voice, VoiceList, Voices, check_voice
 
 __all__ = [
     "BASE_URL",

@@ -104,12 +104,13 @@ FRONT = (
     "config",
     "errors",
     "events",
-    "exchange",
+    "http/exchange",
+    "http/files",
+    "http/voices",
     "speech",
     "stats",
     "synthesis",
     "transcription",
-    "voices",
 )
 NOT_AT_THE_DOOR = {"HttpExchange", "Input", "State", "SessionAction", "SessionInput", "SessionState"}
 

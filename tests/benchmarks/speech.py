@@ -42,10 +42,10 @@ from speaker import TEXT, read_stamp, speaking
 from smallest_proto.answers import sse_audio
 from smallest_proto.commands import OpenLink
 from smallest_proto.config import Endpoint, SynthesisConfig
+from smallest_proto.http.sse import SseDecoder
+from smallest_proto.http.synthesis import Synthesis
 from smallest_proto.speech import AudioChunk, SegmentDone
-from smallest_proto.speech_exchange import Synthesis
 from smallest_proto.speech_messages import decode_speech
-from smallest_proto.sse import SseDecoder
 from smallest_proto.synthesis import SynthesisSession
 
 TRANSPORTS = ("asyncio", "uvloop", "trio", "anyio", "anyio-trio", "aiohttp")

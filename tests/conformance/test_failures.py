@@ -24,7 +24,7 @@ from smallest_proto.errors import (
     StatusError,
 )
 from smallest_proto.events import EndReason, Event, SessionEnded
-from smallest_proto.exchange import FileTranscription
+from smallest_proto.http.files import FileTranscription
 from smallest_proto.transcription import TranscriptionSession
 from smallest_transports import _wire as wire
 from smallest_transports._client import Client, TranscriptionStream

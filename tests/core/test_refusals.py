@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallest_proto.errors import Failure, ProtocolError, StatusError
-from smallest_proto.exchange import FileTranscript, TranscriptionAccepted, read_file_answer
+from smallest_proto.http.files import FileTranscript, TranscriptionAccepted, read_file_answer
 from smallest_proto.refusals import refusal, retry_after
 
 SAID = "the patient's name is Wilhelmina"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import pickle
+import pkgutil
 import pprint
 import reprlib
 from typing import Any, ClassVar
@@ -16,9 +18,11 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 from rich.traceback import Traceback
 
-from smallest_proto import commands, config, errors, events, exchange, messages, requests
+import smallest_proto
+from smallest_proto import commands, config, errors, events, messages, requests
 from smallest_proto.audio import Chunk
 from smallest_proto.errors import ConfigurationError
+from smallest_proto.http import exchange, files
 from smallest_proto.values import Secret, Value
 
 KEY = "k3y" * 40  # longer than what printers show whole
@@ -61,7 +65,7 @@ VALUES: list[Value] = [
     events.SessionEnded(reason=events.EndReason.FAILED, failure=FAILURE),
     FAILURE,
     exchange.ExchangeFailed(failure=FAILURE),
-    exchange.FileTranscript(text=SAID, words=(WORD,), utterances=(UTTERANCE,), gender=SAID, emotions=((SAID, 1.0),)),
+    files.FileTranscript(text=SAID, words=(WORD,), utterances=(UTTERANCE,), gender=SAID, emotions=((SAID, 1.0),)),
 ]  # fmt: skip
 
 
@@ -155,7 +159,11 @@ def test_a_repr_is_what_would_make_the_value_but_for_what_is_private() -> None:
 
 def test_private_fields_exist() -> None:
     """A typing error in PRIVATE would show what it was to hide."""
-    for module in (commands, config, errors, events, exchange, messages, requests):
-        for kind in vars(module).values():
-            if isinstance(kind, type) and issubclass(kind, Value):
-                assert set(kind.__struct_fields__) >= kind.PRIVATE, kind
+    modules = [info.name for info in pkgutil.walk_packages(smallest_proto.__path__, "smallest_proto.")]
+    values = {kind for name in modules for kind in vars(importlib.import_module(name)).values() if is_value(kind)}
+    assert {type(value) for value in VALUES} <= values
+    assert [kind for kind in values if not set(kind.__struct_fields__) >= kind.PRIVATE] == []
+
+
+def is_value(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Value)

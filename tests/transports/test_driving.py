@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from smallest_proto.config import Endpoint, FileTranscriptionConfig, RetryPolicy, Timeouts, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, DisconnectedError, Failure, FailureKind
 from smallest_proto.events import EndReason, FinalTranscript, LinkOpened, SessionEnded
-from smallest_proto.exchange import ExchangeFailed, FileTranscript, FileTranscription
+from smallest_proto.http.exchange import ExchangeFailed
+from smallest_proto.http.files import FileTranscript, FileTranscription
 from smallest_proto.requests import Request
 from smallest_proto.transcription import TranscriptionSession
 from smallest_transports import _wire as wire

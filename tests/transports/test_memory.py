@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from smallest_proto.config import Endpoint, FileTranscriptionConfig, RetryPolicy, Timeouts, TranscriptionConfig
 from smallest_proto.errors import FailureKind
 from smallest_proto.events import EndReason, Event, FinalTranscript, SessionEnded, SpeechEnded, SpeechStarted
-from smallest_proto.exchange import ExchangeFailed, FileTranscript, FileTranscription
+from smallest_proto.http.exchange import ExchangeFailed
+from smallest_proto.http.files import FileTranscript, FileTranscription
 from smallest_proto.reading import Word
 from smallest_proto.recognition import PlainRecogniser, coded_speech
 from smallest_proto.server import error_answer

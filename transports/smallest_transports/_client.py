@@ -22,12 +22,13 @@ from smallest_proto.config import (
 )
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import Event, LinkOpened
-from smallest_proto.exchange import ExchangeFailed, FileTranscript, FileTranscription, TranscriptionAccepted
-from smallest_proto.speech_exchange import Synthesis
+from smallest_proto.http.exchange import ExchangeFailed
+from smallest_proto.http.files import FileTranscript, FileTranscription, TranscriptionAccepted
+from smallest_proto.http.synthesis import Synthesis
+from smallest_proto.http.voices import Voice, VoiceList, Voices
 from smallest_proto.stats import SessionStats
 from smallest_proto.synthesis import SynthesisSession
 from smallest_proto.transcription import TranscriptionSession
-from smallest_proto.voices import Voice, VoiceList, Voices
 
 from ._address import address_of
 from ._driving import Driving, Machine

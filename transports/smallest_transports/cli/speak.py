@@ -14,8 +14,8 @@ import msgspec
 
 from smallest_proto.config import OutputFormat, SynthesisConfig
 from smallest_proto.errors import StatusError
+from smallest_proto.http.voices import Voice, check_voice
 from smallest_proto.values import Value
-from smallest_proto.voices import Voice, check_voice
 from smallest_transports._speech import SUFFIXES
 from smallest_transports.asyncio import Client
 

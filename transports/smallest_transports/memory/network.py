@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from smallest_proto.commands import AbortRequest, OpenLink, SendRequest
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import Failure, FailureKind
-from smallest_proto.exchange import Answer, ExchangeFailed, HttpExchange
+from smallest_proto.http.exchange import Answer, ExchangeFailed, HttpExchange
 from smallest_proto.recognition import CodedRecogniser, Heard, Recognised, RecogniserFactory
 from smallest_proto.refusals import refusal
 from smallest_proto.requests import Request

@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallest_proto import exchange as module
-from smallest_proto.bodies import MAX_ANSWER_BYTES
 from smallest_proto.commands import AbortRequest, SendRequest
 from smallest_proto.config import Endpoint, FileTranscriptionConfig, Timeouts
 from smallest_proto.errors import (
@@ -27,15 +25,10 @@ from smallest_proto.errors import (
     ServiceError,
     StatusError,
 )
-from smallest_proto.exchange import (
-    MAX_REFUSAL_BYTES,
-    ExchangeFailed,
-    FileTranscript,
-    FileTranscription,
-    Input,
-    State,
-    TranscriptionAccepted,
-)
+from smallest_proto.http import exchange as module
+from smallest_proto.http.bodies import MAX_ANSWER_BYTES
+from smallest_proto.http.exchange import MAX_REFUSAL_BYTES, ExchangeFailed, Input, State
+from smallest_proto.http.files import FileTranscript, FileTranscription, TranscriptionAccepted
 from smallest_proto.refusals import refusal
 from smallest_proto.requests import file_transcription_request
 

@@ -6,8 +6,8 @@ than twice the speed of the standard library.
 
 from __future__ import annotations
 
-from .config import SynthesisConfig
-from .speech import AudioChunk
+from smallest_proto.config import SynthesisConfig
+from smallest_proto.speech import AudioChunk
 
 
 class Chunker:

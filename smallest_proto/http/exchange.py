@@ -8,42 +8,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
-from .bodies import Headers, Reader, WholeBody
-from .commands import AbortRequest, ExchangeCommand, SendRequest
-from .config import Endpoint, FileTranscriptionConfig, Timeouts
-from .errors import Failure, FailureKind, LocalProtocolError
-from .reading import Utterance, Word, read_each, read_json_object, read_number, read_text, read_utterance, read_word
-from .refusals import no_answer, refusal, request_id, tells_error
-from .requests import Request, file_transcription_request
-from .timers import Timer, Timers
-from .values import Name, Value
+from smallest_proto.commands import AbortRequest, ExchangeCommand, SendRequest
+from smallest_proto.config import Timeouts
+from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
+from smallest_proto.refusals import refusal
+from smallest_proto.requests import Request
+from smallest_proto.timers import Timer, Timers
+from smallest_proto.values import Name, Value
+
+from .bodies import Headers, Reader
 
 MAX_REFUSAL_BYTES = 64 * 2**10  # more of an error page helps nobody
 
 Answer = TypeVar("Answer")
-
-
-class FileTranscript(Value, frozen=True, kw_only=True):
-    """What was said in a file. Times are seconds from its start."""
-
-    PRIVATE: ClassVar[frozenset[str]] = frozenset(("text", "words", "utterances", "emotions", "gender"))
-
-    text: str
-    words: tuple[Word, ...] = ()  # when word_timestamps were asked for
-    utterances: tuple[Utterance, ...] = ()  # likewise; pulse-pro has none
-    language: str | None = None
-    duration: float | None = None  # seconds of audio in the file
-    request_id: str | None = None  # the service's name for the request, for its support
-    emotions: tuple[tuple[str, float], ...] = ()  # (label, 0..1), when emotion_detection was asked for
-    gender: str | None = None  # when gender_detection was asked for
-
-
-class TranscriptionAccepted(Value, frozen=True, kw_only=True):
-    """The service works on it and will answer by webhook (pulse-pro with a ``webhook_url``)."""
-
-    request_id: str | None
 
 
 class ExchangeFailed(Value, frozen=True, kw_only=True):
@@ -255,51 +234,3 @@ _TABLE: dict[tuple[State, Input], tuple[_Action | None, State]] = {
     (State.ENDED, Input.FAILURE): (None, State.ENDED),
     (State.ENDED, Input.ABORT): (None, State.ENDED),
 }
-
-
-class FileTranscription(HttpExchange[FileTranscript | TranscriptionAccepted]):
-    """The transcription of a whole file over HTTP: its bytes, or the URL that the service is to fetch it from.
-
-    Raises ``ConfigurationError`` for no audio, for over 250 MB of it, and for what the route or the model lacks.
-    """
-
-    def __init__(
-        self,
-        config: FileTranscriptionConfig,
-        endpoint: Endpoint,
-        *,
-        audio: bytes | None = None,
-        audio_url: str | None = None,
-        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
-    ) -> None:
-        request = file_transcription_request(config, endpoint, audio=audio, audio_url=audio_url)
-        super().__init__(request, WholeBody(read_file_answer), timeouts=timeouts)
-
-
-def read_file_answer(status: int, headers: Headers, body: bytes) -> FileTranscript | TranscriptionAccepted | Failure:
-    """What a success says about a file. Never raises: of each field is kept what can be understood."""
-    answer = read_json_object(body)
-    if isinstance(answer, str):
-        return no_answer(status, headers, body, f"its body is {'empty' if not body.strip() else answer}")
-    text = read_text(answer.get("transcription"))
-    if text is None:
-        text = read_text(answer.get("transcript"))
-    if not text and tells_error(answer):
-        return no_answer(status, headers, body, "there is an error in it")
-    if text is None:
-        if answer.get("status") == "processing":
-            return TranscriptionAccepted(request_id=request_id(answer, headers))
-        return no_answer(status, headers, body, "there is no transcription in it")
-    metadata, emotions = answer.get("metadata"), answer.get("emotions")
-    duration = read_number(metadata.get("duration")) if isinstance(metadata, dict) else None
-    shares = emotions.items() if isinstance(emotions, dict) else ()
-    return FileTranscript(
-        text=text,
-        words=read_each(answer.get("words"), read_word) or (),
-        utterances=read_each(answer.get("utterances"), read_utterance) or (),
-        language=read_text(answer.get("language")),
-        duration=duration if duration is not None else read_number(answer.get("audio_length")),
-        request_id=request_id(answer, headers),
-        emotions=tuple((read_text(k) or "", share) for k, v in shares if (share := read_number(v)) is not None),
-        gender=read_text(answer.get("gender")),
-    )

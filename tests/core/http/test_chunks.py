@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallest_proto.chunks import Chunker
 from smallest_proto.config import SynthesisConfig
+from smallest_proto.http.chunks import Chunker
 from smallest_proto.reading import decode_audio
 
 

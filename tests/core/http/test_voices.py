@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from smallest_proto.config import Endpoint, SynthesisConfig
 from smallest_proto.errors import ConfigurationError, Failure, ProtocolError, ServiceError
+from smallest_proto.http.voices import Voice, VoiceList, Voices, check_voice, read_voices
 from smallest_proto.requests import voices_request
-from smallest_proto.voices import Voice, VoiceList, Voices, check_voice, read_voices
 
 ENDPOINT = Endpoint(api_key="key")
 MISHKA = {

@@ -5,7 +5,7 @@ A stream can be split anywhere: within a character, between CR and LF. Ids are p
 
 from __future__ import annotations
 
-from .values import Value
+from smallest_proto.values import Value
 
 MAX_EVENT_BYTES = 16 * 2**20  # two minutes of pcm at 44100 Hz in one event; more is no event of this service
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from .errors import Failure, FailureKind
+from smallest_proto.errors import Failure, FailureKind
 
 MAX_ANSWER_BYTES = 64 * 2**20  # days of words; more is no answer of this service
 

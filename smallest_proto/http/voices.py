@@ -9,14 +9,15 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from smallest_proto.config import Endpoint, SynthesisConfig, Timeouts
+from smallest_proto.errors import ConfigurationError, Failure
+from smallest_proto.reading import read_each, read_json_object, read_text
+from smallest_proto.refusals import no_answer, tells_error
+from smallest_proto.requests import voices_request
+from smallest_proto.values import Value
+
 from .bodies import Headers, WholeBody
-from .config import Endpoint, SynthesisConfig, Timeouts
-from .errors import ConfigurationError, Failure
 from .exchange import HttpExchange
-from .reading import read_each, read_json_object, read_text
-from .refusals import no_answer, tells_error
-from .requests import voices_request
-from .values import Value
 
 
 class Voice(Value, frozen=True, kw_only=True):

@@ -22,12 +22,12 @@ from smallest_proto.errors import (
     ProtocolError,
     ServiceError,
 )
-from smallest_proto.exchange import MAX_REFUSAL_BYTES, ExchangeFailed
+from smallest_proto.http.exchange import MAX_REFUSAL_BYTES, ExchangeFailed
+from smallest_proto.http.sse import MAX_EVENT_BYTES
+from smallest_proto.http.synthesis import Synthesis
 from smallest_proto.refusals import refusal
 from smallest_proto.requests import synthesis_request, synthesis_sse_request
 from smallest_proto.speech import AudioChunk, SpeechFinished
-from smallest_proto.speech_exchange import Synthesis
-from smallest_proto.sse import MAX_EVENT_BYTES
 
 KEY = "key-that-nobody-may-see"
 ENDPOINT = Endpoint(api_key=KEY)

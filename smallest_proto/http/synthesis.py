@@ -12,15 +12,16 @@ from typing import Any, Protocol
 
 import msgspec
 
+from smallest_proto.config import Endpoint, SynthesisConfig, Timeouts
+from smallest_proto.errors import Failure, FailureKind
+from smallest_proto.reading import ErrorMessage, decode_audio, error_text, read_json_object, read_text
+from smallest_proto.refusals import header, no_answer, request_id, told_failure
+from smallest_proto.requests import synthesis_request, synthesis_sse_request
+from smallest_proto.speech import AudioChunk, SpeechFinished
+
 from .bodies import Headers
 from .chunks import Chunker
-from .config import Endpoint, SynthesisConfig, Timeouts
-from .errors import Failure, FailureKind
 from .exchange import MAX_REFUSAL_BYTES, HttpExchange
-from .reading import ErrorMessage, decode_audio, error_text, read_json_object, read_text
-from .refusals import header, no_answer, request_id, told_failure
-from .requests import synthesis_request, synthesis_sse_request
-from .speech import AudioChunk, SpeechFinished
 from .sse import MAX_EVENT_BYTES, ServerSentEvent, SseDecoder
 
 # Content types of answers that are no audio. PCM goes by many names, and by none.

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smallest_proto import sse
-from smallest_proto.sse import MAX_EVENT_BYTES, ServerSentEvent, SseDecoder
+from smallest_proto.http import sse
+from smallest_proto.http.sse import MAX_EVENT_BYTES, ServerSentEvent, SseDecoder
 
 
 def read_whole(stream: bytes) -> tuple[list[tuple[str, str]], int | None]:
