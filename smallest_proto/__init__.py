@@ -1,6 +1,6 @@
 """smallest-proto: Smallest AI's speech services as pure state machines. No I/O, no clock, no threads.
 
-The service's side of the same protocols is in ``smallest_proto.server`` and ``smallest_proto.recognition``.
+The service's side of the same protocols is in ``smallest_proto.server``.
 """
 
 from __future__ import annotations

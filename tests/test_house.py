@@ -24,8 +24,8 @@ from hatchling.builders.wheel import WheelBuilder
 
 import smallest_proto
 from smallest_proto.reading import Word
-from smallest_proto.recognition import PlainRecogniser
-from smallest_proto.synthesiser import CodedSynthesiser
+from smallest_proto.server.recogniser import PlainRecogniser
+from smallest_proto.server.synthesiser import CodedSynthesiser
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 450

@@ -26,7 +26,7 @@ from livekit.agents.stt import SpeechEventType
 from livekit.plugins import smallest_proto as ours
 from livekit.plugins import smallestai as theirs
 
-from smallest_proto.recognition import DAMAGED, CodedRecogniser, CodedSpeech, coded_speech
+from smallest_proto.server.recogniser import DAMAGED, CodedRecogniser, CodedSpeech, coded_speech
 from smallest_transports.local.server import LocalServer
 
 RATE = 16000

@@ -31,7 +31,7 @@ async def measure(plugin: str, base_url: str, streams: int, seconds: float, fram
     from livekit import rtc
     from livekit.agents.stt import SpeechEventType
 
-    from smallest_proto.recognition import coded_speech
+    from smallest_proto.server.recogniser import coded_speech
 
     module = __import__(f"livekit.plugins.{plugin}", fromlist=["STT"])
     size = round(RATE * frame)
@@ -103,7 +103,7 @@ def import_ms(plugin: str) -> dict[str, float]:
 
 
 def in_turn(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    from smallest_proto.recognition import CodedRecogniser
+    from smallest_proto.server.recogniser import CodedRecogniser
     from smallest_transports.local.server import LocalServer
     from smallest_transports.local.threaded import serve_in_thread
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from smallest_proto.answers import SSE_END, sse_audio
+from smallest_proto.server.answers import SSE_END, sse_audio
 from smallest_transports._wire import BinaryMessage, RequestReceived, ServerConnection, TextMessage
 
 TEXT = "Hello."

@@ -39,11 +39,11 @@ from bare import where
 from bare_speech import BareAiohttp, BareSpeech, pipe_anyio, pipe_asyncio, pipe_trio
 from speaker import TEXT, read_stamp, speaking
 
-from smallest_proto.answers import sse_audio
 from smallest_proto.commands import OpenLink
 from smallest_proto.config import Endpoint, SynthesisConfig
 from smallest_proto.http.sse import SseDecoder
 from smallest_proto.http.synthesis import Synthesis
+from smallest_proto.server.answers import sse_audio
 from smallest_proto.speech import AudioChunk, SegmentDone
 from smallest_proto.speech_messages import decode_speech
 from smallest_proto.synthesis import SynthesisSession

@@ -32,7 +32,7 @@ import trio
 from bare import bare_aiohttp, bare_anyio, bare_asyncio, bare_trio, where
 
 from smallest_proto import FinalTranscript, LinkOpened, TranscriptionConfig
-from smallest_proto.recognition import CodedRecogniser, coded_speech
+from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 from smallest_transports.local.server import LocalServer
 
 MESSAGE_SECONDS = 0.05

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from smallest_proto.recognition import CodedRecogniser
+from smallest_proto.server.recogniser import CodedRecogniser
 from smallest_transports import _wire as wire
 from smallest_transports.local.server import LocalServer
 

@@ -10,8 +10,8 @@ import pytest
 
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.events import LinkOpened
+from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_proto.speech import AudioChunk, SegmentDone, SpeechEvent
-from smallest_proto.synthesiser import CodedSynthesiser
 from smallest_transports._speech import SynthesisStream
 from tests.transports.local.speech_peer import TEXT
 

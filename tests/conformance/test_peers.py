@@ -15,7 +15,7 @@ import pytest
 from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, ProtocolError, StatusError
 from smallest_proto.events import AudioLost, EndReason, FinalTranscript, LinkOpened, SessionEnded
-from smallest_proto.recognition import coded_speech
+from smallest_proto.server.recogniser import coded_speech
 
 from .makers import KEY, PCM, Transport
 from .others import Service, serve_by_aiohttp, serve_by_websockets

@@ -10,7 +10,7 @@ import pytest
 
 from smallest_proto.config import Timeouts, TranscriptionConfig
 from smallest_proto.events import Event, FinalTranscript, LinkOpened
-from smallest_proto.recognition import CodedSpeech, coded_speech
+from smallest_proto.server.recogniser import CodedSpeech, coded_speech
 from smallest_transports._client import TranscriptionStream
 from tests.soak.calls import Call, faults_of, said
 

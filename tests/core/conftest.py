@@ -14,12 +14,12 @@ from smallest_proto.config import Endpoint, SynthesisConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind
 from smallest_proto.events import AudioLost, Event, FinalTranscript, SessionEnded, SpeechEnded, SpeechStarted
 from smallest_proto.reading import Word
-from smallest_proto.recognition import CodedRecogniser, CodedSpeech, Heard
-from smallest_proto.speaking import Close, GoOn, Reply, Speak, SpeechService
+from smallest_proto.server.recogniser import CodedRecogniser, CodedSpeech, Heard
+from smallest_proto.server.requests import SpeechSocketRequest
+from smallest_proto.server.synthesis import Close, GoOn, Reply, Speak, SpeechService
+from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
 from smallest_proto.speech import AudioChunk
-from smallest_proto.speech_admission import SpeechSocketRequest
 from smallest_proto.synthesis import SynthesisSession
-from smallest_proto.synthesiser import CodedSynthesiser, Speech
 from smallest_proto.transcription import TranscriptionSession
 from smallest_transports.memory import MemoryCall, MemoryLink, MemoryNetwork
 

@@ -12,7 +12,7 @@ from smallest_proto.config import Timeouts, TranscriptionConfig
 from smallest_proto.events import EndReason, FinalTranscript, InterimTranscript, LinkLost, SpeechEnded, SpeechStarted
 from smallest_proto.messages import CLOSE_STREAM, FINALIZE
 from smallest_proto.reading import Word
-from smallest_proto.recognition import CodedRecogniser, PlainRecogniser, Recognised, coded_speech
+from smallest_proto.server.recogniser import CodedRecogniser, PlainRecogniser, Recognised, coded_speech
 from smallest_transports.memory import MemoryLink, MemoryNetwork, refuse_next
 
 RATE = 16000

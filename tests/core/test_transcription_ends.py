@@ -26,7 +26,7 @@ from smallest_proto.events import (
     Usage,
 )
 from smallest_proto.messages import CLOSE_STREAM
-from smallest_proto.recognition import PlainRecogniser, coded_speech
+from smallest_proto.server.recogniser import PlainRecogniser, coded_speech
 from smallest_transports.memory import MemoryLink, MemoryNetwork
 
 RATE = 16000

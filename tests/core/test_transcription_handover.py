@@ -18,8 +18,8 @@ from smallest_proto.events import (
     LossReason,
     UpdateRejected,
 )
-from smallest_proto.recognition import CodedSpeech, coded_speech
-from smallest_proto.server import error_answer
+from smallest_proto.server.recogniser import CodedSpeech, coded_speech
+from smallest_proto.server.transcription import error_answer
 from smallest_transports.memory import MemoryLink, MemoryNetwork, refuse_next
 
 RATE = 16000

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from smallest_proto.events import LinkLost, SpeechEnded
-from smallest_proto.recognition import coded_speech
+from smallest_proto.server.recogniser import coded_speech
 from smallest_transports.memory import refuse_next
 
 

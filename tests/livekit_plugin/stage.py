@@ -16,7 +16,7 @@ from livekit.agents.stt import SpeechEvent, SpeechEventType
 from livekit.plugins import smallest_proto
 from websockets.asyncio.server import ServerConnection, serve
 
-from smallest_proto.recognition import CodedRecogniser, RecogniserFactory
+from smallest_proto.server.recogniser import CodedRecogniser, RecogniserFactory
 from smallest_transports.local.server import LocalServer
 
 KEY = "sk-very-secret"

@@ -13,7 +13,7 @@ from livekit.agents import APIConnectionError, APIConnectOptions, stt, vad
 from livekit.agents.stt import SpeechEventType
 from livekit.agents.utils import AudioBuffer
 
-from smallest_proto.recognition import coded_speech
+from smallest_proto.server.recogniser import coded_speech
 
 from .stage import are_paired, finals, frames, heard, open_bench, push, scripted, words
 

@@ -11,7 +11,7 @@ from livekit.agents.stt import SpeechEvent, SpeechEventType
 from livekit.plugins import smallest_proto, smallestai
 
 from smallest_proto import TranscriptionConfig, Word
-from smallest_proto.recognition import PlainRecogniser, coded_speech
+from smallest_proto.server.recogniser import PlainRecogniser, coded_speech
 
 from .stage import KEY, are_paired, frames, heard, open_bench, turns, words
 

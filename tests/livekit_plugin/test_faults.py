@@ -16,7 +16,7 @@ from livekit.plugins.smallest_proto import AudioLostError, AudioLostMetrics
 
 from smallest_proto import Word
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.recognition import PlainRecogniser, coded_speech
+from smallest_proto.server.recogniser import PlainRecogniser, coded_speech
 
 from .stage import KEY, RATE, Bench, are_paired, dumb, finals, heard, open_bench, push, scripted, turns, words
 

@@ -16,7 +16,7 @@ from livekit.agents.stt import SpeechEvent, SpeechEventType
 from livekit.plugins import smallest_proto
 
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.recognition import CodedRecogniser, coded_speech
+from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 
 from .stage import KEY, RATE, are_paired, finals, frames, heard, open_bench, push, scripted, turns, words
 

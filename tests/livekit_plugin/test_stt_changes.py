@@ -14,7 +14,7 @@ from livekit.agents.stt import SpeechEvent
 from livekit.plugins.smallest_proto import AudioLostError, AudioLostMetrics
 
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.recognition import CodedRecogniser, coded_speech
+from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 
 from .stage import RATE, Bench, are_paired, finals, frames, heard, open_bench, push, turns
 

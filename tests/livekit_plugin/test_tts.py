@@ -11,7 +11,7 @@ from livekit.agents import APIError, APIStatusError, tts
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
 from livekit.plugins import smallest_proto
 
-from smallest_proto.synthesiser import Speech
+from smallest_proto.server.synthesiser import Speech
 
 from .mouth import AGAIN, ONCE, TEXT, WORDS, open_bench, say, spoken
 from .stage import KEY

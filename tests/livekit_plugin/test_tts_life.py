@@ -14,7 +14,7 @@ from livekit.plugins import smallest_proto
 from websockets.asyncio.server import ServerConnection, serve
 
 from smallest_proto import Timeouts
-from smallest_proto.synthesiser import CodedSynthesiser
+from smallest_proto.server.synthesiser import CodedSynthesiser
 
 from .mouth import AGAIN, ONCE, RATE, TEXT, WORDS, open_bench, say, spoken
 from .stage import KEY, dumb, scripted

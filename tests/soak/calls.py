@@ -29,8 +29,8 @@ from smallest_proto.events import (
     Usage,
 )
 from smallest_proto.reading import Word
-from smallest_proto.recognition import CodedSpeech, coded_speech
-from smallest_proto.server import error_answer
+from smallest_proto.server.recogniser import CodedSpeech, coded_speech
+from smallest_proto.server.transcription import error_answer
 from smallest_proto.transcription import TranscriptionSession
 from smallest_transports.memory import FAULTS, MemoryCall, MemoryLink, MemoryNetwork, refuse_next
 

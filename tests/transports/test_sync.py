@@ -20,9 +20,9 @@ import pytest
 from smallest_proto.config import RetryPolicy, Timeouts, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, ConnectError, LocalProtocolError, StatusError
 from smallest_proto.events import EndReason, Event, FinalTranscript, LinkOpened, SessionEnded
-from smallest_proto.recognition import CodedRecogniser, coded_speech
+from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
+from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_proto.speech import AudioChunk, SegmentDone
-from smallest_proto.synthesiser import CodedSynthesiser
 from smallest_transports import sync
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.threaded import serve_in_thread

@@ -19,8 +19,8 @@ import soundfile
 
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.reading import Word
-from smallest_proto.recognition import CodedRecogniser, Heard, PlainRecogniser, RecogniserFactory
-from smallest_proto.synthesiser import CodedSynthesiser
+from smallest_proto.server.recogniser import CodedRecogniser, Heard, PlainRecogniser, RecogniserFactory
+from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.threaded import serve_in_thread
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from smallest_proto.errors import Failure, FailureKind
-from smallest_proto.recognition import CodedRecogniser
+from smallest_proto.server.recogniser import CodedRecogniser
 from smallest_proto.speech import AudioChunk, SpeechEvent, SpokenSoFar
 from smallest_transports.cli.app import commands
 from smallest_transports.cli.problems import KEY_VARIABLE

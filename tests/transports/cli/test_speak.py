@@ -21,7 +21,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from smallest_proto.http.voices import Voice
-from smallest_proto.synthesiser import CodedSynthesiser, Speech
+from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
 from smallest_transports.cli.app import commands
 from smallest_transports.cli.problems import KEY_VARIABLE
 from smallest_transports.cli.speak import table

@@ -23,7 +23,7 @@ from click.testing import CliRunner, Result
 
 from smallest_proto.config import RetryPolicy, Timeouts
 from smallest_proto.reading import Word
-from smallest_proto.recognition import PlainRecogniser, Recognised
+from smallest_proto.server.recogniser import PlainRecogniser, Recognised
 from smallest_transports.cli import connecting
 from smallest_transports.cli import transcribe as module
 from smallest_transports.cli.app import commands

@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.recognition import Recognised, RecogniserFactory
+from smallest_proto.server.recogniser import Recognised, RecogniserFactory
 from smallest_transports.local.files import read_samples
 from smallest_transports.local.pcm import Samples
 from smallest_transports.local.recogniser import Engines, engines

@@ -11,8 +11,8 @@ import aiohttp
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from smallest_proto.recognition import CodedRecogniser, Heard
-from smallest_proto.synthesiser import CodedSynthesiser
+from smallest_proto.server.recogniser import CodedRecogniser, Heard
+from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_transports.local.server import LocalServer
 
 KEY = {"Authorization": "Bearer sk-test-key"}

@@ -17,7 +17,7 @@ import soxr
 from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import Word
-from smallest_proto.recognition import Heard, Recognised, VoiceEnded, VoiceStarted
+from smallest_proto.server.recogniser import Heard, Recognised, VoiceEnded, VoiceStarted
 from smallest_transports.local import recogniser as module
 from smallest_transports.local.pcm import SAMPLE_RATE, Samples, to_linear16
 from smallest_transports.local.recogniser import (

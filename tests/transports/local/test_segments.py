@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from smallest_proto.recognition import VoiceEnded, VoiceStarted
+from smallest_proto.server.recogniser import VoiceEnded, VoiceStarted
 from smallest_transports.local.pcm import SAMPLE_RATE
 from smallest_transports.local.segments import (
     LEAD,

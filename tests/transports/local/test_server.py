@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.reading import Word
-from smallest_proto.recognition import CodedRecogniser, PlainRecogniser, RecogniserFactory, coded_speech
+from smallest_proto.server.recogniser import CodedRecogniser, PlainRecogniser, RecogniserFactory, coded_speech
 from smallest_transports.local import live_link
 from smallest_transports.local.pcm import Samples, to_linear16
 from smallest_transports.local.server import LocalServer

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from smallest_proto.recognition import CodedRecogniser, RecogniserFactory, coded_speech
+from smallest_proto.server.recogniser import CodedRecogniser, RecogniserFactory, coded_speech
 from smallest_transports.local.pcm import Samples
 from smallest_transports.local.server import RETRY_AFTER, LocalServer
 

@@ -14,7 +14,7 @@ import trustme
 from websockets.asyncio.client import connect
 
 from smallest_proto.errors import ConfigurationError, LocalProtocolError
-from smallest_proto.recognition import CodedRecogniser
+from smallest_proto.server.recogniser import CodedRecogniser
 from smallest_transports.local import link
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.threaded import serve_in_thread

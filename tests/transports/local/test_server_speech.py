@@ -18,8 +18,8 @@ import pytest
 import soundfile
 
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.recognition import CodedRecogniser, Heard
-from smallest_proto.synthesiser import CodedSynthesiser, Speech
+from smallest_proto.server.recogniser import CodedRecogniser, Heard
+from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
 from smallest_transports.local.recogniser import Engines, LocalRecogniser
 from smallest_transports.local.server import RETRY_AFTER, LocalServer
 from smallest_transports.local.voices import VOICES

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
-from smallest_proto.recognition import Heard
+from smallest_proto.server.recogniser import Heard
 from smallest_transports.local.recogniser import Engines, LocalRecogniser
 from smallest_transports.local.synthesiser import HibariSynthesiser, _Token, split, verbatim
 

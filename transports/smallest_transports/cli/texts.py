@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from smallest_proto.checks import is_encodable
 from smallest_proto.script import Script
-from smallest_proto.synthesiser import sentence_end
+from smallest_proto.server.synthesiser import sentence_end
 
 from .problems import WrongUse
 

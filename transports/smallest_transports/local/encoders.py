@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import Protocol
 
-from smallest_proto.answers import wav_header
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.errors import ConfigurationError
+from smallest_proto.server.answers import wav_header
 
 
 class Encoder(Protocol):

@@ -9,8 +9,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
-from smallest_proto.server import Close, Reply, ServiceCommand
-from smallest_proto.speaking import SpeechCommand
+from smallest_proto.server.synthesis import SpeechCommand
+from smallest_proto.server.transcription import Close, Reply, ServiceCommand
 from smallest_transports._wire import BinaryMessage, Closed, ProtocolBroken, ServerConnection, ServerEvent, TextMessage
 
 from .faults import FaultPlan, LinkFaults

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
-from smallest_proto.recognition import Recognised, Recogniser
-from smallest_proto.server import Finalize, Hear, LiveRequest, LiveService
+from smallest_proto.server.recogniser import Recognised, Recogniser
+from smallest_proto.server.transcription import Finalize, Hear, LiveRequest, LiveService
 from smallest_transports._wire import BinaryMessage, ServerEvent, TextMessage
 
 from .faults import FaultPlan

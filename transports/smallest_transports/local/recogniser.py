@@ -21,7 +21,7 @@ import numpy as np
 from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import Utterance, Word
-from smallest_proto.recognition import INTERIM_SECONDS, Heard, Recognised, pause_seconds, words_limit
+from smallest_proto.server.recogniser import INTERIM_SECONDS, Heard, Recognised, pause_seconds, words_limit
 from smallest_proto.values import Value
 
 from .alignment import Aligner, spread
@@ -97,7 +97,7 @@ class _Decoded(NamedTuple):
 
 
 class LocalRecogniser:
-    """Hears one stream: a ``smallest_proto.recognition.Recogniser`` with real ears.
+    """Hears one stream: a ``smallest_proto.server.recogniser.Recogniser`` with real ears.
 
     What the service can do beyond that is accepted, passed over, and said in the log once: numerals, inverse text
     normalisation, redaction, keywords, emotions, gender. ``interims=False`` is for files, where nobody waits for them.

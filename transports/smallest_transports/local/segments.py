@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from smallest_proto.recognition import VOICE_END_SECONDS, VoiceEnded, VoiceStarted
+from smallest_proto.server.recogniser import VOICE_END_SECONDS, VoiceEnded, VoiceStarted
 from smallest_proto.values import Value
 
 from .pcm import SAMPLE_RATE

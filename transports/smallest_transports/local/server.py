@@ -17,11 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from smallest_proto.answers import speech_error_answer, voices_answer
 from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, LocalProtocolError
-from smallest_proto.recognition import Heard, Recogniser, RecogniserFactory
-from smallest_proto.server import (
+from smallest_proto.server.answers import speech_error_answer, voices_answer
+from smallest_proto.server.recogniser import Heard, Recogniser, RecogniserFactory
+from smallest_proto.server.synthesiser import Synthesiser, SynthesiserFactory
+from smallest_proto.server.transcription import (
     INACTIVITY_SECONDS,
     FileRequest,
     LiveRequest,
@@ -33,7 +34,6 @@ from smallest_proto.server import (
     file_answer,
     read_request,
 )
-from smallest_proto.synthesiser import Synthesiser, SynthesiserFactory
 from smallest_transports._wire import BadRequest, RequestReceived, ServerConnection
 
 from . import check_installed

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from functools import partial
 
-from smallest_proto.answers import SSE_END, Response, speech_error_answer, speech_headers, sse_audio
 from smallest_proto.errors import ConfigurationError
-from smallest_proto.speaking import CHUNK_SECONDS
-from smallest_proto.speech_admission import SpeechOrder, SpeechRequest, read_speech
-from smallest_proto.synthesiser import Speech, Synthesiser
+from smallest_proto.server.answers import SSE_END, Response, speech_error_answer, speech_headers, sse_audio
+from smallest_proto.server.requests import SpeechOrder, SpeechRequest, read_speech
+from smallest_proto.server.synthesis import CHUNK_SECONDS
+from smallest_proto.server.synthesiser import Speech, Synthesiser
 
 from .encoders import encoder
 from .faults import FaultPlan

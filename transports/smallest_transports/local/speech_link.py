@@ -13,9 +13,9 @@ from functools import partial
 import msgspec
 
 from smallest_proto.errors import ConfigurationError
-from smallest_proto.speaking import Chunk, Complete, GoOn, Speak, SpeechService
-from smallest_proto.speech_admission import SpeechSocketRequest
-from smallest_proto.synthesiser import Speech, Synthesiser
+from smallest_proto.server.requests import SpeechSocketRequest
+from smallest_proto.server.synthesis import Chunk, Complete, GoOn, Speak, SpeechService
+from smallest_proto.server.synthesiser import Speech, Synthesiser
 
 from .faults import FaultPlan
 from .link import Command, Connection, Link

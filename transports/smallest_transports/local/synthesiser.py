@@ -19,7 +19,7 @@ from hibari.g2p.normalize import normalize
 
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import Word
-from smallest_proto.synthesiser import Speech
+from smallest_proto.server.synthesiser import Speech
 
 from .pcm import to_linear16
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from smallest_proto.answers import ListedVoice
 from smallest_proto.config import SPEECH_MODELS
+from smallest_proto.server.answers import ListedVoice
 
 _STANDARD, _PRO = SPEECH_MODELS
 _NAMES = {"sophia": _STANDARD, "magnus": _STANDARD, "jordan": _STANDARD, "meher": _PRO, "kaitlyn": _PRO}

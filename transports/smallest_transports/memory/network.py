@@ -13,10 +13,10 @@ from smallest_proto.commands import AbortRequest, OpenLink, SendRequest
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.http.exchange import Answer, ExchangeFailed, HttpExchange
-from smallest_proto.recognition import CodedRecogniser, Heard, Recognised, RecogniserFactory
 from smallest_proto.refusals import refusal
 from smallest_proto.requests import Request
-from smallest_proto.server import (
+from smallest_proto.server.recogniser import CodedRecogniser, Heard, Recognised, RecogniserFactory
+from smallest_proto.server.transcription import (
     Close,
     FileRequest,
     Finalize,

@@ -1,4 +1,4 @@
-"""The service's side of the same protocols, pure as well: for tests, for the local server, for other people's tests.
+"""The service's side of live transcription, pure as well: for tests, for the local server, for other people's tests.
 
 ``read_request`` reads what came to the door and answers it, or says what is to be done. ``LiveService`` is one live
 transcription link. What can be decided without a model is decided here; a host moves messages, runs the recogniser
@@ -13,7 +13,15 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
-from .admission import (
+from smallest_proto.audio import MAX_MESSAGE_BYTES
+from smallest_proto.commands import KEEPALIVE
+from smallest_proto.errors import LocalProtocolError
+from smallest_proto.messages import CLOSE_STREAM, FINALIZE
+from smallest_proto.reading import read_json_object
+from smallest_proto.values import Value
+
+from .answers import wire_utterances, wire_word
+from .requests import (
     FileRequest,
     LiveRequest,
     Response,
@@ -24,14 +32,7 @@ from .admission import (
     file_answer,
     read_request,
 )
-from .answers import wire_utterances, wire_word
-from .audio import MAX_MESSAGE_BYTES
-from .commands import KEEPALIVE
-from .errors import LocalProtocolError
-from .messages import CLOSE_STREAM, FINALIZE
-from .reading import read_json_object
 from .segmenter import Heard, Recognised, VoiceStarted
-from .values import Value
 
 __all__ = [
     "INACTIVITY_SECONDS",

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from .config import SynthesisConfig
-from .reading import Utterance, Word
+from smallest_proto.config import SynthesisConfig
+from smallest_proto.reading import Utterance, Word
+from smallest_proto.values import Value
+
 from .segmenter import Heard
-from .values import Value
 
 CONTENT_TYPES = {
     "pcm": "audio/pcm",

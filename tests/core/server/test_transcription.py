@@ -14,8 +14,15 @@ from smallest_proto.commands import KEEPALIVE
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.messages import CLOSE_STREAM, FINALIZE, Pong, SpeechOffset, SpeechOnset, Transcription, decode
 from smallest_proto.reading import ErrorMessage
-from smallest_proto.recognition import CodedRecogniser, Heard, PlainRecogniser, Recogniser, VoiceStarted, coded_speech
-from smallest_proto.server import (
+from smallest_proto.server.recogniser import (
+    CodedRecogniser,
+    Heard,
+    PlainRecogniser,
+    Recogniser,
+    VoiceStarted,
+    coded_speech,
+)
+from smallest_proto.server.transcription import (
     Close,
     Finalize,
     Hear,

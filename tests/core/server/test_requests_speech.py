@@ -12,17 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallest_proto.admission import Asked
-from smallest_proto.answers import (
-    SSE_END,
-    ListedVoice,
-    Response,
-    speech_error_answer,
-    speech_headers,
-    sse_audio,
-    voices_answer,
-    wav_header,
-)
 from smallest_proto.config import Endpoint, SynthesisConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.requests import (
@@ -32,8 +21,18 @@ from smallest_proto.requests import (
     synthesis_sse_request,
     voices_request,
 )
-from smallest_proto.server import SpeechRequest, SpeechSocketRequest, VoicesRequest, read_request
-from smallest_proto.speech_admission import SpeechOrder, read_speech, read_speech_options
+from smallest_proto.server.answers import (
+    SSE_END,
+    ListedVoice,
+    Response,
+    speech_error_answer,
+    speech_headers,
+    sse_audio,
+    voices_answer,
+    wav_header,
+)
+from smallest_proto.server.requests import Asked, SpeechOrder, read_speech, read_speech_options
+from smallest_proto.server.transcription import SpeechRequest, SpeechSocketRequest, VoicesRequest, read_request
 
 KEY = [("authorization", "Bearer some-key")]
 ENDPOINT = Endpoint(api_key="k", base_url="http://localhost:1/waves/v1")

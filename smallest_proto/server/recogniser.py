@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import ClassVar, Protocol, TypeAlias
 
-from .audio import AudioFormat, ogg_page_end, opus_packet_samples
-from .config import TranscriptionConfig
-from .errors import ConfigurationError
-from .reading import Word
+from smallest_proto.audio import AudioFormat, ogg_page_end, opus_packet_samples
+from smallest_proto.config import TranscriptionConfig
+from smallest_proto.errors import ConfigurationError
+from smallest_proto.reading import Word
+from smallest_proto.values import Value
+
 from .segmenter import (
     ENDPOINTING_MS,
     INTERIM_SECONDS,
@@ -29,7 +31,6 @@ from .segmenter import (
     pause_seconds,
     words_limit,
 )
-from .values import Value
 
 __all__ = [
     "DAMAGED",

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
-from smallest_proto.recognition import CodedRecogniser, Heard
-from smallest_proto.synthesiser import CodedSynthesiser, Speech, sentence_end, word_number
+from smallest_proto.server.recogniser import CodedRecogniser, Heard
+from smallest_proto.server.synthesiser import CodedSynthesiser, Speech, sentence_end, word_number
 
 RATES = (8000, 16000, 24000, 44100)
 numbers = st.lists(st.integers(0, 32766), min_size=1, max_size=12)

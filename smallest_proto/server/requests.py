@@ -1,39 +1,55 @@
 """What comes to the service's door: a request is read and let in, or answered.
 
-The paths, the options and their checks are those that a client has, read from the other side.
+The paths, the options and their checks are those that a client has, read from the other side. A synthesis over HTTP
+says what it wants in its body, a socket in each of its messages; the fields are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
+from smallest_proto.audio import AudioFormat
+from smallest_proto.config import (
+    SPEECH_MODELS,
+    FileTranscriptionConfig,
+    SynthesisConfig,
+    TranscriptionConfig,
+    check_text,
+)
+from smallest_proto.errors import ConfigurationError
+from smallest_proto.reading import read_json_object
+from smallest_proto.requests import MAX_FILE_BYTES
+from smallest_proto.values import Value
+
 from .answers import Response, error_answer, json_answer, speech_error_answer, wire_utterances, wire_word
-from .audio import AudioFormat
-from .config import FileTranscriptionConfig, SynthesisConfig, TranscriptionConfig
-from .errors import ConfigurationError
-from .requests import MAX_FILE_BYTES
 from .segmenter import Heard
-from .speech_admission import SpeechRequest, SpeechSocketRequest, VoicesRequest
-from .values import Value
 
 __all__ = [
     "Asked",
     "FileRequest",
     "LiveRequest",
     "Response",
+    "SpeechOrder",
     "SpeechRequest",
     "SpeechSocketRequest",
     "VoicesRequest",
     "error_answer",
     "file_answer",
     "read_request",
+    "read_speech",
+    "read_speech_options",
 ]
 
 MAX_IDLE = 86_400  # seconds: the longest time for idle links that a synthesis's socket may ask for
+DEFAULT_SAMPLE_RATE = 44100  # Hz: the service's own default
+
+# A context_id says that a socket speaks continuations.
+_FIELDS = tuple(name for name in SynthesisConfig.__struct_fields__ if name != "continuations")
+_OF_OLDER_MODELS = ("consistency", "similarity", "enhancement")
 
 
 class LiveRequest(Value, frozen=True, kw_only=True):
@@ -53,6 +69,34 @@ class FileRequest(Value, frozen=True, kw_only=True):
 
     options: FileTranscriptionConfig
     content_type: str
+
+
+class SpeechRequest(Value, frozen=True, kw_only=True):
+    """A synthesis over HTTP that may begin: read the body, then give it to ``read_speech``."""
+
+    sse: bool = False  # as server-sent events
+    model: str | None = None  # of the model route; None: the body names it
+
+
+class SpeechSocketRequest(Value, frozen=True, kw_only=True):
+    """A synthesis's WebSocket that may open: accept it and make a ``SpeechService``."""
+
+    timeout: float | None = None  # seconds without a message from the client after which it is closed
+
+
+class VoicesRequest(Value, frozen=True, kw_only=True):
+    """The list of voices: answer with ``voices_answer``."""
+
+    model: str | None = None  # None: of all models
+
+
+class SpeechOrder(Value, frozen=True, kw_only=True):
+    """What is to be spoken, and how."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    text: str
+    options: SynthesisConfig
 
 
 Asked: TypeAlias = LiveRequest | FileRequest | SpeechRequest | SpeechSocketRequest | VoicesRequest
@@ -124,6 +168,40 @@ def file_answer(request: FileRequest, heard: Sequence[Heard], duration: float, r
         asked = options.word_timestamps or options.sentence_timestamps
         body["utterances"] = [utterance for final in finals for utterance in wire_utterances(final)] if asked else []
     return json_answer(200, body)
+
+
+def read_speech(request: SpeechRequest, body: bytes) -> SpeechOrder:
+    """Read what a synthesis over HTTP asks for. Raises ``ConfigurationError`` for what cannot be had."""
+    fields = read_json_object(body)
+    if isinstance(fields, str):
+        raise ConfigurationError(f"the body must be a JSON object, and it is {fields}")
+    options = read_speech_options(fields, model=request.model)
+    text = fields.get("text")
+    if not isinstance(text, str):
+        raise ConfigurationError("text is missing: send the text to be spoken as a string")
+    check_text(text)
+    return SpeechOrder(text=text, options=options)
+
+
+def read_speech_options(fields: Mapping[str, Any], *, model: str | None = None) -> SynthesisConfig:
+    """The options of a synthesis from the fields of its JSON. What is not known is passed over, as the service does.
+
+    ``model`` is that of the path, if it names one. Raises ``ConfigurationError`` for what the service does not have.
+    """
+    given = {name: fields[name] for name in _FIELDS if fields.get(name) is not None}
+    given["model"] = given.get("model", SPEECH_MODELS[0]) if model is None else model
+    if "voice_id" not in given:
+        raise ConfigurationError("voice_id is missing: name the voice that is to speak, such as sophia")
+    given.setdefault("sample_rate", DEFAULT_SAMPLE_RATE)
+    if isinstance(given["model"], str) and given["model"].replace("-", "_") in SPEECH_MODELS:
+        for name in _OF_OLDER_MODELS:  # clients of these models send them all the same
+            given.pop(name, None)
+    options = SynthesisConfig(**given)
+    if model is None and options.current_model is None:
+        raise ConfigurationError(
+            f"model must be one of {', '.join(SPEECH_MODELS)} here: older ones have their own path"
+        )
+    return options
 
 
 class _Refusal(Exception):

@@ -15,14 +15,15 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
-from .checks import is_encodable
-from .config import MAX_TEXT, SynthesisConfig
-from .errors import ConfigurationError, LocalProtocolError
-from .reading import Word, read_json_object
-from .server import INACTIVITY_SECONDS, Close, Reply
-from .speech_admission import SpeechSocketRequest, read_speech_options
+from smallest_proto.checks import is_encodable
+from smallest_proto.config import MAX_TEXT, SynthesisConfig
+from smallest_proto.errors import ConfigurationError, LocalProtocolError
+from smallest_proto.reading import Word, read_json_object
+from smallest_proto.values import Value
+
+from .requests import SpeechSocketRequest, read_speech_options
 from .synthesiser import Speech, sentence_end
-from .values import Value
+from .transcription import INACTIVITY_SECONDS, Close, Reply
 
 __all__ = ["Chunk", "Close", "Complete", "GoOn", "Reply", "Speak", "SpeechCommand", "SpeechService"]
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.reading import Word
-from smallest_proto.speaking import MAX_CONTEXTS, GoOn, Speak
-from smallest_proto.synthesiser import Speech
+from smallest_proto.server.synthesis import MAX_CONTEXTS, GoOn, Speak
+from smallest_proto.server.synthesiser import Speech
 
 from .speech_host import VOICE, Host, spoken, statuses
 

@@ -14,7 +14,7 @@ from smallest_proto.audio import SAMPLE_RATES
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import Word
-from smallest_proto.recognition import (
+from smallest_proto.server.recogniser import (
     MAX_CODED_WORD,
     CodedRecogniser,
     CodedSpeech,

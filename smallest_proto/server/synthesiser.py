@@ -11,11 +11,12 @@ from binascii import crc32
 from collections.abc import Callable, Iterator
 from typing import ClassVar, Protocol, TypeAlias
 
-from .checks import check_number
-from .errors import ConfigurationError
-from .reading import Word
-from .recognition import MAX_CODED_WORD, coded_speech
-from .values import Value
+from smallest_proto.checks import check_number
+from smallest_proto.errors import ConfigurationError
+from smallest_proto.reading import Word
+from smallest_proto.values import Value
+
+from .recogniser import MAX_CODED_WORD, coded_speech
 
 __all__ = ["CodedSynthesiser", "Speech", "Synthesiser", "SynthesiserFactory", "sentence_end", "word_number"]
 

@@ -7,8 +7,8 @@ import base64
 import pytest
 
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.recognition import CodedRecogniser, Heard
-from smallest_proto.speaking import Speak
+from smallest_proto.server.recogniser import CodedRecogniser, Heard
+from smallest_proto.server.synthesis import Speak
 
 from .speech_host import RATE, Host, audio, spoken, statuses
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, TypeAlias
 
-from .config import TranscriptionConfig
-from .reading import Utterance, Word
-from .values import Value
+from smallest_proto.config import TranscriptionConfig
+from smallest_proto.reading import Utterance, Word
+from smallest_proto.values import Value
 
 ENDPOINTING_MS = 600  # the service's default: so much silence ends an utterance
 INTERIM_SECONDS = 0.3  # from one interim to the next, while someone speaks

@@ -9,10 +9,10 @@ from typing import Any
 
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
-from smallest_proto.recognition import CodedRecogniser, Heard
-from smallest_proto.speaking import Chunk, Close, Complete, GoOn, Reply, Speak, SpeechService
-from smallest_proto.speech_admission import SpeechSocketRequest
-from smallest_proto.synthesiser import CodedSynthesiser, Speech
+from smallest_proto.server.recogniser import CodedRecogniser, Heard
+from smallest_proto.server.requests import SpeechSocketRequest
+from smallest_proto.server.synthesis import Chunk, Close, Complete, GoOn, Reply, Speak, SpeechService
+from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
 
 RATE = 16000
 VOICE = {"voice_id": "sophia", "sample_rate": RATE}
