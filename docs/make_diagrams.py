@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 from smallest_proto.events import EndReason
 from smallest_proto.http import exchange
 from smallest_proto.link import LINKS
-from smallest_proto.speech_stages import SEGMENTS, SYNTHESES
 from smallest_proto.stages import SESSIONS
+from smallest_proto.synthesis.states import SEGMENTS, SYNTHESES
 from smallest_proto.turns import TURNS
 from smallest_proto.values import Name
 
@@ -67,12 +67,12 @@ events. What was still under way when it ended finds nobody. (`smallest_proto/ht
 SYNTHESIS = """\
 A synthesis over a socket, from `start()` to `SessionEnded`. The table says what the application may call when, and in
 which ways it ends. Its links are those of the table above, its text is a row of segments.
-(`smallest_proto/speech_stages.py`)"""
+(`smallest_proto/synthesis/states.py`)"""
 
 SEGMENT = """\
 A segment is one utterance: the text from the first `send_text()` after a `flush()` up to the next one. Which input a
 silence, a `complete` or a lost link is, the evidence decides: what was sent, word times, the length of the audio.
-(`smallest_proto/speech_stages.py`, `smallest_proto/segment.py`)
+(`smallest_proto/synthesis/states.py`, `smallest_proto/synthesis/segment.py`)
 
 How certain an end is, `SegmentDone.certain` says. In the plain protocol a `complete` proves it, if audio came and no
 error after it. With continuations the service marks no end: it is proven only where word times show that the last word

@@ -65,9 +65,9 @@ from .http.synthesis import Synthesis
 from .http.voices import Voice, VoiceList, Voices, check_voice
 from .reading import Utterance, Word
 from .requests import Request
-from .speech import AudioChunk, SegmentDone, SpeechEvent, SpeechFinished, SpokenSoFar, WordSpoken
 from .stats import LinkRecord, SessionStats, SynthesisStats
-from .synthesis import SynthesisSession
+from .synthesis.events import AudioChunk, SegmentDone, SpeechEvent, SpeechFinished, SpokenSoFar, WordSpoken
+from .synthesis.session import SynthesisSession
 from .transcription import TranscriptionSession
 
 __all__ = [

@@ -107,9 +107,9 @@ FRONT = (
     "http/exchange",
     "http/files",
     "http/voices",
-    "speech",
     "stats",
-    "synthesis",
+    "synthesis/events",
+    "synthesis/session",
     "transcription",
 )
 NOT_AT_THE_DOOR = {"HttpExchange", "Input", "State", "SessionAction", "SessionInput", "SessionState"}

@@ -7,7 +7,7 @@ than twice the speed of the standard library.
 from __future__ import annotations
 
 from smallest_proto.config import SynthesisConfig
-from smallest_proto.speech import AudioChunk
+from smallest_proto.synthesis.events import AudioChunk
 
 
 class Chunker:

@@ -17,7 +17,7 @@ from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.reading import ErrorMessage, decode_audio, error_text, read_json_object, read_text
 from smallest_proto.refusals import header, no_answer, request_id, told_failure
 from smallest_proto.requests import synthesis_request, synthesis_sse_request
-from smallest_proto.speech import AudioChunk, SpeechFinished
+from smallest_proto.synthesis.events import AudioChunk, SpeechFinished
 
 from .bodies import Headers
 from .chunks import Chunker

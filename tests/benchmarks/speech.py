@@ -44,9 +44,9 @@ from smallest_proto.config import Endpoint, SynthesisConfig
 from smallest_proto.http.sse import SseDecoder
 from smallest_proto.http.synthesis import Synthesis
 from smallest_proto.server.answers import sse_audio
-from smallest_proto.speech import AudioChunk, SegmentDone
-from smallest_proto.speech_messages import decode_speech
-from smallest_proto.synthesis import SynthesisSession
+from smallest_proto.synthesis.events import AudioChunk, SegmentDone
+from smallest_proto.synthesis.messages import decode_speech
+from smallest_proto.synthesis.session import SynthesisSession
 
 TRANSPORTS = ("asyncio", "uvloop", "trio", "anyio", "anyio-trio", "aiohttp")
 GOAL_FIRST = 2.0  # ms, of 99 in 100

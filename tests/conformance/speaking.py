@@ -11,7 +11,7 @@ import pytest
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.events import LinkOpened
 from smallest_proto.server.synthesiser import CodedSynthesiser
-from smallest_proto.speech import AudioChunk, SegmentDone, SpeechEvent
+from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpeechEvent
 from smallest_transports._speech import SynthesisStream
 from tests.transports.local.speech_peer import TEXT
 

@@ -17,7 +17,7 @@ import pytest
 
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.errors import ConfigurationError, DisconnectedError, LocalProtocolError, StatusError
-from smallest_proto.speech import SpeechEvent, SpeechFinished
+from smallest_proto.synthesis.events import SpeechEvent, SpeechFinished
 from smallest_transports._client import Client
 from smallest_transports._speech import Speech
 from smallest_transports.local.voices import VOICES

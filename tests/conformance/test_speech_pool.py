@@ -9,7 +9,7 @@ import pytest
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.errors import ConnectError, LocalProtocolError
 from smallest_proto.events import EndReason, LinkLost, SessionEnded
-from smallest_proto.speech import AudioChunk, SegmentDone, SpeechEvent, SpokenSoFar
+from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpeechEvent, SpokenSoFar
 from smallest_transports._speech import SynthesisStream
 from tests.transports.local.speech_peer import TEXT, heard
 

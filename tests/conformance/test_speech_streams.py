@@ -11,7 +11,7 @@ import pytest
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.events import EndReason, LinkLost, LinkOpened, SessionEnded
-from smallest_proto.speech import AudioChunk, SegmentDone, SpeechEvent, SpokenSoFar, WordSpoken
+from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpeechEvent, SpokenSoFar, WordSpoken
 from smallest_transports._client import Client
 from smallest_transports._speech import SynthesisStream
 from tests.transports.local.speech_peer import TEXT, heard

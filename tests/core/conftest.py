@@ -18,8 +18,8 @@ from smallest_proto.server.recogniser import CodedRecogniser, CodedSpeech, Heard
 from smallest_proto.server.requests import SpeechSocketRequest
 from smallest_proto.server.synthesis import Close, GoOn, Reply, Speak, SpeechService
 from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
-from smallest_proto.speech import AudioChunk
-from smallest_proto.synthesis import SynthesisSession
+from smallest_proto.synthesis.events import AudioChunk
+from smallest_proto.synthesis.session import SynthesisSession
 from smallest_proto.transcription import TranscriptionSession
 from smallest_transports.memory import MemoryCall, MemoryLink, MemoryNetwork
 

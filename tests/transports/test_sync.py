@@ -22,7 +22,7 @@ from smallest_proto.errors import ConfigurationError, ConnectError, LocalProtoco
 from smallest_proto.events import EndReason, Event, FinalTranscript, LinkOpened, SessionEnded
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 from smallest_proto.server.synthesiser import CodedSynthesiser
-from smallest_proto.speech import AudioChunk, SegmentDone
+from smallest_proto.synthesis.events import AudioChunk, SegmentDone
 from smallest_transports import sync
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.threaded import serve_in_thread

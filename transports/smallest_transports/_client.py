@@ -27,7 +27,7 @@ from smallest_proto.http.files import FileTranscript, FileTranscription, Transcr
 from smallest_proto.http.synthesis import Synthesis
 from smallest_proto.http.voices import Voice, VoiceList, Voices
 from smallest_proto.stats import SessionStats
-from smallest_proto.synthesis import SynthesisSession
+from smallest_proto.synthesis.session import SynthesisSession
 from smallest_proto.transcription import TranscriptionSession
 
 from ._address import address_of

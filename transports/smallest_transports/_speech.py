@@ -13,9 +13,16 @@ from smallest_proto.config import SynthesisConfig
 from smallest_proto.errors import ConfigurationError, LocalProtocolError
 from smallest_proto.http.exchange import ExchangeFailed
 from smallest_proto.http.synthesis import Synthesis
-from smallest_proto.speech import AudioChunk, SegmentDone, SpeechEvent, SpeechFinished, SpokenSoFar, WordSpoken
 from smallest_proto.stats import SynthesisStats
-from smallest_proto.synthesis import SynthesisSession
+from smallest_proto.synthesis.events import (
+    AudioChunk,
+    SegmentDone,
+    SpeechEvent,
+    SpeechFinished,
+    SpokenSoFar,
+    WordSpoken,
+)
+from smallest_proto.synthesis.session import SynthesisSession
 from smallest_proto.values import Name
 
 from ._driving import Driving

@@ -27,7 +27,7 @@ from smallest_proto.http.sse import MAX_EVENT_BYTES
 from smallest_proto.http.synthesis import Synthesis
 from smallest_proto.refusals import refusal
 from smallest_proto.requests import synthesis_request, synthesis_sse_request
-from smallest_proto.speech import AudioChunk, SpeechFinished
+from smallest_proto.synthesis.events import AudioChunk, SpeechFinished
 
 KEY = "key-that-nobody-may-see"
 ENDPOINT = Endpoint(api_key=KEY)

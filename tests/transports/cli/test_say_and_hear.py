@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.server.recogniser import CodedRecogniser
-from smallest_proto.speech import AudioChunk, SpeechEvent, SpokenSoFar
+from smallest_proto.synthesis.events import AudioChunk, SpeechEvent, SpokenSoFar
 from smallest_transports.cli.app import commands
 from smallest_transports.cli.problems import KEY_VARIABLE
 from smallest_transports.cli.say_and_hear import Mouth

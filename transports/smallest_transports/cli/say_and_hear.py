@@ -11,7 +11,7 @@ import msgspec
 
 from smallest_proto.audio import AudioFormat, Framer
 from smallest_proto.config import SynthesisConfig, Timeouts, TranscriptionConfig
-from smallest_proto.speech import AudioChunk, SpokenSoFar
+from smallest_proto.synthesis.events import AudioChunk, SpokenSoFar
 from smallest_proto.values import Value
 from smallest_transports._speech import SynthesisStream
 from smallest_transports.local.faults import Fault

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from smallest_proto.checks import is_encodable
-from smallest_proto.script import Script
 from smallest_proto.server.synthesiser import sentence_end
+from smallest_proto.synthesis.script import Script
 
 from .problems import WrongUse
 

@@ -10,7 +10,7 @@ from typing import Any
 from smallest_proto.commands import Command
 from smallest_proto.errors import SmallestError
 from smallest_proto.events import Event
-from smallest_proto.speech import SpeechEvent
+from smallest_proto.synthesis.events import SpeechEvent
 from smallest_transports._trace import Replay
 
 

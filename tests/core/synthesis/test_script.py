@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallest_proto.script import Script
+from smallest_proto.synthesis.script import Script
 
 pieces = st.lists(st.text(alphabet="ab1 \n\t.,!?-'é你。\u00a0", max_size=6), max_size=20)
 

@@ -16,14 +16,15 @@ from __future__ import annotations
 
 from collections import deque
 
-from .config import SynthesisConfig
-from .errors import Failure
+from smallest_proto.config import SynthesisConfig
+from smallest_proto.errors import Failure
+from smallest_proto.values import Sink
+
+from .events import AudioChunk, SpokenSoFar, WordSpoken
+from .messages import SpeechAnswer, SpeechComplete
 from .playout import Playout
 from .script import Script
-from .speech import AudioChunk, SpokenSoFar, WordSpoken
-from .speech_messages import SpeechAnswer, SpeechComplete
-from .speech_stages import SEGMENTS, SegmentAction, SegmentInput, SegmentState
-from .values import Sink
+from .states import SEGMENTS, SegmentAction, SegmentInput, SegmentState
 
 _SETTLE = 0.5  # seconds of silence after strong signs
 _SLACK = 2.0  # seconds of it, beyond what the service may hold back, after weak ones

@@ -9,7 +9,7 @@ import pytest
 
 from smallest_proto.errors import FailureKind
 from smallest_proto.events import EndReason, LinkLost, LinkOpened
-from smallest_proto.speech import AudioChunk, SegmentDone, SpokenSoFar
+from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpokenSoFar
 from smallest_proto.timers import Timer
 
 

@@ -11,8 +11,8 @@ from smallest_proto.commands import AbortLink, CloseLink
 from smallest_proto.config import RetryPolicy
 from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import EndReason, SessionEnded
-from smallest_proto.speech import SegmentDone, SpokenSoFar
-from smallest_proto.speech_stages import (
+from smallest_proto.synthesis.events import SegmentDone, SpokenSoFar
+from smallest_proto.synthesis.states import (
     SEGMENTS,
     SYNTHESES,
     SegmentAction,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from .config import SynthesisConfig
+from smallest_proto.config import SynthesisConfig
+from smallest_proto.values import Sink
+
+from .events import AudioChunk, WordSpoken
 from .script import Script
-from .speech import AudioChunk, WordSpoken
-from .values import Sink
 
 _WIDTH = 2  # bytes of a sample: a socket carries linear16 alone
 _MOST_HELD = 1.5  # seconds: no word lasts longer, and of a voice without word times no more is kept waiting

@@ -20,8 +20,8 @@ from smallest_proto.config import Endpoint, RetryPolicy, Timeouts
 from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import SessionEnded
 from smallest_proto.server.synthesis import Close
-from smallest_proto.speech import AudioChunk, SegmentDone, SpokenSoFar, WordSpoken
-from smallest_proto.synthesis import SynthesisSession
+from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpokenSoFar, WordSpoken
+from smallest_proto.synthesis.session import SynthesisSession
 
 WORD = re.compile(r"w\d+")
 STOPS = st.sampled_from((" ", " ", "  ", ", ", ". ", "! ", ".\n", " - ", "\t"))

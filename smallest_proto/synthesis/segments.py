@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 
-from .config import SynthesisConfig
-from .errors import Failure
+from smallest_proto.config import SynthesisConfig
+from smallest_proto.errors import Failure
+from smallest_proto.values import Sink
+
+from .events import AudioChunk, SegmentDone, SpokenSoFar, WordSpoken
 from .segment import Segment
-from .speech import AudioChunk, SegmentDone, SpokenSoFar, WordSpoken
-from .speech_stages import SegmentAction, SegmentInput, SegmentState
-from .values import Sink
+from .states import SegmentAction, SegmentInput, SegmentState
 
 _TELLING = 1.0  # seconds of audio within which a voice with word times has told of a word
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.reading import MalformedMessage, UnknownMessage
-from smallest_proto.speech_messages import (
+from smallest_proto.synthesis.messages import (
     SpeechAudio,
     SpeechComplete,
     SpeechError,

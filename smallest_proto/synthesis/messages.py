@@ -12,8 +12,8 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
-from .config import SynthesisConfig
-from .reading import (
+from smallest_proto.config import SynthesisConfig
+from smallest_proto.reading import (
     ErrorMessage,
     MalformedMessage,
     UnknownMessage,
@@ -24,8 +24,8 @@ from .reading import (
     read_number,
     read_text,
 )
-from .requests import speech_fields
-from .values import Value
+from smallest_proto.requests import speech_fields
+from smallest_proto.values import Value
 
 
 class _Answer(Value, frozen=True, kw_only=True):

@@ -13,29 +13,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from .checks import is_encodable
-from .commands import Command, SendText
-from .config import MAX_TEXT, Endpoint, RetryPolicy, SynthesisConfig, Timeouts
-from .connection import Change, ChangeKind, Connection
-from .errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
-from .events import SessionEnded
-from .link import Link
-from .reading import MalformedMessage, UnknownMessage
-from .refusals import closed_failure, told_failure
-from .requests import live_synthesis_request
+from smallest_proto.checks import is_encodable
+from smallest_proto.commands import Command, SendText
+from smallest_proto.config import MAX_TEXT, Endpoint, RetryPolicy, SynthesisConfig, Timeouts
+from smallest_proto.connection import Change, ChangeKind, Connection
+from smallest_proto.errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
+from smallest_proto.events import SessionEnded
+from smallest_proto.link import Link
+from smallest_proto.reading import MalformedMessage, UnknownMessage
+from smallest_proto.refusals import closed_failure, told_failure
+from smallest_proto.requests import live_synthesis_request
+from smallest_proto.stats import SynthesisStats
+from smallest_proto.timers import Timer
+
+from .events import SpeechEvent
+from .messages import SpeechAnswer, SpeechAudio, SpeechComplete, SpeechError, SpeechWord, Wording, decode_speech
 from .segment import History, Segment
 from .segments import Segments
-from .speech import SpeechEvent
-from .speech_messages import (
-    SpeechAnswer,
-    SpeechAudio,
-    SpeechComplete,
-    SpeechError,
-    SpeechWord,
-    Wording,
-    decode_speech,
-)
-from .speech_stages import (
+from .states import (
     SYNTHESES,
     SegmentAction,
     SegmentInput,
@@ -44,8 +39,6 @@ from .speech_stages import (
     SynthesisInput,
     SynthesisState,
 )
-from .stats import SynthesisStats
-from .timers import Timer
 
 
 def _no_jitter() -> float:

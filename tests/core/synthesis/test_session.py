@@ -9,7 +9,7 @@ import pytest
 from smallest_proto.config import RetryPolicy
 from smallest_proto.errors import ConfigurationError, FailureKind, LocalProtocolError
 from smallest_proto.events import EndReason, LinkLost, SessionEnded
-from smallest_proto.speech import AudioChunk, SegmentDone, SpokenSoFar, WordSpoken
+from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpokenSoFar, WordSpoken
 
 BOTH = pytest.mark.parametrize("continuations", [False, True], ids=["plain", "continuations"])
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import ClassVar, TypeAlias
 
-from .errors import Failure
-from .events import LinkLost, LinkOpened, SessionEnded
-from .values import Value
+from smallest_proto.errors import Failure
+from smallest_proto.events import LinkLost, LinkOpened, SessionEnded
+from smallest_proto.values import Value
 
 
 class AudioChunk(Value, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""Speech from text as it is written, over a socket."""
