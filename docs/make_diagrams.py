@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, TypeAlias
 from smallest_proto.events import EndReason
 from smallest_proto.http import exchange
 from smallest_proto.link import LINKS
-from smallest_proto.stages import SESSIONS
 from smallest_proto.synthesis.states import SEGMENTS, SYNTHESES
-from smallest_proto.turns import TURNS
+from smallest_proto.transcription.states import SESSIONS
+from smallest_proto.transcription.turns import TURNS
 from smallest_proto.values import Name
 
 TARGET = Path(__file__).with_name("state-machines.md")
@@ -46,7 +46,7 @@ class Machine(NamedTuple):
 SESSION = """\
 A session is a live transcription, from `start()` to `SessionEnded`. The table says what the application may call when,
 and in which ways a session ends; from every stage it takes one `abort()`. Links come and go underneath without a change
-of stage. (`smallest_proto/stages.py`)"""
+of stage. (`smallest_proto/transcription/states.py`)"""
 
 LINK = """\
 A link is one connection, from the wish to have it until it is gone. Its number never returns, so what a transport still
@@ -57,7 +57,7 @@ TURN = """\
 A turn is what is said between one `SpeechStarted` and one `SpeechEnded`. The service's voice activity events and its
 finals come independently of each other, and either can be missing; the table makes strictly alternating events of them.
 `SETTLED`: the turn goes on, and what was heard of it so far is final. `TRAILING`: the turn is over, and its last final
-can still come. (`smallest_proto/turns.py`)"""
+can still come. (`smallest_proto/transcription/turns.py`)"""
 
 EXCHANGE = """\
 An exchange is one HTTP request and its one outcome, an answer or a failure; a file is transcribed, a text is spoken and

@@ -44,21 +44,7 @@ from .errors import (
     SmallestError,
     StatusError,
 )
-from .events import (
-    AudioLost,
-    EndReason,
-    Event,
-    FinalTranscript,
-    InterimTranscript,
-    LinkLost,
-    LinkOpened,
-    LossReason,
-    SessionEnded,
-    SpeechEnded,
-    SpeechStarted,
-    UpdateRejected,
-    Usage,
-)
+from .events import EndReason, LinkLost, LinkOpened, SessionEnded
 from .http.exchange import ExchangeFailed
 from .http.files import FileTranscript, FileTranscription, TranscriptionAccepted
 from .http.synthesis import Synthesis
@@ -68,7 +54,18 @@ from .requests import Request
 from .stats import LinkRecord, SessionStats, SynthesisStats
 from .synthesis.events import AudioChunk, SegmentDone, SpeechEvent, SpeechFinished, SpokenSoFar, WordSpoken
 from .synthesis.session import SynthesisSession
-from .transcription import TranscriptionSession
+from .transcription.events import (
+    AudioLost,
+    Event,
+    FinalTranscript,
+    InterimTranscript,
+    LossReason,
+    SpeechEnded,
+    SpeechStarted,
+    UpdateRejected,
+    Usage,
+)
+from .transcription.session import TranscriptionSession
 
 __all__ = [
     "BASE_URL",

@@ -110,7 +110,8 @@ FRONT = (
     "stats",
     "synthesis/events",
     "synthesis/session",
-    "transcription",
+    "transcription/events",
+    "transcription/session",
 )
 NOT_AT_THE_DOOR = {"HttpExchange", "Input", "State", "SessionAction", "SessionInput", "SessionState"}
 

@@ -277,7 +277,7 @@ def test_between_rooms_go_one_way() -> None:
         ("smallest_transports.trio", "from .asyncio import Client"),
         ("smallest_transports.trio", "from smallest_transports import asyncio"),
         ("smallest_transports.asyncio", "from smallest_transports.local.server import LocalServer"),
-        ("smallest_transports.asyncio", "from smallest_proto.messages import _decoder"),
+        ("smallest_transports.asyncio", "from smallest_proto.transcription.messages import _decoder"),
         ("smallest_transports.asyncio", "import smallest_proto._hidden"),
         ("smallest_transports.local.server", "from ..cli import main"),
         ("smallest_transports.memory", "from . import asyncio"),

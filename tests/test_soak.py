@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from smallest_proto.events import FinalTranscript, SessionEnded, SpeechEnded, Usage
+from smallest_proto.events import SessionEnded
+from smallest_proto.transcription.events import FinalTranscript, SpeechEnded, Usage
 
 PARTS = 6
 SEEDS_OF_A_PART = 50

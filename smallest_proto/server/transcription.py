@@ -16,8 +16,8 @@ import msgspec
 from smallest_proto.audio import MAX_MESSAGE_BYTES
 from smallest_proto.commands import KEEPALIVE
 from smallest_proto.errors import LocalProtocolError
-from smallest_proto.messages import CLOSE_STREAM, FINALIZE
 from smallest_proto.reading import read_json_object
+from smallest_proto.transcription.messages import CLOSE_STREAM, FINALIZE
 from smallest_proto.values import Value
 
 from .answers import wire_utterances, wire_word

@@ -22,9 +22,9 @@ import msgspec
 
 from smallest_proto.commands import OpenLink, SendBinary
 from smallest_proto.config import Endpoint, Timeouts, TranscriptionConfig
-from smallest_proto.events import FinalTranscript, InterimTranscript
-from smallest_proto.messages import _Wire
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.transcription.events import FinalTranscript, InterimTranscript
+from smallest_proto.transcription.messages import _Wire
+from smallest_proto.transcription.session import TranscriptionSession
 
 MESSAGE_SECONDS = 0.05
 AUDIO = bytes(1600)  # 50 ms of linear16 at 16 kHz

@@ -18,8 +18,8 @@ from typing import NamedTuple
 from smallest_proto.audio import AudioFormat, Framer
 from smallest_proto.commands import OpenLink, SendBinary, SendPing, SendText
 from smallest_proto.config import Endpoint, TranscriptionConfig
-from smallest_proto.messages import FINALIZE
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.transcription.messages import FINALIZE
+from smallest_proto.transcription.session import TranscriptionSession
 
 MESSAGE_SECONDS = 0.05
 AUDIO = bytes(1600)  # 50 ms of linear16 at 16 kHz

@@ -23,9 +23,10 @@ from smallest_proto.errors import (
     ServiceError,
     StatusError,
 )
-from smallest_proto.events import EndReason, Event, SessionEnded
+from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.http.files import FileTranscription
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.transcription.events import Event
+from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports import _wire as wire
 from smallest_transports._client import Client, TranscriptionStream
 

@@ -11,7 +11,8 @@ from collections import Counter
 
 import anyio
 
-from smallest_proto.events import EndReason, Event, SessionEnded
+from smallest_proto.events import EndReason, SessionEnded
+from smallest_proto.transcription.events import Event
 
 from .makers import PCM, Transport, descriptors
 from .others import Service, serve_by_websockets

@@ -14,8 +14,9 @@ import pytest
 
 from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, ProtocolError, StatusError
-from smallest_proto.events import AudioLost, EndReason, FinalTranscript, LinkOpened, SessionEnded
+from smallest_proto.events import EndReason, LinkOpened, SessionEnded
 from smallest_proto.server.recogniser import coded_speech
+from smallest_proto.transcription.events import AudioLost, FinalTranscript
 
 from .makers import KEY, PCM, Transport
 from .others import Service, serve_by_aiohttp, serve_by_websockets

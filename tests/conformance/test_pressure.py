@@ -12,7 +12,8 @@ import anyio.lowlevel
 import pytest
 
 from smallest_proto.config import Timeouts
-from smallest_proto.events import FinalTranscript, LinkOpened, SessionEnded
+from smallest_proto.events import LinkOpened, SessionEnded
+from smallest_proto.transcription.events import FinalTranscript
 from smallest_transports import _wire as wire
 from smallest_transports._client import TranscriptionStream
 

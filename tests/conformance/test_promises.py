@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from smallest_proto.config import Timeouts, TranscriptionConfig
-from smallest_proto.events import Event, FinalTranscript, LinkOpened
+from smallest_proto.events import LinkOpened
 from smallest_proto.server.recogniser import CodedSpeech, coded_speech
+from smallest_proto.transcription.events import Event, FinalTranscript
 from smallest_transports._client import TranscriptionStream
 from tests.soak.calls import Call, faults_of, said
 

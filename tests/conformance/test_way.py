@@ -19,8 +19,8 @@ import pytest
 
 from smallest_proto.config import Timeouts
 from smallest_proto.errors import ConnectError, DeadlineError, DisconnectedError
-from smallest_proto.events import FinalTranscript
 from smallest_proto.server.recogniser import coded_speech
+from smallest_proto.transcription.events import FinalTranscript
 
 from .makers import ONCE, Transport, clients_of, those
 from .servers import Talk, local_server, port_of, relay, serving

@@ -12,7 +12,7 @@ import pytest
 from smallest_proto.commands import AbortLink, CloseLink, OpenLink, SendPing, SendText
 from smallest_proto.config import Endpoint, SynthesisConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind
-from smallest_proto.events import AudioLost, Event, FinalTranscript, SessionEnded, SpeechEnded, SpeechStarted
+from smallest_proto.events import SessionEnded
 from smallest_proto.reading import Word
 from smallest_proto.server.recogniser import CodedRecogniser, CodedSpeech, Heard
 from smallest_proto.server.requests import SpeechSocketRequest
@@ -20,7 +20,8 @@ from smallest_proto.server.synthesis import Close, GoOn, Reply, Speak, SpeechSer
 from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
 from smallest_proto.synthesis.events import AudioChunk
 from smallest_proto.synthesis.session import SynthesisSession
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.transcription.events import AudioLost, Event, FinalTranscript, SpeechEnded, SpeechStarted
+from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports.memory import MemoryCall, MemoryLink, MemoryNetwork
 
 

@@ -19,10 +19,13 @@ from rich.pretty import pretty_repr
 from rich.traceback import Traceback
 
 import smallest_proto
-from smallest_proto import commands, config, errors, events, messages, requests
+from smallest_proto import commands, config, errors, requests
 from smallest_proto.audio import Chunk
 from smallest_proto.errors import ConfigurationError
+from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.http import exchange, files
+from smallest_proto.reading import ErrorMessage, Utterance, Word
+from smallest_proto.transcription import events, messages
 from smallest_proto.values import Secret, Value
 
 KEY = "k3y" * 40  # longer than what printers show whole
@@ -32,8 +35,8 @@ ENDPOINT = config.Endpoint(api_key=KEY, headers=(("X-Proxy-Key", KEY),))
 LIVE = requests.live_transcription_request(config.TranscriptionConfig(keywords=((SAID, 2.0),)), ENDPOINT)
 FILE = requests.file_transcription_request(config.FileTranscriptionConfig(), ENDPOINT, audio=SAID.encode())
 HOOK = config.FileTranscriptionConfig(model="pulse-pro", webhook_url=f"https://h/{SAID}", webhook_extra=SAID)
-WORD = messages.Word(text=SAID, start=0.0, end=1.0)
-UTTERANCE = messages.Utterance(text=SAID)
+WORD = Word(text=SAID, start=0.0, end=1.0)
+UTTERANCE = Utterance(text=SAID)
 FAILURE = errors.Failure(kind=errors.FailureKind.SERVICE, reason="the service told of an error", detail=SAID)
 
 VALUES: list[Value] = [
@@ -50,7 +53,7 @@ VALUES: list[Value] = [
     messages.Transcription(
         text=SAID, words=(WORD,), utterances=(UTTERANCE,), full_transcript=SAID, redacted_entities=(SAID,)
     ),
-    messages.ErrorMessage(text=SAID),
+    ErrorMessage(text=SAID),
     messages.decode(f'{{"transcript":"{SAID}"'),
     messages.decode(f'{{"type":"{SAID}"}}'),
     commands.OpenLink(link=1, request=LIVE),
@@ -62,7 +65,7 @@ VALUES: list[Value] = [
         text=SAID, start=0.0, end=1.0, words=(WORD,), utterances=(UTTERANCE,), full_transcript=SAID,
         redacted_entities=(SAID,),
     ),
-    events.SessionEnded(reason=events.EndReason.FAILED, failure=FAILURE),
+    SessionEnded(reason=EndReason.FAILED, failure=FAILURE),
     FAILURE,
     exchange.ExchangeFailed(failure=FAILURE),
     files.FileTranscript(text=SAID, words=(WORD,), utterances=(UTTERANCE,), gender=SAID, emotions=((SAID, 1.0),)),

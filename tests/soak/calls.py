@@ -16,22 +16,21 @@ from typing import NamedTuple
 import msgspec
 
 from smallest_proto.config import Endpoint, Timeouts, TranscriptionConfig
-from smallest_proto.events import (
+from smallest_proto.events import EndReason, SessionEnded
+from smallest_proto.reading import Word
+from smallest_proto.server.recogniser import CodedSpeech, coded_speech
+from smallest_proto.server.transcription import error_answer
+from smallest_proto.transcription.events import (
     AudioLost,
-    EndReason,
     Event,
     FinalTranscript,
     InterimTranscript,
-    SessionEnded,
     SpeechEnded,
     SpeechStarted,
     UpdateRejected,
     Usage,
 )
-from smallest_proto.reading import Word
-from smallest_proto.server.recogniser import CodedSpeech, coded_speech
-from smallest_proto.server.transcription import error_answer
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports.memory import FAULTS, MemoryCall, MemoryLink, MemoryNetwork, refuse_next
 
 REFUSED = "refused"  # the service of these calls takes no session of this name

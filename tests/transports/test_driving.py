@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from smallest_proto.config import Endpoint, FileTranscriptionConfig, RetryPolicy, Timeouts, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, DisconnectedError, Failure, FailureKind
-from smallest_proto.events import EndReason, FinalTranscript, LinkOpened, SessionEnded
+from smallest_proto.events import EndReason, LinkOpened, SessionEnded
 from smallest_proto.http.exchange import ExchangeFailed
 from smallest_proto.http.files import FileTranscript, FileTranscription
 from smallest_proto.requests import Request
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.transcription.events import FinalTranscript
+from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports import _wire as wire
 from smallest_transports._client import PIECE_BYTES, Client, pieces
 from smallest_transports._driving import Driving

@@ -19,10 +19,11 @@ import pytest
 
 from smallest_proto.config import RetryPolicy, Timeouts, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, ConnectError, LocalProtocolError, StatusError
-from smallest_proto.events import EndReason, Event, FinalTranscript, LinkOpened, SessionEnded
+from smallest_proto.events import EndReason, LinkOpened, SessionEnded
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_proto.synthesis.events import AudioChunk, SegmentDone
+from smallest_proto.transcription.events import Event, FinalTranscript
 from smallest_transports import sync
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.threaded import serve_in_thread

@@ -15,10 +15,11 @@ from smallest_proto import SynthesisSession, TranscriptionSession
 from smallest_proto.commands import OpenLink, SendBinary
 from smallest_proto.config import RetryPolicy, SynthesisConfig, Timeouts, TranscriptionConfig
 from smallest_proto.errors import LocalProtocolError, RemoteError
-from smallest_proto.events import FinalTranscript, LinkOpened
+from smallest_proto.events import LinkOpened
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_proto.synthesis.events import SegmentDone, WordSpoken
+from smallest_proto.transcription.events import FinalTranscript
 from smallest_transports._trace import TracedSession, decoded
 from smallest_transports.asyncio import Client
 from smallest_transports.local.server import LocalServer

@@ -21,14 +21,15 @@ from smallest_proto.config import (
     check_seconds,
 )
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
-from smallest_proto.events import Event, LinkOpened
+from smallest_proto.events import LinkOpened
 from smallest_proto.http.exchange import ExchangeFailed
 from smallest_proto.http.files import FileTranscript, FileTranscription, TranscriptionAccepted
 from smallest_proto.http.synthesis import Synthesis
 from smallest_proto.http.voices import Voice, VoiceList, Voices
 from smallest_proto.stats import SessionStats
 from smallest_proto.synthesis.session import SynthesisSession
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.transcription.events import Event
+from smallest_proto.transcription.session import TranscriptionSession
 
 from ._address import address_of
 from ._driving import Driving, Machine

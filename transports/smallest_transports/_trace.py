@@ -19,7 +19,7 @@ import msgspec
 from smallest_proto.config import Endpoint, RetryPolicy, SynthesisConfig, Timeouts, TranscriptionConfig
 from smallest_proto.errors import Failure
 from smallest_proto.synthesis.session import SynthesisSession
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.transcription.session import TranscriptionSession
 from smallest_proto.values import Value
 
 Session: TypeAlias = TranscriptionSession | SynthesisSession

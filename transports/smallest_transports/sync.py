@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from smallest_proto.config import FileTranscriptionConfig, SynthesisConfig, TranscriptionConfig
 from smallest_proto.errors import LocalProtocolError, RemoteError
-from smallest_proto.events import Event
 from smallest_proto.http.files import FileTranscript, TranscriptionAccepted
 from smallest_proto.http.voices import Voice
 from smallest_proto.stats import SessionStats, SynthesisStats
 from smallest_proto.synthesis.events import AudioChunk, SpeechEvent, SpeechFinished
+from smallest_proto.transcription.events import Event
 
 from . import _speech
 from . import asyncio as _asyncio

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from smallest_proto.commands import KEEPALIVE
 from smallest_proto.errors import LocalProtocolError
-from smallest_proto.messages import CLOSE_STREAM, FINALIZE, Pong, SpeechOffset, SpeechOnset, Transcription, decode
 from smallest_proto.reading import ErrorMessage
 from smallest_proto.server.recogniser import (
     CodedRecogniser,
@@ -31,6 +30,15 @@ from smallest_proto.server.transcription import (
     Reply,
     error_answer,
     read_request,
+)
+from smallest_proto.transcription.messages import (
+    CLOSE_STREAM,
+    FINALIZE,
+    Pong,
+    SpeechOffset,
+    SpeechOnset,
+    Transcription,
+    decode,
 )
 
 LIVE = "/waves/v1/stt/live?model=pulse"

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from rich.console import Console
 
-from smallest_proto.events import FinalTranscript
+from smallest_proto.transcription.events import FinalTranscript
 from smallest_transports.cli.course import Course
 from smallest_transports.cli.views import Lines, Screen
 

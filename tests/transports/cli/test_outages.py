@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from smallest_proto.errors import ConnectError, Failure, FailureKind
-from smallest_proto.events import AudioLost, EndReason, LinkLost, LinkOpened, LossReason, SessionEnded
+from smallest_proto.events import EndReason, LinkLost, LinkOpened, SessionEnded
 from smallest_proto.stats import SessionStats
+from smallest_proto.transcription.events import AudioLost, LossReason
 from smallest_transports.cli.outages import Outages, missing_by
 
 RESET = Failure(kind=FailureKind.DISCONNECTED, reason="the connection was lost", code=1006, detail="what was said")

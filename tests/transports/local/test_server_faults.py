@@ -9,8 +9,9 @@ import pytest
 
 from smallest_proto.config import RetryPolicy, Timeouts
 from smallest_proto.errors import ConfigurationError, FailureKind
-from smallest_proto.events import EndReason, Event, FinalTranscript, LinkLost, SessionEnded
+from smallest_proto.events import EndReason, LinkLost, SessionEnded
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
+from smallest_proto.transcription.events import Event, FinalTranscript
 from smallest_transports.asyncio import Client
 from smallest_transports.local import link
 from smallest_transports.local.server import LocalServer

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 
-from smallest_proto.events import FinalTranscript
+from smallest_proto.transcription.events import FinalTranscript
 
 from .measures import SentTimes, percentile, word_errors
 from .running import in_real_time

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from smallest_proto.errors import FailureKind
-from smallest_proto.events import AudioLost, EndReason, Event, LinkLost, LinkOpened, SessionEnded
+from smallest_proto.events import EndReason, LinkLost, LinkOpened, SessionEnded
 from smallest_proto.stats import SessionStats
 from smallest_proto.synthesis.events import SpeechEvent
+from smallest_proto.transcription.events import AudioLost, Event
 
 _WORTH_A_LINE = 1.0  # seconds of waiting of which somebody wants to know before they are over
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.events import Event
+from smallest_proto.transcription.events import Event
 
 from .outages import Outages
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from smallest_proto.config import FileTranscriptionConfig, Timeouts, TranscriptionConfig
 from smallest_proto.errors import StatusError
-from smallest_proto.events import Event, FinalTranscript
+from smallest_proto.transcription.events import Event, FinalTranscript
 from smallest_proto.values import Value
 from smallest_transports.asyncio import Client
 from smallest_transports.local.faults import Fault

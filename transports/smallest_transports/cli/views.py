@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.events import Event, FinalTranscript, InterimTranscript
+from smallest_proto.transcription.events import Event, FinalTranscript, InterimTranscript
 from smallest_transports.asyncio import Client
 
 from .course import Course

@@ -8,8 +8,8 @@ from functools import partial
 from smallest_proto.audio import AudioFormat
 from smallest_proto.commands import AbortLink, CloseLink, OpenLink, SendBinary, SendPing, SendText
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.events import Event
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.transcription.events import Event
+from smallest_proto.transcription.session import TranscriptionSession
 
 from .clock import Alarm, Happening
 from .network import MemoryLink, MemoryNetwork

@@ -29,7 +29,7 @@ from smallest_proto.server.transcription import (
     file_answer,
     read_request,
 )
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.transcription.session import TranscriptionSession
 
 from .clock import Alarm, Happening, VirtualClock
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from smallest_proto.commands import Command
 from smallest_proto.errors import SmallestError
-from smallest_proto.events import Event
 from smallest_proto.synthesis.events import SpeechEvent
+from smallest_proto.transcription.events import Event
 from smallest_transports._trace import Replay
 
 

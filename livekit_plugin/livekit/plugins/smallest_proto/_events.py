@@ -26,7 +26,7 @@ from smallest_proto import (
     Utterance,
     Word,
 )
-from smallest_proto.turns import says_something
+from smallest_proto.transcription.turns import says_something
 
 
 def speech_event(event: Event, *, language: str, offset: float, request_id: str) -> SpeechEvent | None:

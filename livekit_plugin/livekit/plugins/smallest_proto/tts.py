@@ -31,7 +31,7 @@ from smallest_proto import (
     WordSpoken,
 )
 from smallest_proto.requests import live_synthesis_request
-from smallest_proto.turns import says_something
+from smallest_proto.transcription.turns import says_something
 from smallest_proto.values import Secret
 from smallest_transports.aiohttp import Client
 

@@ -11,9 +11,10 @@ import pytest
 from smallest_proto.commands import AbortLink, CloseLink, OpenLink
 from smallest_proto.config import Endpoint, Timeouts, TranscriptionConfig
 from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
-from smallest_proto.events import EndReason, FinalTranscript, SessionEnded
-from smallest_proto.stages import SESSIONS, SessionAction, SessionInput, SessionState
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.events import EndReason, SessionEnded
+from smallest_proto.transcription.events import FinalTranscript
+from smallest_proto.transcription.session import TranscriptionSession
+from smallest_proto.transcription.states import SESSIONS, SessionAction, SessionInput, SessionState
 
 LAST = json.dumps({"type": "transcription", "transcript": "", "is_final": True, "is_last": True})
 REFUSED = Failure(kind=FailureKind.STATUS, reason="the service refused", status=401)

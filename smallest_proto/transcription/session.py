@@ -15,21 +15,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .commands import Command, SendText
-from .config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig, check_seconds
-from .connection import NORMAL_CLOSURE, Change, ChangeKind, Connection
-from .errors import Failure, FailureKind, LocalProtocolError
-from .events import EndReason, Event, LossReason, SessionEnded, UpdateRejected
-from .hearing import Hearing
-from .link import Link, LinkInput, LinkState
+from smallest_proto.commands import Command, SendText
+from smallest_proto.config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig, check_seconds
+from smallest_proto.connection import NORMAL_CLOSURE, Change, ChangeKind, Connection
+from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
+from smallest_proto.events import EndReason, SessionEnded
+from smallest_proto.link import Link, LinkInput, LinkState
+from smallest_proto.reading import ErrorMessage, MalformedMessage, UnknownMessage
+from smallest_proto.refusals import closed_failure, told_failure
+from smallest_proto.requests import live_transcription_request
+from smallest_proto.stats import SessionStats
+from smallest_proto.timers import Timer, Timers
+
+from .events import Event, LossReason, UpdateRejected
 from .messages import CLOSE_STREAM, Pong, Transcription, decode
-from .reading import ErrorMessage, MalformedMessage, UnknownMessage
-from .refusals import closed_failure, told_failure
-from .requests import live_transcription_request
-from .stages import SESSIONS, SessionAction, SessionInput, SessionState
-from .stats import SessionStats
+from .receiving import Hearing
+from .states import SESSIONS, SessionAction, SessionInput, SessionState
 from .stream import Stream
-from .timers import Timer, Timers
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

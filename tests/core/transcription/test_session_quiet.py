@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from smallest_proto.events import LinkLost, SpeechEnded
+from smallest_proto.events import LinkLost
 from smallest_proto.server.recogniser import coded_speech
+from smallest_proto.transcription.events import SpeechEnded
 from smallest_transports.memory import refuse_next
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallest_proto.messages import Transcription
-from smallest_proto.turns import TURNS, TurnAction, TurnInput, Turns, TurnState, says_something
+from smallest_proto.transcription.messages import Transcription
+from smallest_proto.transcription.turns import TURNS, TurnAction, TurnInput, Turns, TurnState, says_something
 
 NOTHING, START, END, BOTH = TurnAction.NOTHING, TurnAction.START, TurnAction.END, TurnAction.START_AND_END
 

@@ -6,9 +6,9 @@ service counts its seconds from there.
 
 from __future__ import annotations
 
-from .audio import AudioFormat
-from .link import Link
-from .reading import Utterance, Word
+from smallest_proto.audio import AudioFormat
+from smallest_proto.link import Link
+from smallest_proto.reading import Utterance, Word
 
 _ROUNDING = 0.25  # seconds: a recogniser that counts in frames can end a word so far beyond the audio
 

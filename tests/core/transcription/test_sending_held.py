@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from smallest_proto.audio import AudioFormat, Encoding
 from smallest_proto.commands import SendBinary, SendText
 from smallest_proto.errors import LocalProtocolError
-from smallest_proto.events import AudioLost, LossReason
 from smallest_proto.link import Link, LinkInput
-from smallest_proto.sending import Sender
-from smallest_proto.timeline import Timeline
+from smallest_proto.transcription.events import AudioLost, LossReason
+from smallest_proto.transcription.sending import Sender
+from smallest_proto.transcription.timeline import Timeline
 
 RATE = 16000
 MESSAGE = RATE // 20

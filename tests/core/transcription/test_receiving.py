@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from smallest_proto.audio import AudioFormat
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.events import FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
-from smallest_proto.hearing import Hearing
 from smallest_proto.link import Link, LinkInput
-from smallest_proto.messages import SpeechOffset, SpeechOnset, Transcription
 from smallest_proto.reading import Utterance, Word
-from smallest_proto.sending import Sender
-from smallest_proto.timeline import Timeline
+from smallest_proto.transcription.events import FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
+from smallest_proto.transcription.messages import SpeechOffset, SpeechOnset, Transcription
+from smallest_proto.transcription.receiving import Hearing
+from smallest_proto.transcription.sending import Sender
+from smallest_proto.transcription.timeline import Timeline
 
 RATE = 8000
 HEARD = (FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from smallest_proto.audio import SAMPLE_RATES, AudioFormat
 from smallest_proto.link import Link
 from smallest_proto.reading import Utterance, Word
-from smallest_proto.timeline import Timeline
+from smallest_proto.transcription.timeline import Timeline
 
 RATES = st.sampled_from(SAMPLE_RATES)
 ORIGINS = st.integers(0, 10**6).map(lambda milliseconds: milliseconds / 1000)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from .events import EndReason
-from .values import Name
+from smallest_proto.events import EndReason
+from smallest_proto.values import Name
 
 
 class SessionState(Name):

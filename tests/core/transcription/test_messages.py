@@ -12,10 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallest_proto import messages
 from smallest_proto.commands import KEEPALIVE
-from smallest_proto.messages import CLOSE_STREAM, FINALIZE, Pong, SpeechOffset, SpeechOnset, Transcription, decode
 from smallest_proto.reading import ErrorMessage, MalformedMessage, UnknownMessage, Utterance, Word
+from smallest_proto.transcription import messages
+from smallest_proto.transcription.messages import (
+    CLOSE_STREAM,
+    FINALIZE,
+    Pong,
+    SpeechOffset,
+    SpeechOnset,
+    Transcription,
+    decode,
+)
 
 KINDS = (Transcription, SpeechOnset, SpeechOffset, ErrorMessage, Pong, UnknownMessage, MalformedMessage)
 

@@ -7,12 +7,13 @@ from collections import deque
 
 import msgspec
 
-from .commands import Command
-from .config import TranscriptionConfig
+from smallest_proto.commands import Command
+from smallest_proto.config import TranscriptionConfig
+from smallest_proto.link import Link
+from smallest_proto.reading import Word
+
 from .events import Event, FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
-from .link import Link
 from .messages import SpeechOffset, SpeechOnset, Transcription
-from .reading import Word
 from .repetition import normalised, overlap, without_words
 from .sending import Sender
 from .timeline import Timeline

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallest_proto.repetition import normalised, overlap, without_words
+from smallest_proto.transcription.repetition import normalised, overlap, without_words
 
 WORDS = st.lists(st.sampled_from("abcd"), max_size=8)
 TEXTS = st.text(st.sampled_from("aB é9.,!-।  \t\n"), max_size=30)

@@ -9,17 +9,10 @@ import pytest
 from smallest_proto.audio import AudioFormat
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, LocalProtocolError
-from smallest_proto.events import (
-    AudioLost,
-    EndReason,
-    FinalTranscript,
-    LinkLost,
-    LinkOpened,
-    LossReason,
-    UpdateRejected,
-)
+from smallest_proto.events import EndReason, LinkLost, LinkOpened
 from smallest_proto.server.recogniser import CodedSpeech, coded_speech
 from smallest_proto.server.transcription import error_answer
+from smallest_proto.transcription.events import AudioLost, FinalTranscript, LossReason, UpdateRejected
 from smallest_transports.memory import MemoryLink, MemoryNetwork, refuse_next
 
 RATE = 16000

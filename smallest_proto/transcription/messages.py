@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
 
-from .reading import (
+from smallest_proto.reading import (
     ErrorMessage,
     MalformedMessage,
     UnknownMessage,
@@ -28,7 +28,7 @@ from .reading import (
     read_utterance,
     read_word,
 )
-from .values import Value
+from smallest_proto.values import Value
 
 FINALIZE = '{"type":"finalize"}'
 CLOSE_STREAM = '{"type":"close_stream"}'

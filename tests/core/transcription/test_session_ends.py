@@ -13,20 +13,18 @@ from smallest_proto.audio import AudioFormat
 from smallest_proto.commands import KEEPALIVE
 from smallest_proto.config import RetryPolicy, Timeouts, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, FailureKind, LocalProtocolError
-from smallest_proto.events import (
+from smallest_proto.events import EndReason, LinkLost, SessionEnded
+from smallest_proto.server.recogniser import PlainRecogniser, coded_speech
+from smallest_proto.transcription.events import (
     AudioLost,
-    EndReason,
     FinalTranscript,
     InterimTranscript,
-    LinkLost,
     LossReason,
-    SessionEnded,
     SpeechEnded,
     SpeechStarted,
     Usage,
 )
-from smallest_proto.messages import CLOSE_STREAM
-from smallest_proto.server.recogniser import PlainRecogniser, coded_speech
+from smallest_proto.transcription.messages import CLOSE_STREAM
 from smallest_transports.memory import MemoryLink, MemoryNetwork
 
 RATE = 16000

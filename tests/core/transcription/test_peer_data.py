@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from smallest_proto.commands import SendBinary
 from smallest_proto.config import Endpoint, TranscriptionConfig
-from smallest_proto.events import Event, FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.transcription.events import Event, FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
+from smallest_proto.transcription.session import TranscriptionSession
 
 SECONDS = 4.0  # of audio that the service was sent
 MISSING = object()

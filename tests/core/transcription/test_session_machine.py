@@ -20,18 +20,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from smallest_proto.commands import AbortLink, CloseLink, OpenLink, SendBinary, SendPing, SendText
 from smallest_proto.config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig
 from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
-from smallest_proto.events import (
+from smallest_proto.events import LinkLost, LinkOpened, SessionEnded
+from smallest_proto.transcription.events import (
     AudioLost,
     FinalTranscript,
     InterimTranscript,
-    LinkLost,
-    LinkOpened,
-    SessionEnded,
     SpeechEnded,
     SpeechStarted,
     Usage,
 )
-from smallest_proto.transcription import TranscriptionSession
+from smallest_proto.transcription.session import TranscriptionSession
 
 KEY = "the-key-of-the-machine"
 SECRET = "sesame"  # said in every transcript: no repr may hold it

@@ -9,10 +9,11 @@ import pytest
 
 from smallest_proto.commands import KEEPALIVE
 from smallest_proto.config import RetryPolicy, Timeouts, TranscriptionConfig
-from smallest_proto.events import EndReason, FinalTranscript, InterimTranscript, LinkLost, LinkOpened
-from smallest_proto.messages import FINALIZE
+from smallest_proto.events import EndReason, LinkLost, LinkOpened
 from smallest_proto.server.recogniser import coded_speech
 from smallest_proto.server.transcription import error_answer
+from smallest_proto.transcription.events import FinalTranscript, InterimTranscript
+from smallest_proto.transcription.messages import FINALIZE
 from smallest_transports.memory import MemoryLink, MemoryNetwork, refuse_next
 
 SPEECH = coded_speech([item for word in range(1, 40) for item in ((word, 0.7) if word % 6 == 0 else (word,))] + [1.0])

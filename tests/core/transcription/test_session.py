@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from smallest_proto.config import Timeouts, TranscriptionConfig
-from smallest_proto.events import EndReason, FinalTranscript, InterimTranscript, LinkLost, SpeechEnded, SpeechStarted
-from smallest_proto.messages import CLOSE_STREAM, FINALIZE
+from smallest_proto.events import EndReason, LinkLost
 from smallest_proto.reading import Word
 from smallest_proto.server.recogniser import CodedRecogniser, PlainRecogniser, Recognised, coded_speech
+from smallest_proto.transcription.events import FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
+from smallest_proto.transcription.messages import CLOSE_STREAM, FINALIZE
 from smallest_transports.memory import MemoryLink, MemoryNetwork, refuse_next
 
 RATE = 16000

@@ -10,11 +10,12 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from .audio import AudioFormat, Chunk, Framer, ReplayBuffer, is_quiet
-from .commands import Command, SendBinary, SendText
-from .errors import LocalProtocolError
+from smallest_proto.audio import AudioFormat, Chunk, Framer, ReplayBuffer, is_quiet
+from smallest_proto.commands import Command, SendBinary, SendText
+from smallest_proto.errors import LocalProtocolError
+from smallest_proto.link import Link
+
 from .events import AudioLost, Event, LossReason, Usage
-from .link import Link
 from .messages import FINALIZE
 from .timeline import Timeline
 

@@ -15,8 +15,9 @@ from __future__ import annotations
 import re
 from typing import TypeAlias
 
+from smallest_proto.values import Name
+
 from .messages import Transcription
-from .values import Name
 
 _says_something = re.compile(r"[^\W_]").search  # a letter or a digit of any script
 

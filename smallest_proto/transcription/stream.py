@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from .commands import Command
-from .config import TranscriptionConfig
+from smallest_proto.commands import Command
+from smallest_proto.config import TranscriptionConfig
+
 from .events import Event, LossReason
 from .sending import Sender
 from .timeline import Timeline

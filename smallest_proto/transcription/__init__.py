@@ -1,0 +1,1 @@
+"""Live transcription: audio in, events out, whatever happens to the links in between."""

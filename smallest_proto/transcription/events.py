@@ -1,0 +1,104 @@
+"""What an application sees of a transcription. All times are seconds of the audio that it gave: stream time."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeAlias
+
+from smallest_proto.errors import Failure
+from smallest_proto.events import LinkLost, LinkOpened, SessionEnded
+from smallest_proto.reading import Utterance, Word
+from smallest_proto.values import Name, Value
+
+
+class UpdateRejected(Value, frozen=True, kw_only=True):
+    """The service did not take the new options. The stream goes on with the old ones.
+
+    Audio that was given in a format that it did not take comes as ``AudioLost``; from now on the old format holds.
+    """
+
+    failure: Failure
+
+
+class SpeechStarted(Value, frozen=True, kw_only=True):
+    """A turn begins. After it, before the next one, comes exactly one ``SpeechEnded``."""
+
+    time: float
+    inferred: bool  # from a transcript, not from speech_started; then time is an upper bound if no word time is known
+
+
+class SpeechEnded(Value, frozen=True, kw_only=True):
+    """The turn is over. With voice activity events its last final can still follow."""
+
+    time: float
+
+
+class InterimTranscript(Value, frozen=True, kw_only=True):
+    """What the service believes so far; the next interim or final replaces it."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    text: str
+    start: float  # the end of what was finalised before: interims carry no word times
+    end: float  # the end of the audio that the service has been sent
+    session_id: str | None
+
+
+class FinalTranscript(Value, frozen=True, kw_only=True):
+    """What was said, and will not be revised. ``text`` is empty only where it answers a finalize or ends the stream."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset(
+        ("text", "words", "utterances", "full_transcript", "redacted_entities")
+    )
+
+    text: str
+    start: float  # of the first word, where words have times
+    end: float  # of the last word, where words have times
+    words: tuple[Word, ...] = ()
+    utterances: tuple[Utterance, ...] = ()
+    language: str | None = None
+    languages: tuple[str, ...] = ()
+    redacted_entities: tuple[str, ...] = ()
+    full_transcript: str | None = None
+    session_id: str | None = None  # the service's name for the connection
+    from_finalize: bool = False  # answers finalize()
+    is_last: bool = False  # answers end_input()
+    # The last interim, as the service ended without making it final; AudioLost tells of its audio as well.
+    provisional: bool = False
+    latency: float | None = None  # seconds from the sending of its last sample to its arrival, where words have times
+
+
+class Usage(Value, frozen=True, kw_only=True):
+    """Audio sent for the first time since the last ``Usage``: about every 5 s of it, and at the end."""
+
+    seconds: float
+
+
+class LossReason(Name):
+    """Why audio was given up."""
+
+    BUFFER_FULL = "buffer_full"  # no link took it in time
+    NOT_HELD = "not_held"  # a new link would have to start before what is still held
+    REJECTED = "rejected"  # it was in a format that the service did not take
+    ENDED = "ended"  # the session ended before it was finalised
+
+
+class AudioLost(Value, frozen=True, kw_only=True):
+    """Audio that no link heard, or that none will be asked about again."""
+
+    start: float
+    end: float
+    reason: LossReason
+
+
+Event: TypeAlias = (
+    LinkOpened
+    | LinkLost
+    | UpdateRejected
+    | SpeechStarted
+    | SpeechEnded
+    | InterimTranscript
+    | FinalTranscript
+    | Usage
+    | AudioLost
+    | SessionEnded
+)
