@@ -28,22 +28,6 @@ from smallest_proto.values import Value
 from .answers import Response, error_answer, json_answer, speech_error_answer, wire_utterances, wire_word
 from .segmenter import Heard
 
-__all__ = [
-    "Asked",
-    "FileRequest",
-    "LiveRequest",
-    "Response",
-    "SpeechOrder",
-    "SpeechRequest",
-    "SpeechSocketRequest",
-    "VoicesRequest",
-    "error_answer",
-    "file_answer",
-    "read_request",
-    "read_speech",
-    "read_speech_options",
-]
-
 MAX_IDLE = 86_400  # seconds: the longest time for idle links that a synthesis's socket may ask for
 DEFAULT_SAMPLE_RATE = 44100  # Hz: the service's own default
 

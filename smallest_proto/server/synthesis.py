@@ -25,8 +25,6 @@ from .requests import SpeechSocketRequest, read_speech_options
 from .synthesiser import Speech, sentence_end
 from .transcription import INACTIVITY_SECONDS, Close, Reply
 
-__all__ = ["Chunk", "Close", "Complete", "GoOn", "Reply", "Speak", "SpeechCommand", "SpeechService"]
-
 CHUNK_SECONDS = 0.1  # of audio in one message
 BUFFER_DELAY_MS = 3000  # the service's default: so long may text of a context wait for the end of its sentence
 MAX_CONTEXTS = 100  # of one socket, at once

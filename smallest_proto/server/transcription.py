@@ -1,8 +1,7 @@
 """The service's side of live transcription, pure as well: for tests, for the local server, for other people's tests.
 
-``read_request`` reads what came to the door and answers it, or says what is to be done. ``LiveService`` is one live
-transcription link. What can be decided without a model is decided here; a host moves messages, runs the recogniser
-(on a thread, if it is slow) and tells the time.
+``LiveService`` is one live transcription link; ``requests.py`` has let it in. What can be decided without a model is
+decided here; a host moves messages, runs the recogniser (on a thread, if it is slow) and tells the time.
 """
 
 from __future__ import annotations
@@ -21,37 +20,8 @@ from smallest_proto.transcription.messages import CLOSE_STREAM, FINALIZE
 from smallest_proto.values import Value
 
 from .answers import wire_utterances, wire_word
-from .requests import (
-    FileRequest,
-    LiveRequest,
-    Response,
-    SpeechRequest,
-    SpeechSocketRequest,
-    VoicesRequest,
-    error_answer,
-    file_answer,
-    read_request,
-)
+from .requests import LiveRequest
 from .segmenter import Heard, Recognised, VoiceStarted
-
-__all__ = [
-    "INACTIVITY_SECONDS",
-    "Close",
-    "FileRequest",
-    "Finalize",
-    "Hear",
-    "LiveRequest",
-    "LiveService",
-    "Reply",
-    "Response",
-    "ServiceCommand",
-    "SpeechRequest",
-    "SpeechSocketRequest",
-    "VoicesRequest",
-    "error_answer",
-    "file_answer",
-    "read_request",
-]
 
 INACTIVITY_SECONDS = 60.0  # the service closes a link on which the client says nothing for so long
 

@@ -16,8 +16,9 @@ from smallest_proto.events import SessionEnded
 from smallest_proto.reading import Word
 from smallest_proto.server.recogniser import CodedRecogniser, CodedSpeech, Heard
 from smallest_proto.server.requests import SpeechSocketRequest
-from smallest_proto.server.synthesis import Close, GoOn, Reply, Speak, SpeechService
+from smallest_proto.server.synthesis import GoOn, Speak, SpeechService
 from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
+from smallest_proto.server.transcription import Close, Reply
 from smallest_proto.synthesis.events import AudioChunk
 from smallest_proto.synthesis.session import SynthesisSession
 from smallest_proto.transcription.events import AudioLost, Event, FinalTranscript, SpeechEnded, SpeechStarted

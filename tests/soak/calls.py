@@ -18,8 +18,8 @@ import msgspec
 from smallest_proto.config import Endpoint, Timeouts, TranscriptionConfig
 from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.reading import Word
+from smallest_proto.server.answers import error_answer
 from smallest_proto.server.recogniser import CodedSpeech, coded_speech
-from smallest_proto.server.transcription import error_answer
 from smallest_proto.transcription.events import (
     AudioLost,
     Event,

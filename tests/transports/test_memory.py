@@ -14,8 +14,8 @@ from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.http.exchange import ExchangeFailed
 from smallest_proto.http.files import FileTranscript, FileTranscription
 from smallest_proto.reading import Word
+from smallest_proto.server.answers import error_answer
 from smallest_proto.server.recogniser import PlainRecogniser, coded_speech
-from smallest_proto.server.transcription import error_answer
 from smallest_proto.transcription.events import Event, FinalTranscript, SpeechEnded, SpeechStarted
 from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports.memory import MemoryCall, MemoryLink, MemoryNetwork, Pipe, VirtualClock

@@ -11,8 +11,9 @@ from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.server.recogniser import CodedRecogniser, Heard
 from smallest_proto.server.requests import SpeechSocketRequest
-from smallest_proto.server.synthesis import Chunk, Close, Complete, GoOn, Reply, Speak, SpeechService
+from smallest_proto.server.synthesis import Chunk, Complete, GoOn, Speak, SpeechService
 from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
+from smallest_proto.server.transcription import Close, Reply
 
 RATE = 16000
 VOICE = {"voice_id": "sophia", "sample_rate": RATE}

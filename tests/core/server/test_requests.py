@@ -13,15 +13,9 @@ from hypothesis import strategies as st
 from smallest_proto.config import Endpoint, FileTranscriptionConfig, TranscriptionConfig
 from smallest_proto.reading import Utterance, Word
 from smallest_proto.requests import Request, file_transcription_request, live_transcription_request
+from smallest_proto.server.answers import Response, error_answer
 from smallest_proto.server.recogniser import Heard
-from smallest_proto.server.transcription import (
-    FileRequest,
-    LiveRequest,
-    Response,
-    error_answer,
-    file_answer,
-    read_request,
-)
+from smallest_proto.server.requests import FileRequest, LiveRequest, file_answer, read_request
 
 KEY = [("authorization", "Bearer some-key")]
 LIVE = "/waves/v1/stt/live?model=pulse"

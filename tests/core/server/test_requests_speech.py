@@ -31,8 +31,16 @@ from smallest_proto.server.answers import (
     voices_answer,
     wav_header,
 )
-from smallest_proto.server.requests import Asked, SpeechOrder, read_speech, read_speech_options
-from smallest_proto.server.transcription import SpeechRequest, SpeechSocketRequest, VoicesRequest, read_request
+from smallest_proto.server.requests import (
+    Asked,
+    SpeechOrder,
+    SpeechRequest,
+    SpeechSocketRequest,
+    VoicesRequest,
+    read_request,
+    read_speech,
+    read_speech_options,
+)
 
 KEY = [("authorization", "Bearer some-key")]
 ENDPOINT = Endpoint(api_key="k", base_url="http://localhost:1/waves/v1")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from smallest_proto.commands import KEEPALIVE
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.reading import ErrorMessage
+from smallest_proto.server.answers import error_answer
 from smallest_proto.server.recogniser import (
     CodedRecogniser,
     Heard,
@@ -21,16 +22,8 @@ from smallest_proto.server.recogniser import (
     VoiceStarted,
     coded_speech,
 )
-from smallest_proto.server.transcription import (
-    Close,
-    Finalize,
-    Hear,
-    LiveRequest,
-    LiveService,
-    Reply,
-    error_answer,
-    read_request,
-)
+from smallest_proto.server.requests import LiveRequest, read_request
+from smallest_proto.server.transcription import Close, Finalize, Hear, LiveService, Reply
 from smallest_proto.transcription.messages import (
     CLOSE_STREAM,
     FINALIZE,

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from smallest_proto.config import Endpoint, RetryPolicy, Timeouts
 from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import SessionEnded
-from smallest_proto.server.synthesis import Close
+from smallest_proto.server.transcription import Close
 from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpokenSoFar, WordSpoken
 from smallest_proto.synthesis.session import SynthesisSession
 

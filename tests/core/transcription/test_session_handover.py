@@ -10,8 +10,8 @@ from smallest_proto.audio import AudioFormat
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, LocalProtocolError
 from smallest_proto.events import EndReason, LinkLost, LinkOpened
+from smallest_proto.server.answers import error_answer
 from smallest_proto.server.recogniser import CodedSpeech, coded_speech
-from smallest_proto.server.transcription import error_answer
 from smallest_proto.transcription.events import AudioLost, FinalTranscript, LossReason, UpdateRejected
 from smallest_transports.memory import MemoryLink, MemoryNetwork, refuse_next
 

@@ -10,8 +10,8 @@ import pytest
 from smallest_proto.commands import KEEPALIVE
 from smallest_proto.config import RetryPolicy, Timeouts, TranscriptionConfig
 from smallest_proto.events import EndReason, LinkLost, LinkOpened
+from smallest_proto.server.answers import error_answer
 from smallest_proto.server.recogniser import coded_speech
-from smallest_proto.server.transcription import error_answer
 from smallest_proto.transcription.events import FinalTranscript, InterimTranscript
 from smallest_proto.transcription.messages import FINALIZE
 from smallest_transports.memory import MemoryLink, MemoryNetwork, refuse_next

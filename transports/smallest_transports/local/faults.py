@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import read_json_object
-from smallest_proto.server.transcription import Response, error_answer
+from smallest_proto.server.answers import Response, error_answer
 from smallest_proto.values import Value
 
 REFUSAL_RETRY_AFTER = 1  # seconds: what a client is told that is refused on purpose with 429 or 503

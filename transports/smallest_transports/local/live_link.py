@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 from smallest_proto.server.recogniser import Recognised, Recogniser
-from smallest_proto.server.transcription import Finalize, Hear, LiveRequest, LiveService
+from smallest_proto.server.requests import LiveRequest
+from smallest_proto.server.transcription import Finalize, Hear, LiveService
 from smallest_transports._wire import BinaryMessage, ServerEvent, TextMessage
 
 from .faults import FaultPlan

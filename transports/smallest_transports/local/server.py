@@ -19,21 +19,19 @@ from typing import TYPE_CHECKING
 
 from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, LocalProtocolError
-from smallest_proto.server.answers import speech_error_answer, voices_answer
+from smallest_proto.server.answers import Response, error_answer, speech_error_answer, voices_answer
 from smallest_proto.server.recogniser import Heard, Recogniser, RecogniserFactory
-from smallest_proto.server.synthesiser import Synthesiser, SynthesiserFactory
-from smallest_proto.server.transcription import (
-    INACTIVITY_SECONDS,
+from smallest_proto.server.requests import (
     FileRequest,
     LiveRequest,
-    Response,
     SpeechRequest,
     SpeechSocketRequest,
     VoicesRequest,
-    error_answer,
     file_answer,
     read_request,
 )
+from smallest_proto.server.synthesiser import Synthesiser, SynthesiserFactory
+from smallest_proto.server.transcription import INACTIVITY_SECONDS
 from smallest_transports._wire import BadRequest, RequestReceived, ServerConnection
 
 from . import check_installed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from smallest_proto.server.transcription import Response
+from smallest_proto.server.answers import Response
 
 from .network import MemoryLink, MemoryNetwork
 

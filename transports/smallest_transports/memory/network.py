@@ -15,20 +15,10 @@ from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.http.exchange import Answer, ExchangeFailed, HttpExchange
 from smallest_proto.refusals import refusal
 from smallest_proto.requests import Request
+from smallest_proto.server.answers import Response, error_answer
 from smallest_proto.server.recogniser import CodedRecogniser, Heard, Recognised, RecogniserFactory
-from smallest_proto.server.transcription import (
-    Close,
-    FileRequest,
-    Finalize,
-    Hear,
-    LiveRequest,
-    LiveService,
-    Reply,
-    Response,
-    error_answer,
-    file_answer,
-    read_request,
-)
+from smallest_proto.server.requests import FileRequest, LiveRequest, file_answer, read_request
+from smallest_proto.server.transcription import Close, Finalize, Hear, LiveService, Reply
 from smallest_proto.transcription.session import TranscriptionSession
 
 from .clock import Alarm, Happening, VirtualClock
