@@ -1,6 +1,6 @@
 """What a synthesiser is to the service's side, and the one that needs no model: for tests, yours and ours.
 
-``CodedSynthesiser`` speaks *coded audio* (``recognition.py``): samples that say which word they belong to and where in
+``CodedSynthesiser`` speaks *coded audio* (``recogniser.py``): samples that say which word they belong to and where in
 it they are. So a test counts words in audio exactly, and a ``CodedRecogniser`` hears what was spoken.
 """
 
