@@ -61,8 +61,9 @@ can still come. (`smallest_proto/transcription/turns.py`)"""
 
 EXCHANGE = """\
 An exchange is one HTTP request and its one outcome, an answer or a failure; a file is transcribed, a text is spoken and
-the voices are listed by one each. `SETTLED`: the outcome is known before the body ends, as with the last of server-sent
-events. What was still under way when it ended finds nobody. (`smallest_proto/http/exchange.py`)"""
+the voices are listed by one each. A try that failed is `OVER`, and `PAUSED` before the next one where another may help.
+`SETTLED`: the outcome is known before the body ends, as with the last of server-sent events. What was still under way
+when a try ended is passed over. (`smallest_proto/http/exchange.py`)"""
 
 SYNTHESIS = """\
 A synthesis over a socket, from `start()` to `SessionEnded`. The table says what the application may call when, and in

@@ -45,7 +45,7 @@ from .errors import (
     StatusError,
 )
 from .events import EndReason, LinkLost, LinkOpened, SessionEnded
-from .http.exchange import ExchangeFailed
+from .http.exchange import ExchangeFailed, ExchangeRetried
 from .http.files import FileTranscript, FileTranscription, TranscriptionAccepted
 from .http.synthesis import Synthesis
 from .http.voices import Voice, VoiceList, Voices, check_voice
@@ -87,6 +87,7 @@ __all__ = [
     "Event",
     "ExchangeCommand",
     "ExchangeFailed",
+    "ExchangeRetried",
     "Failure",
     "FailureKind",
     "FileTranscript",

@@ -324,17 +324,20 @@ class Timeouts(Value, frozen=True, kw_only=True):
 
 
 class RetryPolicy(Value, frozen=True, kw_only=True):
-    """When a lost connection is opened again: exponential waits with full jitter, in seconds."""
+    """When a lost connection is opened again, or a request is sent again: exponential waits with jitter, in seconds."""
 
     max_retries: int = 8  # consecutive failures that are forgiven; 0: none
     first_delay: float = 0.25  # the longest wait after the first failure; it doubles with each one
     longest_delay: float = 10.0
+    # Of a request (a file, a text, the voices) to a service that is busy (429, 503): the vendor asks for 0.5 to 30 s,
+    # and eight such waits let twenty files share two workers.
+    longest_busy: float = 30.0
     longest_retry_after: float = 60.0  # no longer is waited, whatever the service asks for
     healthy_after: float = 10.0  # a link open for so long starts the count over
 
     def __post_init__(self) -> None:
         check_whole("max_retries", self.max_retries, 0, None, "retries")
-        for name in ("first_delay", "longest_delay", "longest_retry_after", "healthy_after"):
+        for name in ("first_delay", "longest_delay", "longest_busy", "longest_retry_after", "healthy_after"):
             check_seconds(name, getattr(self, name), least=0.0)
 
 

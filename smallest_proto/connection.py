@@ -15,9 +15,11 @@ from .config import RetryPolicy, Timeouts
 from .errors import Failure, FailureKind
 from .events import LinkLost, LinkOpened
 from .link import Link, LinkAction, LinkInput, LinkState
+from .refusals import silent_close
 from .requests import Request
-from .retry import Verdict, classify, delay
+from .retry import classify, delay
 from .stats import LinkRecord
+from .statuses import Verdict
 from .timers import Timer, Timers
 from .values import Name, Sink, Value
 
@@ -48,7 +50,9 @@ class Change(Value, frozen=True):
 class Connection:
     """The links of one session: at most one serves, at most one is to replace it, some are saying goodbye.
 
-    ``needed`` tells whether a link that is lost must be followed by another one at once.
+    ``quotes``: what the service says as it closes a link on which it said nothing else may be shown: it cannot repeat
+    what the user wrote, as that is only heard. ``needed`` tells whether a link that is lost must be followed by another
+    one at once.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Connection:
         jitter: Callable[[], float],
         output: Sink[Command | LinkOpened | LinkLost],
         needed: Callable[[], bool] = lambda: True,
+        quotes: bool = False,
     ) -> None:
         self._request = request
         self._trial: Request | None = None  # options that no link was accepted with yet
@@ -70,9 +75,11 @@ class Connection:
         self._jitter = jitter
         self._output = output
         self._needed = needed
+        self._quotes = quotes
         self._links: dict[int, Link] = {}
         self._candidate: Link | None = None
         self._failures = 0  # consecutive
+        self._silent = 0  # consecutive links that the service closed at once, without a word
         self._timers = Timers()
         self.serving: Link | None = None
         self.replaced: Link | None = None  # the link that the one that serves took over from
@@ -282,11 +289,24 @@ class Connection:
             return None
         closing = link.state is LinkState.CLOSING
         if (told := link.told) is not None:
-            reason = f"{told.reason}, and {failure.reason}"
+            # What no other try can mend says all there is to say; else the close says what kind of error it was.
+            reason = told.reason if told.final else f"{told.reason}, and {failure.reason}"
             failure = msgspec.structs.replace(told, code=failure.code, reason=reason)
+        elif not closing:
+            failure = self._closed_silently(link, failure, now)
         link.take(what)
         self._forget(link, None if closing else failure)
         return self._gone(link, failure, now)
+
+    def _closed_silently(self, link: Link, failure: Failure, now: float) -> Failure:
+        """``failure``, or more of it where link after link is closed as soon as it is open."""
+        unheard = link.opened_at is not None and not link.alive and not link.rested
+        if not unheard or failure.code is None or now - (link.opened_at or 0.0) > _AT_ONCE:
+            self._silent = 0
+            return failure
+        self._silent += 1
+        key = next((value for name, value in self._request.headers if name == "Authorization"), "").rpartition(" ")[2]
+        return failure if self._silent == 1 else silent_close(failure, key if self._quotes else None)
 
     def _gone(self, link: Link, failure: Failure, now: float) -> Change | None:
         """``link`` is no more: what follows from it."""
@@ -299,7 +319,7 @@ class Connection:
         self._forgive_if_healthy(link, now)
         if link.opened_at is not None and not self._needed():
             return Change(ChangeKind.LAPSED, link, failure)
-        if link.rested:
+        if link.rested and not failure.final:
             self._output.append(LinkLost(link=link.number, failure=failure, retry_in=0.0))
             self.open(now)
             return Change(ChangeKind.LOST, link, failure)
@@ -322,6 +342,7 @@ class Connection:
 
 
 _CLOSE_FOLLOWS = 0.5  # seconds after an error message
+_AT_ONCE = 2.0  # seconds from opening to a close: far less than the minute that the service waits for a silent client
 
 _OVERDUE = {
     Timer.OPENING: "the connection did not open in time: check base_url and the network",

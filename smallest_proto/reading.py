@@ -51,6 +51,7 @@ class ErrorMessage(Value, frozen=True, kw_only=True):
 
     text: str = ""
     status: str | None = None
+    code: str | None = None  # such as LANGUAGE_NOT_ENABLED_IN_REGION
     session_id: str | None = None
 
 
@@ -108,6 +109,8 @@ def read_utterance(read: Any) -> Utterance | None:
 
 def error_text(said: Any) -> str:
     """The words of an error, whatever JSON value they came as."""
+    if isinstance(said, list):
+        return "; ".join(filter(None, (error_text(item) for item in said[:100] if not isinstance(item, list))))
     if isinstance(said, dict):
         said = said.get("message")
     return read_text(said) or ""
@@ -123,6 +126,22 @@ def read_each(read: Any, element: Callable[[Any], T | None]) -> tuple[T, ...] | 
     if not isinstance(read, list):
         return None
     return tuple(made for item in read if (made := element(item)) is not None)
+
+
+def read_shares(read: Any) -> tuple[tuple[str, float], ...]:
+    """Labels with their shares: of an object, of a list of such pairs as objects, or one label alone, which has all.
+
+    The vendor's files show the object; what ``pulse-2`` sends live is nowhere written down.
+    """
+    if isinstance(read, str):
+        return ((read, 1.0),) if read else ()
+    if isinstance(read, dict):
+        pairs = list(read.items())
+    else:
+        items = [item for item in read if isinstance(item, dict)] if isinstance(read, list) else []
+        pairs = [(item.get("label", item.get("emotion")), item.get("score", item.get("confidence"))) for item in items]
+    shares = [(read_text(label), read_number(share)) for label, share in pairs]
+    return tuple((label, share) for label, share in shares if label and share is not None)
 
 
 def read_text(read: Any) -> str | None:

@@ -3,7 +3,9 @@
 What the service says can repeat what the user said, so the reason is a sentence of ours and the service's words are
 the failure's private ``detail``. Shapes of its errors: the vendor's OpenAPI files (August 2026):
 ``{"error", "request_id", "details"}``, ``{"errors", "status", "message"}``, ``{"error", "message"}``, ``{"message"}``,
-``{"status", "error_code", "message", "language", "region"}``; a proxy's are pages of HTML.
+``{"status", "error_code", "message", "language", "region"}``; recorded from the speech routes:
+``{"error": [{"code", "path", "message"}]}``; of a server on premises: ``{"error", "code", "retry_after"}``. A proxy's
+are pages of HTML.
 """
 
 from __future__ import annotations
@@ -15,32 +17,14 @@ from typing import Any
 import msgspec
 
 from .errors import Failure, FailureKind
-from .reading import ErrorMessage, error_text, read_json_object, read_text
+from .reading import ErrorMessage, error_text, read_json_object, read_number
+from .statuses import Verdict, meaning_of, meaning_of_code, read_code
 
-_ADVICE = {
-    400: "the service refuses an option or what was sent: check the configuration, its words are in failure.detail",
-    401: "the service does not accept the API key: check api_key (SMALLEST_API_KEY)",
-    402: "the account has no credit left: see the plan in the service's console",
-    403: "the plan of this API key does not include what was asked for: check the model and the plan",
-    404: "there is nothing at this address: check base_url, route and model",
-    405: "this address does not take such a request: check base_url and route",
-    408: "the service waited too long for the request: try again, over a faster connection or with a smaller file",
-    413: "it is too much at once: a file may have 250 MB (compress it, or stream it live), text goes in parts",
-    415: "the service does not take this kind of file: send WAV, MP3, FLAC or OGG",
-    422: "the service refuses an option or what was sent: check the configuration, its words are in failure.detail",
-    426: "this address speaks WebSocket alone: check base_url and route",
-    429: "too many requests at once for this plan: slow down, and wait failure.retry_after seconds where it is given",
-    503: "the service has no worker free: try again later",
-}
-_REDIRECT = (
-    "the server redirects elsewhere, and redirects are not followed as the API key would go with them: "
-    "set base_url to where the service is"
-)
-_TRY_AGAIN = frozenset((408, 425, 429))  # of the 4xx, those that a second try can help
-
-_ERROR_CODE = re.compile(r"[A-Z_]{1,64}")  # cannot hold what a user said
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # likewise, as near as can be
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # cannot hold what a user said, as near as can be
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}|[0-9]{1,4}")  # likewise: a name in a request, or a place in a list
+_REASON = re.compile(r"[a-z][a-z_]{0,39}")  # likewise: invalid_enum_value
 _MAX_DETAIL = 4096  # characters
+_MAX_FIELDS = 5  # that a sentence names
 
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _HTTP_DATE = re.compile(
@@ -58,16 +42,19 @@ def refusal(status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = 
     headers = tuple(headers)
     told = read_json_object(body)
     answer = told if isinstance(told, dict) else {}
-    code = answer.get("error_code")
-    named = f" ({code})" if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
+    code = read_code(answer.get("error_code"), answer.get("code"))
+    named = f" ({code})" if code else ""
+    meaning = meaning_of(status)
+    advice = by_code.advice if (by_code := meaning_of_code(code)) is not None else meaning.advice
+    wait = retry_after(headers)
     return Failure(
         kind=FailureKind.STATUS if 300 <= status <= 599 else FailureKind.PROTOCOL,
-        reason=f"HTTP {status}{named}: {_advice(status)}",
+        reason=f"HTTP {status}{named}: {_refused_fields(answer)}{advice}",
         status=status,
-        retry_after=retry_after(headers),
+        retry_after=_seconds(answer.get("retry_after")) if wait is None else wait,
         request_id=request_id(answer, headers),
         detail=_detail(answer, body),
-        final=status < 500 and status not in _TRY_AGAIN,
+        final=meaning.verdict is Verdict.FINAL,
     )
 
 
@@ -118,25 +105,32 @@ def header(headers: Iterable[tuple[str, str]], name: str) -> str | None:
     return next((value.strip() for key, value in headers if key.lower() == name.lower()), None)
 
 
-def _advice(status: int) -> str:
-    if 300 <= status <= 399:
-        return _REDIRECT
-    if status in _ADVICE:
-        return _ADVICE[status]
-    if 400 <= status <= 499:
-        return "the service refuses the request: its words are in failure.detail"
-    if 500 <= status <= 599:
-        return "the service failed: try again later"
-    return "this is not what the service answers: check base_url and route"
+def _refused_fields(answer: dict[str, Any]) -> str:
+    """Which fields of the request the service names as wrong, and of what kind that is: its names, never its words."""
+    fields: dict[str, str] = {}
+    for items in (answer.get("error"), answer.get("errors"), answer.get("details")):
+        for item in items[:100] if isinstance(items, list) else ():
+            if not isinstance(item, dict):
+                continue
+            path, kind = item.get("path"), item.get("code")
+            steps = [str(step) for step in (path if isinstance(path, list) else [path]) if type(step) in (str, int)]
+            if steps and all(map(_FIELD.fullmatch, steps)):
+                named = isinstance(kind, str) and _REASON.fullmatch(kind)
+                fields.setdefault(".".join(steps), f" ({kind})" if named else "")
+    shown = ", ".join(name + kind for name, kind in list(fields.items())[:_MAX_FIELDS])
+    return f"wrong: {shown}; " if shown else ""
+
+
+def _seconds(read: Any) -> float | None:
+    seconds = read_number(read)
+    return seconds if seconds is not None and seconds >= 0 else None
 
 
 def _detail(answer: dict[str, Any], body: bytes) -> str | None:
     """The service's words: the texts of its JSON, each once, or what came instead of JSON."""
     said = [error_text(answer.get(name)) for name in ("error", "errors", "message", "detail")]
-    for name in ("errors", "details", "detail"):
-        items = answer.get(name)
-        if isinstance(items, list):
-            said += [error_text(item) or read_text(item) or "" for item in items[:100]]
+    if isinstance(details := answer.get("details"), list):
+        said.append(error_text(details))
     text = "; ".join(dict.fromkeys(filter(None, said))) or str(body[: 4 * _MAX_DETAIL], "utf-8", "replace").strip()
     return text[:_MAX_DETAIL] or None
 
@@ -157,10 +151,20 @@ def _http_date(text: str) -> int | None:
 
 
 def told_failure(message: ErrorMessage) -> Failure:
-    """The failure that an error message over an open connection tells of; its status is an HTTP status, or a word."""
+    """The failure that an error message over an open connection tells of; its status is an HTTP status, or a word.
+
+    It is ``final`` where the code of the error says that no other try can help.
+    """
     status = int(message.status) if message.status is not None and message.status in _STATUSES else None
-    said = "the service told of an error" + (f" with status {status}" if status else "")
-    return Failure(kind=FailureKind.SERVICE, reason=said, status=status, detail=message.text[:_MAX_DETAIL] or None)
+    meaning = meaning_of_code(message.code)
+    said = "the service told of an error" + (f" ({message.code})" if message.code else "")
+    return Failure(
+        kind=FailureKind.SERVICE,
+        reason=said + (f" with status {status}" if status else "") + (f": {meaning.advice}" if meaning else ""),
+        status=status,
+        detail=message.text[:_MAX_DETAIL] or None,
+        final=meaning is not None and meaning.verdict is Verdict.FINAL,
+    )
 
 
 _STATUSES = frozenset(map(str, range(400, 600)))
@@ -179,3 +183,23 @@ _CLOSES = {
     1012: " (it restarts)",
     1013: " (it is full)",
 }
+
+
+def silent_close(failure: Failure, key: str | None) -> Failure:
+    """What it may be that a link, once more, is closed right after it was opened, before the service said anything.
+
+    The words of the close are in the message, without the ``key``; ``None`` leaves them out, as they may repeat what
+    the user wrote.
+    """
+    words = "" if key is None else " ".join((failure.detail or "").split())
+    words = words.replace(key, "***") if key else words
+    said = f'; it says "{words[:_MAX_CLOSE]}"' if words.isprintable() and words else ""
+    reason = f"{failure.reason} right after it was opened, again, without a message{said}: {_SILENT_CLOSE}"
+    return msgspec.structs.replace(failure, reason=reason)
+
+
+_MAX_CLOSE = 123  # bytes of a close frame's reason (RFC 6455, section 5.5)
+_SILENT_CLOSE = (
+    "as a rule a language that this region does not serve, or an option that the service does not take: "
+    "check language, base_url and the other options"
+)

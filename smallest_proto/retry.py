@@ -6,27 +6,7 @@ from collections.abc import Callable
 
 from .config import RetryPolicy
 from .errors import Failure, FailureKind
-from .values import Name
-
-
-class Verdict(Name):
-    """What to do after a failure."""
-
-    FINAL = "final"  # another try cannot help
-    RETRY = "retry"
-    RETRY_SLOWLY = "retry slowly"  # the service is full of our own sessions: with the longest wait
-
-
-# The service's answers before the upgrade. What is not listed: see classify.
-STATUSES: dict[int, Verdict] = {
-    400: Verdict.FINAL,  # an option
-    401: Verdict.FINAL,  # the key
-    402: Verdict.FINAL,  # the bill
-    403: Verdict.FINAL,  # the plan
-    404: Verdict.FINAL,  # the URL
-    408: Verdict.RETRY,
-    429: Verdict.RETRY,
-}
+from .statuses import Verdict, meaning_of
 
 # WebSocket close codes. What is not listed: again.
 CLOSE_CODES: dict[int, Verdict] = {
@@ -45,18 +25,31 @@ def classify(failure: Failure) -> Verdict:
     if failure.final:
         return Verdict.FINAL
     if failure.status is not None:
-        return STATUSES.get(failure.status, Verdict.RETRY if failure.status >= 500 else Verdict.FINAL)
+        return meaning_of(failure.status).verdict
     if failure.code is not None and failure.kind in (FailureKind.DISCONNECTED, FailureKind.SERVICE):
         return CLOSE_CODES.get(failure.code, Verdict.RETRY)
     return Verdict.RETRY
 
 
-def delay(failure: Failure, failures: int, policy: RetryPolicy, jitter: Callable[[], float]) -> float:
+def delay(
+    failure: Failure, failures: int, policy: RetryPolicy, jitter: Callable[[], float], *, live: bool = True
+) -> float:
     """Seconds to wait after the ``failures``-th consecutive failure (from 1): exponential with full jitter.
 
-    ``jitter`` gives numbers from 0 to 1. What the service asks for (Retry-After) is waited at least, up to
+    ``jitter`` gives numbers from 0 to 1. Where nobody waits for a ``live`` stream, a service that is busy is left alone
+    for longer, and at least for half of the wait. What the service asks for (Retry-After) is waited at least, up to
     ``policy.longest_retry_after``.
     """
-    highest = min(policy.longest_delay, policy.first_delay * 2.0 ** min(failures - 1, 60))
-    wait = policy.longest_delay if classify(failure) is Verdict.RETRY_SLOWLY else highest * jitter()
+    verdict, growth = classify(failure), 2.0 ** min(failures - 1, 60)
+    if verdict is Verdict.RETRY_SLOWLY:
+        wait = policy.longest_delay
+    elif verdict is Verdict.RETRY_BUSY and not live:
+        wait = min(policy.longest_busy, 4.0 * policy.first_delay * growth) * (1.0 + jitter()) / 2.0
+    else:
+        wait = min(policy.longest_delay, policy.first_delay * growth) * jitter()
     return max(wait, min(failure.retry_after or 0.0, policy.longest_retry_after))
+
+
+def no_jitter() -> float:
+    """The whole wait each time: for who has no source of chance. Hand ``random.random`` in where many clients run."""
+    return 1.0

@@ -1,20 +1,22 @@
 """One HTTP exchange as a state machine: a request goes out, one answer or one failure comes of it.
 
-``HttpExchange`` knows HTTP alone: status, the deadline, what a refusal means. What the body of a good answer means, a
-``Reader`` handed in says: all at its end (``WholeBody``), or while it comes.
+``HttpExchange`` knows HTTP alone: status, the deadline, what a refusal means, when to try again. What the body of a
+good answer means, a ``Reader`` says: all at its end (``WholeBody``), or while it comes. Each try has one of its own.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from smallest_proto.commands import AbortRequest, ExchangeCommand, SendRequest
-from smallest_proto.config import Timeouts
+from smallest_proto.config import RetryPolicy, Timeouts
 from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
 from smallest_proto.refusals import refusal
 from smallest_proto.requests import Request
+from smallest_proto.retry import classify, delay, no_jitter
+from smallest_proto.statuses import Verdict
 from smallest_proto.timers import Timer, Timers
 from smallest_proto.values import Name, Value
 
@@ -31,6 +33,13 @@ class ExchangeFailed(Value, frozen=True, kw_only=True):
     failure: Failure
 
 
+class ExchangeRetried(Value, frozen=True, kw_only=True):
+    """A try failed; another one follows by itself. Nothing of an answer was put out before."""
+
+    failure: Failure
+    retry_in: float  # seconds until the next try
+
+
 class State(Name):
     """Where an exchange stands."""
 
@@ -38,6 +47,8 @@ class State(Name):
     WAITING = "waiting"  # the request is out, no status has come
     ANSWERED = "answered"  # a success: its body is coming
     REFUSED = "refused"  # any other status: its body is coming, and may say why
+    OVER = "over"  # the try is over: it is decided at once what follows
+    PAUSED = "paused"  # between two tries
     ENDED = "ended"  # the one outcome has been put out
 
 
@@ -55,33 +66,50 @@ class Input(Name):
     FAILURE = "failure"
     DEADLINE = "deadline"
     ABORT = "abort"
+    AGAIN = "again"  # the try failed, and another one may help
+    OUTCOME = "outcome"  # it did not fail, or no other try follows
 
 
 class HttpExchange(Generic[Answer]):
     """One request and its one outcome, without I/O and without a clock.
 
     Tell it what happens, with ``now`` in seconds of any monotonic clock; after each call drain ``poll_output()`` and
-    wake up at ``get_timer()``. Outputs are ``SendRequest`` first, then what ``reader`` makes of the body as it comes,
-    ``AbortRequest`` where the exchange ends before the answer does, and last exactly one of the reader's outcome and
-    ``ExchangeFailed``. What the peer does wrong never raises; what comes after the end finds nobody. Calls out of
-    order raise ``LocalProtocolError`` and change nothing.
+    wake up at ``get_timer()``. Outputs are ``SendRequest`` first, then what the reader makes of the body as it comes,
+    ``AbortRequest`` where a try ends before its answer does, and last exactly one of the reader's outcome and
+    ``ExchangeFailed``. Where another try may help (429, 5xx, no connection, a lost one), and nothing of an answer was
+    put out, ``ExchangeRetried`` comes in its place, and ``SendRequest`` once more at the next timer: as often as
+    ``retry`` says, and no later than ``timeouts.response`` after the start. Nothing may be told of a try after its end.
+    What the peer does wrong never raises. Calls out of order raise ``LocalProtocolError`` and change nothing.
+
+    ``make_reader`` makes the reader of one try. ``repeatable``: whether a request can be sent again when it is not
+    known whether the service took it.
     """
 
     def __init__(
         self,
         request: Request,
-        reader: Reader[Answer],
+        make_reader: Callable[[], Reader[Answer]],
         *,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        jitter: Callable[[], float] = no_jitter,
         first: float | None = None,  # seconds to the first output of the reader; None: ``timeouts.response``
+        repeatable: bool = True,
     ) -> None:
         self._request = request
-        self._reader = reader
-        self._patience = timeouts.response if first is None else first
-        self._next = timeouts.audio
+        self._make_reader = make_reader
+        self._reader = make_reader()
+        self._timeouts = timeouts
+        self._retry = retry
+        self._jitter = jitter
+        self._repeatable = repeatable
+        self._first = timeouts.response if first is None else first
+        self._patience = self._first
+        self._latest = 0.0  # no try begins after it
+        self._failures = 0
         self._state = State.IDLE
         self._timers = Timers()
-        self._outputs: deque[ExchangeCommand | Answer | ExchangeFailed] = deque()
+        self._outputs: deque[ExchangeCommand | Answer | ExchangeRetried | ExchangeFailed] = deque()
         self._status = 0
         self._headers: Headers = ()
         self._refused = bytearray()  # the body of a refusal
@@ -124,7 +152,7 @@ class HttpExchange(Generic[Answer]):
         while self._timers.pop_due(now) is not None:
             self._step(Input.DEADLINE, now)
 
-    def poll_output(self) -> ExchangeCommand | Answer | ExchangeFailed | None:
+    def poll_output(self) -> ExchangeCommand | Answer | ExchangeRetried | ExchangeFailed | None:
         """The next command or the outcome, or ``None`` when there is nothing more to do now."""
         return self._outputs.popleft() if self._outputs else None
 
@@ -143,27 +171,36 @@ class HttpExchange(Generic[Answer]):
 
     # What happens on the way; the value is what the input brought.
 
+    def _begin(self, _: None, now: float) -> None:
+        self._latest = now + self._timeouts.response
+        self._send(None, now)
+
     def _send(self, _: None, now: float) -> None:
         self._timers[Timer.RESPONSE] = now + self._patience
         self._outputs.append(SendRequest(request=self._request))
 
-    def _begin(self, value: tuple[int, Headers], _: float) -> None:
+    def _answered(self, value: tuple[int, Headers], _: float) -> None:
         self._reader.begin(*value)
 
     def _feed(self, data: bytes, now: float) -> None:
         if made := self._reader.feed(data):
             self._outputs.extend(made)
-            self._patience = self._next
+            self._retry = _NEVER  # what was put out cannot be taken back
+            self._patience = self._timeouts.audio
             self._timers[Timer.RESPONSE] = now + self._patience
         if self._reader.settled:
             self._step(Input.SETTLED, now)
 
     def _settle(self, _: None, now: float) -> None:
         self._outputs.append(AbortRequest())
-        self._answer(None, now)
+        self._read(None, now)
 
-    def _answer(self, _: None, __: float) -> None:
-        self._end(*self._reader.end())
+    def _read(self, _: None, now: float) -> None:
+        last = self._reader.end()
+        if len(last) == 1 and isinstance(last[0], Failure):
+            self._judge(last[0], now)
+        else:
+            self._step(Input.OUTCOME, now, last)
 
     def _note_refusal(self, value: tuple[int, Headers], _: float) -> None:
         self._status, self._headers = value
@@ -171,61 +208,94 @@ class HttpExchange(Generic[Answer]):
     def _keep(self, data: bytes, _: float) -> None:
         self._refused += data
 
-    def _refuse(self, _: Failure | None, __: float) -> None:
+    def _refuse(self, _: Failure | None, now: float) -> None:
         # Also where the connection was lost: the status says more, and servers that refuse a file hang up early.
-        self._end(refusal(self._status, self._headers, bytes(self._refused)))
+        self._judge(refusal(self._status, self._headers, bytes(self._refused)), now)
 
     def _cut_refusal(self, data: bytes | None, now: float) -> None:
         self._refused += (data or b"")[: MAX_REFUSAL_BYTES - len(self._refused)]
         self._outputs.append(AbortRequest())
         self._refuse(None, now)
 
-    def _too_late(self, _: None, __: float) -> None:
+    def _too_late(self, _: None, now: float) -> None:
         reason = f"no whole answer, or no more of it, came within {self._patience:g} s: check base_url and the network"
         self._outputs.append(AbortRequest())
-        self._end(Failure(kind=FailureKind.DEADLINE, reason=reason))
+        self._judge(Failure(kind=FailureKind.DEADLINE, reason=reason), now)
 
     def _drop(self, _: None, now: float) -> None:
         self._outputs.append(AbortRequest())
         self._drop_unsent(_, now)
 
     def _drop_unsent(self, _: None, __: float) -> None:
-        self._end(Failure(kind=FailureKind.DISCONNECTED, reason="the application aborted the request", final=True))
+        reason = "the application aborted the request"
+        self._end((Failure(kind=FailureKind.DISCONNECTED, reason=reason, final=True),), 0.0)
 
-    def _lose(self, failure: Failure, _: float) -> None:
-        self._end(failure)
+    def _judge(self, failure: Failure, now: float) -> None:
+        """A try failed: whether another one follows."""
+        self._failures += 1
+        if self._failures <= self._retry.max_retries and self._worth_another(failure):
+            wait = delay(failure, self._failures, self._retry, self._jitter, live=False)
+            if now + wait <= self._latest:
+                self._step(Input.AGAIN, now, ExchangeRetried(failure=failure, retry_in=wait))
+                return
+        self._step(Input.OUTCOME, now, (failure,))
 
-    def _end(self, *last: Answer | Failure) -> None:
+    def _worth_another(self, failure: Failure) -> bool:
+        if failure.kind is FailureKind.DISCONNECTED and not self._repeatable:
+            return False
+        told = failure.status is not None  # the service said how it is; else there was no connection, or it was lost
+        return classify(failure) is not Verdict.FINAL and (told or failure.kind in _NO_CONNECTION)
+
+    def _pause(self, retried: ExchangeRetried, now: float) -> None:
+        self._reader, self._patience = self._make_reader(), self._first
+        self._refused.clear()
+        self._timers[Timer.RESPONSE] = now + retried.retry_in
+        self._outputs.append(retried)
+
+    def _end(self, last: Sequence[Answer | Failure], _: float) -> None:
         self._timers.clear()
-        del self._reader, self._request  # an exchange that is kept does not keep what was said
+        del self._reader, self._make_reader, self._request  # an exchange that is kept does not keep what was said
         self._refused.clear()
         self._outputs.extend(ExchangeFailed(failure=one) if isinstance(one, Failure) else one for one in last)
 
 
+_NO_CONNECTION = frozenset((FailureKind.CONNECT, FailureKind.DISCONNECTED))
+_NEVER = RetryPolicy(max_retries=0)
+
 _Action: TypeAlias = Callable[[HttpExchange[Any], Any, float], None]
 
 _TABLE: dict[tuple[State, Input], tuple[_Action | None, State]] = {
-    (State.IDLE, Input.START): (HttpExchange._send, State.WAITING),
+    (State.IDLE, Input.START): (HttpExchange._begin, State.WAITING),
     (State.IDLE, Input.ABORT): (HttpExchange._drop_unsent, State.ENDED),
     (State.WAITING, Input.INTERIM): (None, State.WAITING),
-    (State.WAITING, Input.SUCCESS): (HttpExchange._begin, State.ANSWERED),
+    (State.WAITING, Input.SUCCESS): (HttpExchange._answered, State.ANSWERED),
     (State.WAITING, Input.REFUSAL): (HttpExchange._note_refusal, State.REFUSED),
-    (State.WAITING, Input.FAILURE): (HttpExchange._lose, State.ENDED),
-    (State.WAITING, Input.DEADLINE): (HttpExchange._too_late, State.ENDED),
+    (State.WAITING, Input.FAILURE): (HttpExchange._judge, State.OVER),
+    (State.WAITING, Input.DEADLINE): (HttpExchange._too_late, State.OVER),
     (State.WAITING, Input.ABORT): (HttpExchange._drop, State.ENDED),
     (State.ANSWERED, Input.DATA): (HttpExchange._feed, State.ANSWERED),
-    (State.ANSWERED, Input.SETTLED): (HttpExchange._settle, State.ENDED),
-    (State.ANSWERED, Input.END): (HttpExchange._answer, State.ENDED),
-    (State.ANSWERED, Input.FAILURE): (HttpExchange._lose, State.ENDED),
-    (State.ANSWERED, Input.DEADLINE): (HttpExchange._too_late, State.ENDED),
+    (State.ANSWERED, Input.SETTLED): (HttpExchange._settle, State.OVER),
+    (State.ANSWERED, Input.END): (HttpExchange._read, State.OVER),
+    (State.ANSWERED, Input.FAILURE): (HttpExchange._judge, State.OVER),
+    (State.ANSWERED, Input.DEADLINE): (HttpExchange._too_late, State.OVER),
     (State.ANSWERED, Input.ABORT): (HttpExchange._drop, State.ENDED),
     (State.REFUSED, Input.DATA): (HttpExchange._keep, State.REFUSED),
-    (State.REFUSED, Input.OVERFLOW): (HttpExchange._cut_refusal, State.ENDED),
-    (State.REFUSED, Input.END): (HttpExchange._refuse, State.ENDED),
-    (State.REFUSED, Input.FAILURE): (HttpExchange._refuse, State.ENDED),
-    (State.REFUSED, Input.DEADLINE): (HttpExchange._cut_refusal, State.ENDED),
+    (State.REFUSED, Input.OVERFLOW): (HttpExchange._cut_refusal, State.OVER),
+    (State.REFUSED, Input.END): (HttpExchange._refuse, State.OVER),
+    (State.REFUSED, Input.FAILURE): (HttpExchange._refuse, State.OVER),
+    (State.REFUSED, Input.DEADLINE): (HttpExchange._cut_refusal, State.OVER),
     (State.REFUSED, Input.ABORT): (HttpExchange._drop, State.ENDED),
-    # What was under way when the exchange ended finds nobody.
+    (State.OVER, Input.AGAIN): (HttpExchange._pause, State.PAUSED),
+    (State.OVER, Input.OUTCOME): (HttpExchange._end, State.ENDED),
+    (State.PAUSED, Input.DEADLINE): (HttpExchange._send, State.WAITING),
+    (State.PAUSED, Input.ABORT): (HttpExchange._drop_unsent, State.ENDED),
+    # What was under way when a try, or the exchange, ended is of no interest.
+    (State.PAUSED, Input.INTERIM): (None, State.PAUSED),
+    (State.PAUSED, Input.SUCCESS): (None, State.PAUSED),
+    (State.PAUSED, Input.REFUSAL): (None, State.PAUSED),
+    (State.PAUSED, Input.DATA): (None, State.PAUSED),
+    (State.PAUSED, Input.END): (None, State.PAUSED),
+    (State.PAUSED, Input.FAILURE): (None, State.PAUSED),
     (State.ENDED, Input.INTERIM): (None, State.ENDED),
     (State.ENDED, Input.SUCCESS): (None, State.ENDED),
     (State.ENDED, Input.REFUSAL): (None, State.ENDED),

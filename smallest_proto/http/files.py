@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
-from smallest_proto.config import Endpoint, FileTranscriptionConfig, Timeouts
+from smallest_proto.config import Endpoint, FileTranscriptionConfig, RetryPolicy, Timeouts
 from smallest_proto.errors import Failure
 from smallest_proto.reading import (
     Utterance,
@@ -18,6 +19,7 @@ from smallest_proto.reading import (
 )
 from smallest_proto.refusals import no_answer, request_id, tells_error
 from smallest_proto.requests import file_transcription_request
+from smallest_proto.retry import no_jitter
 from smallest_proto.values import Value
 
 from .bodies import Headers, WholeBody
@@ -59,9 +61,17 @@ class FileTranscription(HttpExchange[FileTranscript | TranscriptionAccepted]):
         audio: bytes | None = None,
         audio_url: str | None = None,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        jitter: Callable[[], float] = no_jitter,
     ) -> None:
-        request = file_transcription_request(config, endpoint, audio=audio, audio_url=audio_url)
-        super().__init__(request, WholeBody(read_file_answer), timeouts=timeouts)
+        super().__init__(
+            file_transcription_request(config, endpoint, audio=audio, audio_url=audio_url),
+            lambda: WholeBody(read_file_answer),
+            timeouts=timeouts,
+            retry=retry,
+            jitter=jitter,
+            repeatable=config.webhook_url is None,  # or the webhook would be called twice
+        )
 
 
 def read_file_answer(status: int, headers: Headers, body: bytes) -> FileTranscript | TranscriptionAccepted | Failure:

@@ -7,16 +7,17 @@ proxy, an error with a status of success) is a failure and never audio.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
-from smallest_proto.config import Endpoint, SynthesisConfig, Timeouts
+from smallest_proto.config import Endpoint, RetryPolicy, SynthesisConfig, Timeouts
 from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.reading import ErrorMessage, decode_audio, error_text, read_json_object, read_text
 from smallest_proto.refusals import header, no_answer, request_id, told_failure
 from smallest_proto.requests import synthesis_request, synthesis_sse_request
+from smallest_proto.retry import no_jitter
 from smallest_proto.synthesis.events import AudioChunk, SpeechFinished
 
 from .bodies import Headers
@@ -46,12 +47,18 @@ class Synthesis(HttpExchange[AudioChunk | SpeechFinished]):
         *,
         sse: bool = False,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        jitter: Callable[[], float] = no_jitter,
     ) -> None:
-        request = (synthesis_sse_request if sse else synthesis_request)(config, endpoint, text)
-        body = AudioEvents(config) if sse else AudioBody(config)
-        # A whole reply may begin only when all of it is made; events begin with the first sound.
+        source = AudioEvents if sse else AudioBody
         super().__init__(
-            request, SpeechReader(body), timeouts=timeouts, first=timeouts.audio if sse else timeouts.response
+            (synthesis_sse_request if sse else synthesis_request)(config, endpoint, text),
+            lambda: SpeechReader(source(config)),
+            timeouts=timeouts,
+            retry=retry,
+            jitter=jitter,
+            # A whole reply may begin only when all of it is made; events begin with the first sound.
+            first=timeouts.audio if sse else timeouts.response,
         )
 
 

@@ -5,15 +5,16 @@ Facts of the wire: the vendor's OpenAPI file of the voice catalogue (August 2026
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from smallest_proto.config import Endpoint, SynthesisConfig, Timeouts
+from smallest_proto.config import Endpoint, RetryPolicy, SynthesisConfig, Timeouts
 from smallest_proto.errors import ConfigurationError, Failure
 from smallest_proto.reading import read_each, read_json_object, read_text
 from smallest_proto.refusals import no_answer, tells_error
 from smallest_proto.requests import voices_request
+from smallest_proto.retry import no_jitter
 from smallest_proto.values import Value
 
 from .bodies import Headers, WholeBody
@@ -54,9 +55,15 @@ class VoiceList(HttpExchange[Voices]):
         model: str | None = None,
         *,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        jitter: Callable[[], float] = no_jitter,
     ) -> None:
         super().__init__(
-            voices_request(endpoint, model), WholeBody(partial(read_voices, model=model)), timeouts=timeouts
+            voices_request(endpoint, model),
+            lambda: WholeBody(partial(read_voices, model=model)),
+            timeouts=timeouts,
+            retry=retry,
+            jitter=jitter,
         )
 
 

@@ -47,7 +47,7 @@ class FinalTranscript(Value, frozen=True, kw_only=True):
     """What was said, and will not be revised. ``text`` is empty only where it answers a finalize or ends the stream."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset(
-        ("text", "words", "utterances", "full_transcript", "redacted_entities")
+        ("text", "words", "utterances", "full_transcript", "redacted_entities", "emotions", "gender")
     )
 
     text: str
@@ -59,6 +59,8 @@ class FinalTranscript(Value, frozen=True, kw_only=True):
     languages: tuple[str, ...] = ()
     redacted_entities: tuple[str, ...] = ()
     full_transcript: str | None = None
+    emotions: tuple[tuple[str, float], ...] = ()  # (label, 0..1), with emotion_detection
+    gender: str | None = None  # with gender_detection
     session_id: str | None = None  # the service's name for the connection
     from_finalize: bool = False  # answers finalize()
     is_last: bool = False  # answers end_input()

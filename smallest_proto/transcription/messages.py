@@ -23,11 +23,13 @@ from smallest_proto.reading import (
     read_each,
     read_json_object,
     read_number,
+    read_shares,
     read_speaker,
     read_text,
     read_utterance,
     read_word,
 )
+from smallest_proto.statuses import read_code
 from smallest_proto.values import Value
 
 FINALIZE = '{"type":"finalize"}'
@@ -38,7 +40,7 @@ class Transcription(Value, frozen=True, kw_only=True):
     """What the service heard: interim, final, or last."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset(
-        ("text", "full_transcript", "words", "utterances", "redacted_entities")
+        ("text", "full_transcript", "words", "utterances", "redacted_entities", "emotions", "gender")
     )
 
     text: str = ""
@@ -53,6 +55,8 @@ class Transcription(Value, frozen=True, kw_only=True):
     utterances: tuple[Utterance, ...] = ()
     redacted_entities: tuple[str, ...] = ()
     full_transcript: str | None = None
+    emotions: tuple[tuple[str, float], ...] = ()  # (label, 0..1), when emotion_detection was asked for
+    gender: str | None = None  # when gender_detection was asked for
     repaired: bool = False  # something in it was not as it should be
 
 
@@ -98,6 +102,10 @@ class _Wire(msgspec.Struct):
     utterances: tuple[Utterance, ...] | None = None
     redacted_entities: tuple[str, ...] | None = None
     timestamp: float | None = None
+    emotions: Any = None
+    gender: str | None = None
+    error_code: Any = None
+    code: Any = None
     error: Any = None
     message: Any = None
 
@@ -129,10 +137,11 @@ def _told_apart(wire: _Wire, repaired: bool) -> Message:
         return Pong()
     text = wire.transcript or wire.transcription
     spoken = wire.transcript is not None or wire.transcription is not None
-    if kind == "error" or ((wire.error is not None or wire.status == "error") and not text):
+    if kind == "error" or ((wire.error is not None or wire.error_code or wire.status == "error") and not text):
         said = wire.message if wire.message is not None else wire.error
         status = None if wire.status is None else str(wire.status)
-        return ErrorMessage(text=error_text(said), status=status, session_id=wire.session_id)
+        code = read_code(wire.error_code, wire.code)
+        return ErrorMessage(text=error_text(said), status=status, code=code, session_id=wire.session_id)
     words, utterances = wire.words or (), wire.utterances or ()
     if not spoken and not words and wire.is_final is None and wire.is_last is None and kind != "transcription":
         return UnknownMessage()
@@ -158,6 +167,8 @@ def _told_apart(wire: _Wire, repaired: bool) -> Message:
         utterances=utterances,
         redacted_entities=wire.redacted_entities or (),
         full_transcript=wire.full_transcript,
+        emotions=read_shares(wire.emotions) if wire.emotions else (),
+        gender=wire.gender,
         repaired=repaired,
     )
 
@@ -181,6 +192,10 @@ def _repair(read: dict[str, Any]) -> _Wire:
         utterances=read_each(read.get("utterances"), read_utterance),
         redacted_entities=read_each(read.get("redacted_entities"), read_text),
         timestamp=read_number(read.get("timestamp")),
+        emotions=read.get("emotions"),
+        gender=read_text(read.get("gender")),
+        error_code=read.get("error_code"),
+        code=read.get("code"),
         error=read.get("error"),
         message=read.get("message"),
     )

@@ -205,6 +205,8 @@ class Hearing:
                 languages=message.languages,
                 redacted_entities=message.redacted_entities,
                 full_transcript=message.full_transcript,
+                emotions=message.emotions,
+                gender=message.gender,
                 session_id=message.session_id,
                 from_finalize=message.from_finalize,
                 is_last=message.is_last,

@@ -69,6 +69,7 @@ class TranscriptionSession:
         self._connection = Connection(
             live_transcription_request(config, endpoint),
             keepalive=endpoint.route != "direct",
+            quotes=True,
             timeouts=timeouts,
             retry=retry,
             jitter=jitter,

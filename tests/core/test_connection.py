@@ -14,6 +14,8 @@ from smallest_proto.connection import Change, ChangeKind, Connection
 from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import LinkLost, LinkOpened
 from smallest_proto.link import Link
+from smallest_proto.reading import ErrorMessage
+from smallest_proto.refusals import closed_failure, told_failure
 from smallest_proto.requests import Request
 from smallest_proto.stats import LinkRecord
 from smallest_proto.timers import Timer
@@ -21,6 +23,7 @@ from smallest_proto.timers import Timer
 OLD, NEW, NEWER = (Request(method="GET", url=f"wss://{name}") for name in ("old", "new", "newer"))
 LOST = Failure(kind=FailureKind.DISCONNECTED, reason="lost", code=1006)
 REFUSED = Failure(kind=FailureKind.STATUS, reason="no", status=400)
+REFUSED_LATER = Failure(kind=FailureKind.STATUS, reason="not now", status=500)
 BUSY = Failure(kind=FailureKind.STATUS, reason="busy", status=429, retry_after=7.0)
 
 TIMEOUTS = Timeouts(opening=10.0, closing=2.0, ping=5.0, pong=4.0, write=3.0, keepalive=6.0)
@@ -30,11 +33,19 @@ QUIET = Timeouts(opening=10.0, ping=1e6, keepalive=1e6)  # nothing happens by it
 class Line(Connection):
     """A connection whose output is read by ``said``."""
 
-    def __init__(self, timeouts: Timeouts = QUIET, keepalive: bool = True, jitter: float = 1.0, **retry: Any) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts = QUIET,
+        keepalive: bool = True,
+        jitter: float = 1.0,
+        quotes: bool = True,
+        **retry: Any,
+    ) -> None:
         self.output: deque[Any] = deque()
         super().__init__(
             OLD,
             keepalive=keepalive,
+            quotes=quotes,
             timeouts=timeouts,
             retry=RetryPolicy(**{"first_delay": 1.0, "longest_delay": 8.0, "healthy_after": 10.0, **retry}),
             jitter=lambda: jitter,
@@ -304,6 +315,83 @@ def test_what_the_service_asks_for_is_waited() -> None:
 
 
 # --- reports that are late or out of place ---
+
+
+# --- links that are closed at once ---
+
+KEYED = Request(method="GET", url="wss://keyed", headers=(("Authorization", "Bearer sk-1"),))
+
+
+def close_at_once(line: Line, now: float, code: int = 1008, said: str = "", after: float = 0.3) -> Failure:
+    """Open the next link, which the service closes; the failure that is told of."""
+    line.open(now)
+    number = len(line.records)
+    line.opened(number, now)
+    line.said()
+    line.closed(number, closed_failure(code, said), now + after)
+    lost = [output for output in line.said() if isinstance(output, LinkLost)]
+    return lost[0].failure
+
+
+def test_a_close_at_once_again_and_again_says_what_it_may_be() -> None:
+    line = Line()
+    line._request = KEYED
+    first, second, third = (close_at_once(line, now, said="not for  sk-1\nhere") for now in (0.0, 20.0, 40.0))
+    assert "language" not in first.reason
+    for failure in (second, third):
+        assert "language" in failure.reason
+        assert "region" in failure.reason
+        assert 'it says "not for *** here"' in failure.reason
+        assert "sk-1" not in repr(failure)
+        assert (failure.code, failure.final) == (1008, False)
+
+
+def test_words_that_may_repeat_the_users_are_not_shown() -> None:
+    line = Line(quotes=False)
+    close_at_once(line, 0.0, said="no voice for Wilhelmina")
+    failure = close_at_once(line, 20.0, said="no voice for Wilhelmina")
+    assert "language" in failure.reason
+    assert "Wilhelmina" not in failure.reason
+    assert failure.detail == "no voice for Wilhelmina"
+
+
+def test_a_close_without_words_has_none_in_the_message() -> None:
+    line = Line()
+    close_at_once(line, 0.0, 1000)
+    assert "it says" not in close_at_once(line, 20.0, 1000).reason
+    assert "it says" not in close_at_once(line, 40.0, 1000, said="\x00\u202e").reason
+
+
+def test_closes_that_do_not_follow_the_opening_say_nothing_of_it() -> None:
+    line = Line()
+    assert [close_at_once(line, now, after=2.5).reason for now in (0.0, 20.0)] == [closed_failure(1008, "").reason] * 2
+    close_at_once(line, 40.0)
+    line.open(60.0)
+    line.failed(4, REFUSED_LATER, 61.0)  # another thing went wrong between two of them
+    line.said()
+    assert close_at_once(line, 80.0).reason == closed_failure(1008, "").reason
+
+
+def test_an_error_that_no_retry_can_mend_ends_it_and_says_why() -> None:
+    line = Line()
+    link = line.serve(0.0)
+    told = told_failure(ErrorMessage(text="no", code="LANGUAGE_NOT_ENABLED_IN_REGION"))
+    line.doubt(link, told, 1.0)
+    change = line.closed(1, closed_failure(1008, ""), 1.1)
+    assert change is not None
+    assert change.kind is ChangeKind.GIVEN_UP
+    assert change.failure is not None
+    assert change.failure.reason == told.reason  # and nothing of too many sessions
+    assert change.failure.code == 1008
+
+
+def test_such_an_error_ends_it_also_where_no_close_follows() -> None:
+    line = Line()
+    link = line.serve(0.0)
+    line.doubt(link, told_failure(ErrorMessage(code="LANGUAGE_NOT_ENABLED_IN_REGION")), 1.0)
+    change = wake(line, 1.5)
+    assert change is not None
+    assert change.kind is ChangeKind.GIVEN_UP
 
 
 def report_all(line: Line, number: int, now: float) -> None:

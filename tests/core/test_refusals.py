@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from smallest_proto.errors import Failure, ProtocolError, StatusError
 from smallest_proto.http.files import FileTranscript, TranscriptionAccepted, read_file_answer
-from smallest_proto.refusals import refusal, retry_after
+from smallest_proto.reading import ErrorMessage
+from smallest_proto.refusals import refusal, retry_after, told_failure
+from smallest_proto.transcription.messages import decode
 
 SAID = "the patient's name is Wilhelmina"
 
@@ -35,13 +37,16 @@ def failure_of(status: int, body: bytes | dict[str, Any], *headers: tuple[str, s
         (404, "base_url", True),
         (405, "base_url", True),
         (408, "try again", False),
+        (410, "lightning_v3.1", True),
         (413, "250 MB", True),
+        (414, "fewer keywords", True),
         (415, "WAV", True),
         (418, "refuses", True),
         (422, "option", True),
-        (425, "refuses", False),
+        (425, "try again", False),
         (426, "WebSocket", True),
         (429, "slow down", False),
+        (431, "2,000", True),
         (500, "try again", False),
         (502, "try again", False),
         (503, "no worker free", False),
@@ -85,6 +90,86 @@ def test_the_services_words_are_the_detail(
         assert (failure.detail or "").startswith("{")
     else:
         assert failure.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (
+            {"error": [{"code": "custom", "path": ["voice_id"], "message": SAID}]},
+            "HTTP 400: wrong: voice_id (custom); the service refuses an option",
+        ),
+        (
+            {
+                "error": [
+                    {"code": "invalid_enum_value", "path": ["output_format"], "message": SAID, "options": ["pcm"]},
+                    {"code": "too_small", "path": ["words", 0, "boost"]},
+                ]
+            },
+            "wrong: output_format (invalid_enum_value), words.0.boost (too_small); ",
+        ),
+        ({"error": "Validation failed", "details": [{"path": "language", "message": SAID}]}, "wrong: language; "),
+        ({"errors": [{"code": SAID, "path": ["speed"]}]}, "wrong: speed; "),
+        ({"error": [{"path": ["a"]}, {"path": ["a"]}]}, "wrong: a; "),
+    ],
+)
+def test_the_field_that_is_wrong_is_named(body: dict[str, Any], says: str) -> None:
+    assert says in failure_of(400, body).reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [[], [None, 7, []], [{"path": []}], [{"path": [SAID]}], [{"path": [True, None]}], [{"path": {"a": 1}}], [{}]],
+)
+def test_what_is_no_field_is_not_named(error: list[Any]) -> None:
+    assert failure_of(400, {"error": error}).reason == failure_of(400, b"").reason
+
+
+def test_the_words_of_a_list_of_errors_are_the_detail() -> None:
+    body = {"error": [{"code": "custom", "path": ["voice_id"], "message": "no such voice"}, {"message": SAID}]}
+    assert failure_of(400, body).detail == f"no such voice; {SAID}"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"status": "error", "error_code": "MODEL_DEPRECATED", "message": SAID}, "lightning_v3.1"),
+        ({"status": "error", "error_code": "LANGUAGE_NOT_ENABLED_IN_REGION", "message": SAID}, "region"),
+        ({"error": "Invalid license key", "code": "INVALID_LICENSE"}, "license key"),
+        ({"error": "x", "code": "WHAT_IS_THIS"}, "(WHAT_IS_THIS): the service refuses an option"),
+    ],
+)
+def test_a_code_says_more_than_a_status(body: dict[str, Any], says: str) -> None:
+    assert says in failure_of(400, body).reason
+
+
+@pytest.mark.parametrize(("value", "seconds"), [(30, 30.0), ("2", 2.0), (-1, None), (True, None), ("soon", None)])
+def test_the_wait_can_be_asked_for_in_the_body(value: Any, seconds: float | None) -> None:
+    body = {"error": "No ASR workers available", "code": "SERVICE_UNAVAILABLE", "retry_after": value}
+    assert failure_of(503, body).retry_after == seconds
+    assert failure_of(503, body, ("Retry-After", "7")).retry_after == 7.0
+
+
+@pytest.mark.parametrize(
+    ("message", "says", "final"),
+    [
+        ({"message": SAID}, "the service told of an error", False),
+        ({"error_code": "LANGUAGE_NOT_ENABLED_IN_REGION", "message": SAID}, "(LANGUAGE_NOT_ENABLED_IN_REGION)", True),
+        ({"error_code": "MODEL_NOT_ALLOWED", "message": SAID}, "check the configuration", True),
+        ({"error_code": "INVALID_MESSAGE", "message": SAID}, "(INVALID_MESSAGE)", False),
+        ({"error_code": "WORKER_LOST", "status": 503, "message": SAID}, "(WORKER_LOST) with status 503", False),
+        ({"error_code": SAID, "message": SAID}, "the service told of an error", False),
+    ],
+)
+def test_the_code_of_an_error_over_a_socket_says_whether_it_is_final(
+    message: dict[str, Any], says: str, final: bool
+) -> None:
+    told = decode(json.dumps({"type": "error", **message}))
+    assert isinstance(told, ErrorMessage)
+    failure = told_failure(told)
+    assert says in failure.reason
+    assert (failure.final, failure.detail) == (final, SAID)
+    assert SAID not in repr(failure) + repr(failure.error())
 
 
 def test_an_error_code_is_named_when_it_is_one() -> None:
@@ -143,7 +228,7 @@ def test_retry_after_as_a_date_counts_from_the_answers_own(date: datetime, secon
             st.lists(inner, max_size=4)
             | st.dictionaries(
                 st.sampled_from(
-                    ["error", "errors", "message", "details", "detail", "error_code", "request_id", "status"]
+                    ["error", "errors", "message", "details", "detail", "error_code", "request_id", "status", "code"]
                 ),
                 inner,
             )

@@ -8,16 +8,13 @@ from hypothesis import strategies as st
 
 from smallest_proto.config import RetryPolicy
 from smallest_proto.errors import Failure, FailureKind
-from smallest_proto.retry import CLOSE_CODES, STATUSES, Verdict, classify, delay
+from smallest_proto.retry import CLOSE_CODES, classify, delay
+from smallest_proto.statuses import STATUSES, Verdict
 
 BY_STATUS = {
-    400: Verdict.FINAL,
-    401: Verdict.FINAL,
-    402: Verdict.FINAL,
-    403: Verdict.FINAL,
-    404: Verdict.FINAL,
-    408: Verdict.RETRY,
-    429: Verdict.RETRY,
+    **dict.fromkeys((400, 401, 402, 403, 404, 405, 410, 413, 414, 415, 422, 426, 431), Verdict.FINAL),
+    **dict.fromkeys((408, 425), Verdict.RETRY),
+    **dict.fromkeys((429, 503), Verdict.RETRY_BUSY),
 }
 BY_CODE = {
     1000: Verdict.RETRY,
@@ -62,7 +59,7 @@ def test_any_other_status_below_500_is_final(status: int) -> None:
     assert classify(refused(status)) is Verdict.FINAL  # no upgrade, and nothing of ours would change
 
 
-@given(st.integers(500, 999))
+@given(st.integers(500, 999).filter(lambda status: status not in STATUSES))
 def test_any_status_from_500_is_worth_another_try(status: int) -> None:
     assert classify(refused(status)) is Verdict.RETRY
 
@@ -80,7 +77,7 @@ def test_without_status_and_code_every_kind_is_worth_another_try(kind: FailureKi
 @pytest.mark.parametrize("kind", NO_STATUS)
 def test_a_status_counts_whatever_the_kind(kind: FailureKind) -> None:
     assert classify(failure(kind, status=401)) is Verdict.FINAL  # an error message that names it, say
-    assert classify(failure(kind, status=429, code=1008)) is Verdict.RETRY
+    assert classify(failure(kind, status=429, code=1008)) is Verdict.RETRY_BUSY
 
 
 @pytest.mark.parametrize("kind", FailureKind)
@@ -145,3 +142,16 @@ def test_what_the_service_asks_for_is_not_spread() -> None:
 @pytest.mark.parametrize("failures", [1, 5])
 def test_too_many_sessions_wait_the_longest(failures: int, jitter: float) -> None:
     assert delay(failure(code=1008), failures, POLICY, lambda: jitter) == 10.0
+
+
+@pytest.mark.parametrize(
+    ("failures", "highest"), [(1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 16.0), (6, 30.0), (10**9, 30.0)]
+)
+@pytest.mark.parametrize(("jitter", "share"), [(0.0, 0.5), (1.0, 1.0)])
+def test_where_nobody_waits_live_who_is_busy_is_left_alone_for_longer(
+    failures: int, highest: float, jitter: float, share: float
+) -> None:
+    assert delay(refused(429), failures, POLICY, lambda: jitter, live=False) == highest * share
+    assert delay(failure(), failures, POLICY, lambda: jitter, live=False) == delay(
+        failure(), failures, POLICY, lambda: jitter
+    )

@@ -151,3 +151,22 @@ async def dumb() -> AsyncIterator[str]:
         server.close()
         for writer in taken:
             writer.transport.abort()
+
+
+@asynccontextmanager
+async def busy(*statuses: int) -> AsyncIterator[str]:
+    """A server that refuses one request after the other with these, then transcribes each: "whole"."""
+    left = list(statuses)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+        status, body = (left.pop(0), b"") if left else (200, b'{"transcription":"whole"}')
+        writer.write(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/waves/v1"
+    finally:
+        server.close()

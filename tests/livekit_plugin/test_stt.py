@@ -18,10 +18,11 @@ from livekit.plugins import smallest_proto
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 
-from .stage import KEY, RATE, are_paired, finals, frames, heard, open_bench, push, scripted, turns, words
+from .stage import KEY, RATE, are_paired, busy, finals, frames, heard, open_bench, push, scripted, turns, words
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 SPEECH = coded_speech([1, 2, 0.9, 3, 4, 0.9])
+QUICK = APIConnectOptions(max_retry=2, retry_interval=0.01)
 WORDS = [(word.text, word.start / RATE, word.end / RATE) for word in SPEECH.words]
 KIND = SpeechEventType
 LAST = '{"type":"transcription","transcript":"","is_final":true,"is_last":true}'
@@ -325,6 +326,26 @@ class TestRecognise:
                     await bench.stt.recognize(next(frames(SPEECH.pcm)))
             assert (refused.value.status_code, refused.value.retryable) == (401, False)
             assert [error.recoverable for error in bench.errors] == [False]
+
+        run(main())
+
+    @pytest.mark.parametrize("statuses", [[503], [429, 503]])
+    def test_a_busy_service_is_asked_again(self, run: Run, statuses: list[int]) -> None:
+        async def main() -> None:
+            async with busy(*statuses) as base_url, open_bench(base_url=base_url) as bench:
+                event = await bench.stt.recognize(list(frames(SPEECH.pcm)), conn_options=QUICK)
+            assert event.alternatives[0].text == "whole"
+            assert [error.recoverable for error in bench.errors] == [True] * len(statuses)
+
+        run(main())
+
+    def test_so_often_as_the_framework_says_and_no_more(self, run: Run) -> None:
+        async def main() -> None:
+            async with busy(503, 429, 503) as base_url, open_bench(base_url=base_url) as bench:
+                with pytest.raises(APIStatusError) as refused:
+                    await bench.stt.recognize(list(frames(SPEECH.pcm)), conn_options=QUICK)
+            assert (refused.value.status_code, refused.value.retryable) == (503, False)
+            assert [error.recoverable for error in bench.errors] == [True, True, False]
 
         run(main())
 

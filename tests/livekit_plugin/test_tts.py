@@ -44,7 +44,7 @@ class TestOneReply:
 
         run(main())
 
-    def test_a_refusal_is_tried_again_by_the_framework(self, run: Run) -> None:
+    def test_a_refusal_is_tried_again(self, run: Run) -> None:
         async def main() -> None:
             async with open_bench(faults=["refuse:503"]) as bench:
                 audio = [piece async for piece in bench.tts.synthesize(TEXT, conn_options=AGAIN)]

@@ -22,7 +22,7 @@ from smallest_proto.config import (
 )
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import LinkOpened
-from smallest_proto.http.exchange import ExchangeFailed
+from smallest_proto.http.exchange import ExchangeFailed, ExchangeRetried
 from smallest_proto.http.files import FileTranscript, FileTranscription, TranscriptionAccepted
 from smallest_proto.http.synthesis import Synthesis
 from smallest_proto.http.voices import Voice, VoiceList, Voices
@@ -68,6 +68,13 @@ class Options(TypedDict, total=False):
     pool_seconds: float
     trace: str | PathLike[str] | None
     trace_private: bool
+    on_retry: Callable[[ExchangeRetried], object] | None
+
+
+class _Tries(TypedDict):
+    timeouts: Timeouts
+    retry: RetryPolicy
+    jitter: Callable[[], float]
 
 
 class Client:
@@ -79,6 +86,8 @@ class Client:
     ``buffer_seconds`` of audio may be held for what a lost connection did not hear.
     Within ``async with``, up to ``pool`` connections of ``stream_synthesis`` are kept for its next calls, each for
     ``pool_seconds`` at most: the service closes what says nothing for 60 s.
+    ``transcribe``, ``voices``, and ``synthesize`` before its first byte, are tried again as ``retry`` says: the live
+    streams tell of it with ``LinkLost``, of these ``on_retry`` is told, at once and in the client's own loop.
     ``trace`` is a file to which every input of every session is appended, for ``memory.replay``: without the key, and
     without what was said unless ``trace_private``. A session raises ``OSError`` if it cannot be written there.
     Raises ``ConfigurationError`` without a key, and for a ``base_url`` or a ``proxy`` that is none.
@@ -104,6 +113,7 @@ class Client:
         pool_seconds: float = 45.0,
         trace: str | PathLike[str] | None = None,
         trace_private: bool = False,
+        on_retry: Callable[[ExchangeRetried], object] | None = None,
     ) -> None:
         check_whole("pool", pool, 0, None, "connections")
         check_seconds("pool_seconds", pool_seconds, least=0.0)
@@ -113,6 +123,7 @@ class Client:
         self._timeouts = timeouts
         self._retry = retry
         self._buffer_seconds = buffer_seconds
+        self._on_retry = on_retry
         self._trace = None
         if trace is not None:
             self._trace = Trace(partial(self._world.append_file, trace), private=trace_private)
@@ -178,7 +189,7 @@ class Client:
         a text that cannot be spoken, and for options that cannot be.
         """
         config = config or SynthesisConfig()
-        exchange = Synthesis(config, self._endpoint, text, sse=sse, timeouts=self._timeouts)
+        exchange = Synthesis(config, self._endpoint, text, sse=sse, **self._tries())
         return Speech(exchange, config, self._driving)
 
     @asynccontextmanager
@@ -226,7 +237,7 @@ class Client:
 
         Raises ``ConfigurationError`` for what is no model, and ``RemoteError`` for what the service or the network did.
         """
-        answer: Voices = await self._answer(VoiceList(self._endpoint, model, timeouts=self._timeouts))
+        answer: Voices = await self._answer(VoiceList(self._endpoint, model, **self._tries()))
         return answer.voices
 
     async def _exchange(
@@ -234,9 +245,12 @@ class Client:
     ) -> FileTranscript | TranscriptionAccepted:
         if isinstance(audio, (str, PathLike)):
             audio = await self._driver.read_file(audio)
-        exchange = FileTranscription(config, self._endpoint, audio=audio, audio_url=url, timeouts=self._timeouts)
+        exchange = FileTranscription(config, self._endpoint, audio=audio, audio_url=url, **self._tries())
         answer: FileTranscript | TranscriptionAccepted = await self._answer(exchange)
         return answer
+
+    def _tries(self) -> _Tries:
+        return {"timeouts": self._timeouts, "retry": self._retry, "jitter": self._world.jitter}
 
     async def _answer(self, exchange: FileTranscription | VoiceList) -> Any:
         async with self._driving(exchange) as driver:
@@ -266,6 +280,7 @@ class Client:
     async def _begin(self, machine: Machine, trace: TracedSession | None = None) -> Driving:
         driver = self._driver(machine, self._world)
         driver.trace = trace
+        driver.on_retry = self._on_retry
         self._drivers.add(driver)
         try:
             await driver.__aenter__()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from smallest_proto import commands
 from smallest_proto.errors import Failure
 from smallest_proto.events import EndReason, SessionEnded
+from smallest_proto.http.exchange import ExchangeRetried
 from smallest_proto.requests import Request
 
 from . import _events as wire
@@ -53,6 +54,7 @@ class Driving:
         self.machine = machine
         self.world = world
         self.trace: TracedSession | None = None
+        self.on_retry: Callable[[ExchangeRetried], object] | None = None
         self.is_session = hasattr(machine, "link_opened")
         self._takes_audio = hasattr(machine, "ready_for_audio")
         # By number, as a session can have two open at once: the old one hears on while the new one opens.
@@ -210,6 +212,9 @@ class Driving:
                 self._abort(number)
             case commands.AbortRequest():
                 self._abort(0)
+            case ExchangeRetried():
+                if self.on_retry is not None:
+                    self.on_retry(output)
             case _:
                 self._last = output
                 self.outputs.append(output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smallest_proto.errors import Failure, FailureKind
+from smallest_proto.statuses import Verdict, meaning_of
 
 from ._events import MAX_MESSAGE_BYTES
 
@@ -10,7 +11,6 @@ _BREACHES = {
     1007: "sent text that is not UTF-8",
     1009: f"sent a message of over {MAX_MESSAGE_BYTES // 2**20} MiB",
 }
-_MAYBE = frozenset((408, 425, 429))  # of the 4xx, those that a second try can help
 
 
 def broken_websocket(code: int) -> Failure:
@@ -43,7 +43,7 @@ def proxy_refused(status: int) -> Failure:
         said = "it wants other credentials: check the user and the password in HTTPS_PROXY or proxy"
     else:
         said = f"it makes no connection to the service (HTTP {status}): check HTTPS_PROXY, NO_PROXY or proxy"
-    final = 300 <= status <= 499 and status not in _MAYBE
+    final = 300 <= status <= 499 and meaning_of(status).verdict is Verdict.FINAL
     return Failure(kind=FailureKind.CONNECT, reason=f"the proxy refuses: {said}", final=final)
 
 

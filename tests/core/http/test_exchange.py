@@ -1,4 +1,7 @@
-"""One HTTP exchange: every answer of the service, in any pieces, at any moment."""
+"""One try of an HTTP exchange: every answer of the service, in any pieces, at any moment.
+
+When it is tried again is in ``test_exchange_retry.py``.
+"""
 
 from __future__ import annotations
 
@@ -13,189 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smallest_proto.commands import AbortRequest, SendRequest
-from smallest_proto.config import Endpoint, FileTranscriptionConfig, Timeouts
 from smallest_proto.errors import (
-    ConfigurationError,
     DeadlineError,
-    Failure,
     FailureKind,
     LocalProtocolError,
-    ProtocolError,
     RemoteError,
-    ServiceError,
     StatusError,
 )
 from smallest_proto.http import exchange as module
 from smallest_proto.http.bodies import MAX_ANSWER_BYTES
-from smallest_proto.http.exchange import MAX_REFUSAL_BYTES, ExchangeFailed, Input, State
-from smallest_proto.http.files import FileTranscript, FileTranscription, TranscriptionAccepted
-from smallest_proto.refusals import refusal
-from smallest_proto.requests import file_transcription_request
+from smallest_proto.http.exchange import MAX_REFUSAL_BYTES, ExchangeFailed, ExchangeRetried, Input, State
+from smallest_proto.http.files import FileTranscript, FileTranscription
 
-KEY = "key-that-nobody-may-see"
-ENDPOINT = Endpoint(api_key=KEY)
-CONFIG = FileTranscriptionConfig()
-SAID = "the patient's name is Wilhelmina"
-LOST = Failure(kind=FailureKind.DISCONNECTED, reason="the connection was lost")
-
-Pieces = list[bytes]
-
-
-def transcription(**timeouts: float) -> FileTranscription:
-    return FileTranscription(CONFIG, ENDPOINT, audio=b"RIFF", timeouts=Timeouts(**timeouts))
-
-
-def drain(exchange: FileTranscription) -> list[Any]:
-    outputs = []
-    while (output := exchange.poll_output()) is not None:
-        outputs.append(output)
-    return outputs
-
-
-def answered(status: int, body: bytes | dict[str, Any], *headers: tuple[str, str], pieces: Pieces | None = None) -> Any:
-    """The outcome of an exchange that was answered so."""
-    exchange = transcription()
-    exchange.start(0.0)
-    exchange.response_started(status, headers, 1.0)
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    for piece in [raw] if pieces is None else pieces:
-        exchange.body_received(piece, 2.0)
-    exchange.response_ended(3.0)
-    sent, outcome = drain(exchange)
-    assert isinstance(sent, SendRequest)
-    assert exchange.ended
-    assert exchange.get_timer() is None
-    return outcome
-
-
-def failure_of(status: int, body: bytes | dict[str, Any], *headers: tuple[str, str]) -> Failure:
-    outcome = answered(status, body, *headers)
-    assert isinstance(outcome, ExchangeFailed)
-    return outcome.failure
-
-
-# --- what a success says ---
-
-
-def test_the_request_is_the_one_that_requests_make() -> None:
-    exchange = transcription()
-    exchange.start(0.0)
-    assert drain(exchange) == [SendRequest(request=file_transcription_request(CONFIG, ENDPOINT, audio=b"RIFF"))]
-    by_url = FileTranscription(CONFIG, ENDPOINT, audio_url="https://example.com/a.wav")
-    by_url.start(0.0)
-    (command,) = drain(by_url)
-    assert command.request.body == b'{"url":"https://example.com/a.wav"}'
-    with pytest.raises(ConfigurationError, match="empty"):
-        FileTranscription(CONFIG, ENDPOINT, audio=b"")
-
-
-def test_a_whole_answer() -> None:
-    transcript = answered(
-        200,
-        {
-            "status": "success",
-            "transcription": "Hello, you.",
-            "words": [
-                {
-                    "start": 0.16,
-                    "end": 1.12,
-                    "speaker": 0,
-                    "speaker_confidence": 1,
-                    "word": "Hello,",
-                    "confidence": 0.9,
-                },
-                {"start": 1.12, "end": 1.36, "speaker": "1", "word": "you."},
-            ],
-            "utterances": [{"start": 0.16, "end": 1.36, "speaker": 0, "text": "Hello, you."}],
-            "language": "en",
-            "metadata": {"duration": 5.28, "fileSize": 465740},
-            "request_id": "36e977cf-d027",
-            "gender": "female",
-            "emotions": {"neutral": 0.7, "happy": 1},
-            "totalBytes": 465740,
-        },
-    )
-    assert isinstance(transcript, FileTranscript)
-    assert transcript.text == "Hello, you."
-    assert [(w.text, w.start, w.end, w.confidence, w.speaker) for w in transcript.words] == [
-        ("Hello,", 0.16, 1.12, 0.9, 0),
-        ("you.", 1.12, 1.36, None, 1),
-    ]
-    assert [(u.text, u.speaker) for u in transcript.utterances] == [("Hello, you.", 0)]
-    assert (transcript.language, transcript.duration, transcript.request_id) == ("en", 5.28, "36e977cf-d027")
-    assert (transcript.gender, transcript.emotions) == ("female", (("neutral", 0.7), ("happy", 1.0)))
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        ({"transcription": ""}, FileTranscript(text="")),
-        ({"transcript": "a"}, FileTranscript(text="a")),
-        ({"transcription": None, "transcript": "a"}, FileTranscript(text="a")),
-        ({"transcription": "a", "audio_length": 1.7}, FileTranscript(text="a", duration=1.7)),
-        (
-            {"transcription": "a", "metadata": {"duration": 2}, "audio_length": 1},
-            FileTranscript(text="a", duration=2.0),
-        ),
-        ({"status": "processing", "request_id": "f3a1"}, TranscriptionAccepted(request_id="f3a1")),
-        ({"status": "processing"}, TranscriptionAccepted(request_id=None)),
-        ({"transcription": "a", "error": "no speaker labels"}, FileTranscript(text="a")),
-        (
-            {"transcription": "a", "words": 5, "utterances": {}, "language": [], "metadata": [], "emotions": "sad"},
-            FileTranscript(text="a"),
-        ),
-        (
-            {"transcription": "a", "words": [None, {"word": None}, 7], "emotions": {"x": None}, "gender": None},
-            FileTranscript(text="a"),
-        ),
-        ({"transcription": "a", "metadata": {"duration": "long"}, "request_id": 5}, FileTranscript(text="a")),
-        ({"transcription": "a", "request_id": SAID}, FileTranscript(text="a")),
-    ],
-)
-def test_answers_with_fields_missing_null_or_wrong(answer: dict[str, Any], expected: object) -> None:
-    assert answered(200, answer) == expected
-
-
-@pytest.mark.parametrize(
-    ("body", "says"),
-    [
-        (b"", "empty"),
-        (b" \n", "empty"),
-        (b"<html><body>Welcome to this hotel's wireless network</body></html>", "not JSON"),
-        (b'{"status":"success","transcription":"Hel', "not JSON"),
-        (b'["a"]', "not a JSON object"),
-        (b'"a"', "not a JSON object"),
-        (b"[" * 100_000, "nested too deeply"),
-        (b"{}", "no transcription"),
-        (b'{"status":"success","transcription":["a"]}', "no transcription"),
-        (b'{"status":"processing...","request_id":"a"}', "no transcription"),
-    ],
-)
-def test_a_success_without_an_answer_is_a_failure(body: bytes, says: str) -> None:
-    failure = failure_of(200, body)
-    assert failure.kind is FailureKind.PROTOCOL
-    assert failure.status == 200
-    assert says in failure.reason
-    assert not failure.final
-    assert isinstance(failure.error(), ProtocolError)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [{"error": SAID}, {"status": "error", "message": SAID}, {"errors": SAID, "transcription": ""}],
-)
-def test_an_error_under_a_success_is_the_services(body: dict[str, Any]) -> None:
-    failure = failure_of(200, body)
-    assert isinstance(failure.error(), ServiceError)
-    assert failure.detail == SAID
-    assert SAID not in failure.reason
-
-
-@pytest.mark.parametrize("status", [101, 301, 400, 401, 429, 500])
-def test_a_status_that_refuses_is_a_refusal(status: int) -> None:
-    headers, body = (("Retry-After", "7"),), {"error": SAID, "request_id": "r-1"}
-    assert failure_of(status, body, *headers) == refusal(status, headers, json.dumps(body).encode())
-
+from .exchange_host import KEY, LOST, SAID, answered, drain, transcription
 
 # --- in any pieces ---
 
@@ -335,7 +168,8 @@ _WAY_TO: dict[State, list[Input]] = {
     State.WAITING: [Input.START],
     State.ANSWERED: [Input.START, Input.SUCCESS],
     State.REFUSED: [Input.START, Input.REFUSAL],
-    State.ENDED: [Input.START, Input.FAILURE],
+    State.PAUSED: [Input.START, Input.FAILURE],
+    State.ENDED: [Input.START, Input.ABORT],
 }
 
 
@@ -344,10 +178,15 @@ _TO_ITSELF = {
     Input.SETTLED: (State.ANSWERED, bytes(MAX_ANSWER_BYTES + 1)),
     Input.OVERFLOW: (State.REFUSED, bytes(MAX_REFUSAL_BYTES + 1)),
 }
+# What it tells itself after a try, at once: nobody finds it in this state.
+_AFTERWARDS = {Input.AGAIN: State.PAUSED, Input.OUTCOME: State.ENDED}
 
 
-def test_every_input_is_tried_here() -> None:
-    assert {*TELLINGS, *_TO_ITSELF} == set(Input)
+def test_every_input_and_every_state_is_tried_here() -> None:
+    assert {*TELLINGS, *_TO_ITSELF, *_AFTERWARDS} == set(Input)
+    assert {*_WAY_TO, State.OVER} == set(State)
+    afterwards = {told: state for (before, told), (_, state) in module._TABLE.items() if before is State.OVER}
+    assert afterwards == _AFTERWARDS
 
 
 @pytest.mark.parametrize("told", _TO_ITSELF)
@@ -358,14 +197,15 @@ def test_what_an_exchange_tells_itself(told: Input) -> None:
     for step in _WAY_TO[state]:
         TELLINGS[step](exchange, 0.0)
     exchange.body_received(data, 1.0)
-    assert exchange._state is module._TABLE[state, told][1]
+    assert module._TABLE[state, told][1] is State.OVER
+    assert exchange.ended
     assert isinstance(drain(exchange)[-1], ExchangeFailed)
 
 
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", _WAY_TO)
 @pytest.mark.parametrize("told", TELLINGS)
 def test_every_cell_of_the_table(state: State, told: Input) -> None:
-    exchange = transcription()
+    exchange = transcription(max_retries=5)
     for step in _WAY_TO[state]:
         TELLINGS[step](exchange, 0.0)
     drain(exchange)
@@ -381,13 +221,13 @@ def test_every_cell_of_the_table(state: State, told: Input) -> None:
         assert (exchange._state, drain(exchange), exchange.get_timer()) == (state, [], timer)
     else:
         TELLINGS[told](exchange, 1.0)
-        assert exchange._state is cell[1]
+        assert exchange._state is cell[1] or (cell[1] is State.OVER and exchange._state in _AFTERWARDS.values())
 
 
 @settings(max_examples=300)
-@given(st.lists(st.sampled_from(list(TELLINGS)), max_size=12))
-def test_whatever_happens_there_is_one_outcome_and_it_is_the_last(story: list[Input]) -> None:
-    exchange = transcription()
+@given(st.lists(st.sampled_from(list(TELLINGS)), max_size=12), st.sampled_from([0, 1, 8]))
+def test_whatever_happens_there_is_one_outcome_and_it_is_the_last(story: list[Input], max_retries: int) -> None:
+    exchange = transcription(max_retries=max_retries)
     outputs: list[Any] = []
     for now, told in enumerate(story):
         before = exchange.ended
@@ -403,7 +243,10 @@ def test_whatever_happens_there_is_one_outcome_and_it_is_the_last(story: list[In
         assert (exchange.get_timer() is None) == (exchange.ended or not outputs)
     commands = [type(output) for output in outputs]
     assert sum(issubclass(kind, (FileTranscript, ExchangeFailed)) for kind in commands) == exchange.ended
-    assert SendRequest not in commands[1:]
+    # Each try begins with the request, and none begins before the one before it was given up.
+    tries = [kind for kind in commands if kind in (SendRequest, ExchangeRetried)]
+    assert tries == [SendRequest, ExchangeRetried] * (len(tries) // 2) + [SendRequest] * (len(tries) % 2)
+    assert commands.count(ExchangeRetried) <= max_retries
     assert AbortRequest not in commands[:1]
 
 

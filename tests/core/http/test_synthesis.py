@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smallest_proto.commands import AbortRequest, SendRequest
-from smallest_proto.config import Endpoint, SynthesisConfig, Timeouts
+from smallest_proto.config import Endpoint, RetryPolicy, SynthesisConfig, Timeouts
 from smallest_proto.errors import (
     ConfigurationError,
     DeadlineError,
@@ -39,6 +39,8 @@ EVENTS = ("Content-Type", "text/event-stream; charset=utf-8")
 JSON = ("Content-Type", "application/json; charset=utf-8")
 PCM = b"\x01\x80\x02\x80\x03\x80\x00\x00"
 
+ONCE = RetryPolicy(max_retries=0)  # when it is tried again is in test_exchange_retry.py
+
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -50,7 +52,7 @@ def drain(exchange: Synthesis) -> list[Any]:
 
 
 def begun(*headers: tuple[str, str], sse: bool = False, **options: Any) -> Synthesis:
-    exchange = Synthesis(SynthesisConfig(**{"sample_rate": 8000, **options}), ENDPOINT, TEXT, sse=sse)
+    exchange = Synthesis(SynthesisConfig(**{"sample_rate": 8000, **options}), ENDPOINT, TEXT, sse=sse, retry=ONCE)
     exchange.start(0.0)
     assert isinstance(exchange.poll_output(), SendRequest)
     exchange.response_started(200, headers, 0.0)
@@ -109,7 +111,7 @@ DONE = event({"status": "200", "done": True}, None)
 
 @pytest.mark.parametrize("sse", [False, True])
 def test_the_request_is_the_one_that_requests_make(sse: bool) -> None:
-    exchange = Synthesis(CONFIG, ENDPOINT, TEXT, sse=sse)
+    exchange = Synthesis(CONFIG, ENDPOINT, TEXT, sse=sse, retry=ONCE)
     exchange.start(0.0)
     make = synthesis_sse_request if sse else synthesis_request
     assert drain(exchange) == [SendRequest(request=make(CONFIG, ENDPOINT, TEXT))]
@@ -227,7 +229,7 @@ def test_what_begins_like_text_and_does_not_end_is_audio() -> None:
 
 @pytest.mark.parametrize("sse", [False, True])
 def test_a_status_that_refuses_is_a_refusal(sse: bool) -> None:
-    exchange = Synthesis(CONFIG, ENDPOINT, TEXT, sse=sse)
+    exchange = Synthesis(CONFIG, ENDPOINT, TEXT, sse=sse, retry=ONCE)
     exchange.start(0.0)
     exchange.response_started(429, (("Retry-After", "7"),), 0.0)
     exchange.body_received(b'{"error":"no"}', 0.0)
@@ -350,7 +352,7 @@ def test_whatever_comes_there_is_one_outcome(pieces: list[bytes]) -> None:
 
 @pytest.mark.parametrize(("sse", "first"), [(False, 30.0), (True, 5.0)])
 def test_the_deadline_is_moved_by_audio_alone(sse: bool, first: float) -> None:
-    exchange = Synthesis(CONFIG, ENDPOINT, TEXT, sse=sse, timeouts=Timeouts(response=30.0, audio=5.0))
+    exchange = Synthesis(CONFIG, ENDPOINT, TEXT, sse=sse, timeouts=Timeouts(response=30.0, audio=5.0), retry=ONCE)
     exchange.start(100.0)
     exchange.response_started(200, (), 101.0)
     exchange.body_received(b":\n\n" if sse else b"", 102.0)

@@ -63,7 +63,13 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "utterances": st.lists(_UTTERANCE, max_size=3),
     "redacted_entities": st.lists(_TEXT, max_size=3),
     "timestamp": _TIME,
-    "error": _TEXT | st.fixed_dictionaries({"message": _TEXT}),
+    "emotions": st.dictionaries(_TEXT, _SHARE, max_size=3)
+    | st.lists(st.fixed_dictionaries({"label": _TEXT, "score": _SHARE}), max_size=3)
+    | _TEXT,
+    "gender": _TEXT,
+    "error_code": st.sampled_from(["LANGUAGE_NOT_ENABLED_IN_REGION", "", "no code"]),
+    "code": st.sampled_from(["INVALID_LICENSE", 1011]),
+    "error": _TEXT | st.fixed_dictionaries({"message": _TEXT}) | st.lists(st.fixed_dictionaries({"message": _TEXT})),
     "message": _TEXT,
 }
 GOOD = st.fixed_dictionaries({}, optional=FIELDS)
@@ -397,3 +403,30 @@ def test_no_message_shows_what_was_said(fields: dict[str, Any], broken: bool) ->
             said[name] = [{"word": "Wilhelmina", "text": "Wilhelmina"}]
     message = decode(json.dumps(said)[: -1 if broken else None])
     assert "Wilhelmina" not in repr(message)
+
+
+@pytest.mark.parametrize(
+    ("emotions", "expected"),
+    [
+        ({"neutral": 0.7, "happy": "0.2", "odd": None, "": 0.1}, (("neutral", 0.7), ("happy", 0.2))),
+        ([{"label": "sad", "score": 0.5}, {"emotion": "calm", "confidence": 1}, 7], (("sad", 0.5), ("calm", 1.0))),
+        ("happy", (("happy", 1.0),)),
+        (None, ()),
+        (5, ()),
+    ],
+)
+def test_emotion_and_gender_of_a_final(emotions: Any, expected: tuple[tuple[str, float], ...]) -> None:
+    message = decode(json.dumps({"transcript": "hi", "is_final": True, "emotions": emotions, "gender": "female"}))
+    assert isinstance(message, Transcription)
+    assert (message.emotions, message.gender) == (expected, "female")
+    assert "female" not in repr(message)
+
+
+def test_an_error_that_has_only_a_code_is_one() -> None:
+    message = decode('{"error_code": "LANGUAGE_NOT_ENABLED_IN_REGION", "message": "no", "region": "ap-south-1"}')
+    assert message == ErrorMessage(text="no", code="LANGUAGE_NOT_ENABLED_IN_REGION")
+
+
+def test_an_error_that_is_a_list_is_read() -> None:
+    message = decode('{"type": "error", "error": [{"message": "a", "path": ["text"]}, "b", 7, null]}')
+    assert message == ErrorMessage(text="a; b; 7")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from smallest_proto.commands import AbortRequest, OpenLink, SendRequest
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import Failure, FailureKind
-from smallest_proto.http.exchange import Answer, ExchangeFailed, HttpExchange
+from smallest_proto.http.exchange import Answer, ExchangeFailed, ExchangeRetried, HttpExchange
 from smallest_proto.refusals import refusal
 from smallest_proto.requests import Request
 from smallest_proto.server.answers import Response, error_answer
@@ -103,19 +103,30 @@ class MemoryNetwork:
 
     def exchange(self, exchange: HttpExchange[Answer]) -> Answer | ExchangeFailed:
         """Carry out one HTTP exchange and return what came of it. The body must be raw PCM, with its format set."""
-        clock = self.clock
-        exchange.start(clock.now)
-        while (output := exchange.poll_output()) is not None:
-            if isinstance(output, SendRequest):
-                clock.after(self.delay(), partial(self._serve, exchange, output.request))
-                if (deadline := exchange.get_timer()) is not None:
-                    clock.at(deadline, lambda: exchange.handle_timer(clock.now))
-                clock.run(lambda: exchange.ended)
-            elif not isinstance(output, AbortRequest):
-                return output
-        raise TimeoutError("the exchange has no outcome")
+        clock, outcome = self.clock, None
 
-    def _serve(self, exchange: HttpExchange[Answer], request: Request) -> None:
+        def look() -> None:
+            nonlocal outcome
+            while (output := exchange.poll_output()) is not None:
+                if isinstance(output, SendRequest):
+                    clock.after(self.delay(), partial(self._serve, exchange, output.request, look))
+                elif not isinstance(output, (AbortRequest, ExchangeRetried)):
+                    outcome = output
+            if (due := exchange.get_timer()) is not None:
+                clock.at(due, wake)
+
+        def wake() -> None:
+            exchange.handle_timer(clock.now)
+            look()
+
+        exchange.start(clock.now)
+        look()
+        clock.run(lambda: exchange.ended)
+        if outcome is None:
+            raise TimeoutError("the exchange has no outcome")
+        return outcome
+
+    def _serve(self, exchange: HttpExchange[Answer], request: Request, look: Happening) -> None:
         """The request has arrived at the service."""
         asked = read_request(
             request.method,
@@ -134,6 +145,7 @@ class MemoryNetwork:
             exchange.response_started(response.status, response.headers, self.clock.now)
             exchange.body_received(response.body, self.clock.now)
             exchange.response_ended(self.clock.now)
+            look()
 
         self.clock.after(self.decode_time + self.delay(), answer)
 

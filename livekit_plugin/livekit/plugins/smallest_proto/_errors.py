@@ -9,7 +9,8 @@ from __future__ import annotations
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
 
 from smallest_proto import Failure, FailureKind
-from smallest_proto.retry import Verdict, classify
+from smallest_proto.retry import classify
+from smallest_proto.statuses import Verdict
 
 _NO_GOODBYE = 1006  # WebSocket close code: the connection was lost, nobody closed it
 

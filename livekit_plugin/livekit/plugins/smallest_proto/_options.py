@@ -205,6 +205,7 @@ def retry_policy(connecting: APIConnectOptions) -> RetryPolicy:
         max_retries=connecting.max_retry,
         first_delay=connecting._interval_for_retry(0),
         longest_delay=connecting._interval_for_retry(1),
+        longest_busy=connecting._interval_for_retry(1),
         longest_retry_after=connecting.timeout,
         healthy_after=connecting.timeout,
     )

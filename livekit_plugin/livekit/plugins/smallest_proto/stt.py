@@ -19,6 +19,7 @@ from livekit.agents.utils import AudioBuffer, is_given
 from smallest_proto import (
     BASE_URL,
     Endpoint,
+    ExchangeRetried,
     FileTranscript,
     RemoteError,
     RetryPolicy,
@@ -31,8 +32,9 @@ from smallest_transports.aiohttp import Client
 
 from ._errors import api_error
 from ._events import file_event
-from ._options import DEFAULT_STREAM_PATH, KEY_VARIABLE, STTOptions, endpoint
+from ._options import DEFAULT_STREAM_PATH, KEY_VARIABLE, STTOptions, endpoint, retry_policy
 from ._stt_stream import SpeechStream, StreamingSTT
+from .log import logger
 
 __all__ = ["STT", "SpeechStream"]
 
@@ -188,13 +190,13 @@ class STT(StreamingSTT):
             opts.timeouts(conn_options), response=max(_FILE_SECONDS, conn_options.timeout)
         )
         transcript: FileTranscript | None = None
-        async with self._client(self._files, self._session(), timeouts, RetryPolicy()) as client:
+        async with self._client(self._files, self._session(), timeouts, retry_policy(conn_options)) as client:
             try:
                 transcript = await client.transcribe(wav, config)
             except RemoteError as error:
                 failure = error.failure
         if transcript is None:
-            raise api_error(failure)
+            raise api_error(failure, final=True)  # tried again it was already, as ``conn_options`` say
         return file_event(transcript, language=config.language, request_id=utils.shortuuid())
 
     def _update_session_keyterms(self, keyterms: list[str]) -> None:
@@ -231,8 +233,14 @@ class STT(StreamingSTT):
             self._http_session = utils.http_context.http_session()
         return self._http_session
 
-    @staticmethod
-    def _client(where: Endpoint, http_session: aiohttp.ClientSession, timeouts: Timeouts, retry: RetryPolicy) -> Client:
+    def _retried(self, retried: ExchangeRetried) -> None:
+        error = api_error(retried.failure)
+        logger.warning("%s; trying again in %.1f s", error.message, retried.retry_in, extra={"stt": self._label})
+        self._emit_error(error, recoverable=True)
+
+    def _client(
+        self, where: Endpoint, http_session: aiohttp.ClientSession, timeouts: Timeouts, retry: RetryPolicy
+    ) -> Client:
         return Client(
             api_key=where.api_key,
             base_url=where.base_url,
@@ -242,4 +250,5 @@ class STT(StreamingSTT):
             http_session=http_session,
             timeouts=timeouts,
             retry=retry,
+            on_retry=self._retried,
         )

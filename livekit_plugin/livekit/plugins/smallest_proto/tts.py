@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import msgspec
@@ -212,13 +212,20 @@ class TTS(tts.TTS[str]):
                 http_session=self._http_session,
                 timeouts=speech_timeouts(conn_options),
                 retry=retry_policy(conn_options),
+                on_retry=lambda retried: self.warn(api_error(retried.failure), retried.retry_in),
             )
             await self._open.enter_async_context(client)
         return client
 
+    def warn(self, error: APIError, retry_in: float) -> None:
+        """Tell of what went wrong and does not end what is being spoken."""
+        logger.warning("%s; trying again in %.1f s", error.message, retry_in, extra={"tts": self.label})
+        # Not by the stream's own way: that would take the segment's metrics back.
+        self.emit("error", tts.TTSError(timestamp=time.time(), label=self.label, error=error, recoverable=True))
+
 
 class ChunkedStream(tts.ChunkedStream):
-    """A whole text, spoken in one reply. The framework tries again."""
+    """A whole text, spoken in one reply. What fails before its first sound is tried again by the core."""
 
     def __init__(self, *, tts: TTS, input_text: str, conn_options: APIConnectOptions) -> None:
         super().__init__(tts=tts, input_text=input_text, conn_options=conn_options)
@@ -249,7 +256,7 @@ class ChunkedStream(tts.ChunkedStream):
         except ConfigurationError as error:
             raise APIError(str(error), retryable=False) from None
         if failure is not None:
-            raise api_error(failure)
+            raise api_error(failure, final=True)
         if silent:  # the framework's own error would repeat the text
             raise APIError(_SILENT)
         output_emitter.flush()
@@ -339,7 +346,7 @@ class SynthesizeStream(tts.SynthesizeStream):
                 elif isinstance(event, LinkOpened):
                     self._acquire_time, self._connection_reused = event.seconds, False
                 elif isinstance(event, LinkLost):
-                    self._warn(api_error(event.failure), event.retry_in)
+                    self._owner.warn(api_error(event.failure), event.retry_in)
                 elif isinstance(event, SegmentDone):
                     return None if event.seconds else APIError(_SILENT, retryable=False)
                 elif isinstance(event, (SpokenSoFar, SessionEnded)) and event.failure is not None:
@@ -348,15 +355,6 @@ class SynthesizeStream(tts.SynthesizeStream):
                     return APIError("the synthesis ended before all was spoken", retryable=False)
         output_emitter.push(_moment(self._config.sample_rate))  # the core found nothing to say
         return None
-
-    def _warn(self, error: APIError, retry_in: float) -> None:
-        """Tell of what went wrong and does not end the segment."""
-        label: dict[str, Any] = {"tts": self._owner.label}
-        logger.warning("%s; trying again in %.1f s", error.message, retry_in, extra=label)
-        # Not by the stream's own way: that would take the segment's metrics back.
-        self._owner.emit(
-            "error", tts.TTSError(timestamp=time.time(), label=self._owner.label, error=error, recoverable=True)
-        )
 
 
 def _moment(sample_rate: int) -> bytes:

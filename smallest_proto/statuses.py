@@ -1,0 +1,127 @@
+"""What an answer of the service is worth: one table for HTTP statuses, one for the codes that it gives to its errors.
+
+``retry``, ``refusals`` and the drivers read them, so that a status has one meaning. Facts: the vendor's OpenAPI files
+and error reference (August 2026), and RFC 9110.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from .values import Name
+
+
+class Verdict(Name):
+    """What to do after a failure."""
+
+    FINAL = "final"  # another try cannot help
+    RETRY = "retry"
+    RETRY_BUSY = "retry busy"  # the service has no room now: who need not be quick lets others go first
+    RETRY_SLOWLY = "retry slowly"  # the service is full of our own sessions: with the longest wait
+
+
+class Meaning(NamedTuple):
+    """What a status or a code means to whoever called."""
+
+    verdict: Verdict
+    advice: str
+
+
+_OPTION = "check the configuration, the service's words are in failure.detail"
+_SHORTER = (
+    "the URL is longer than the service takes, as a rule because of many keywords (2,000 pass, 10,000 do not): "
+    "send fewer keywords"
+)
+_RETIRED = (
+    "the service has retired this model or address: use lightning_v3.1 or lightning_v3.1_pro to speak, "
+    "pulse or pulse-pro to transcribe, with route='unified'"
+)
+
+STATUSES: dict[int, Meaning] = {
+    400: Meaning(Verdict.FINAL, f"the service refuses an option or what was sent: {_OPTION}"),
+    401: Meaning(Verdict.FINAL, "the service does not accept the API key: check api_key (SMALLEST_API_KEY)"),
+    402: Meaning(Verdict.FINAL, "the account has no credit left: see the plan in the service's console"),
+    403: Meaning(
+        Verdict.FINAL,
+        "the plan of this API key does not include what was asked for: check the model and the plan",
+    ),
+    404: Meaning(Verdict.FINAL, "there is nothing at this address: check base_url, route and model"),
+    405: Meaning(Verdict.FINAL, "this address does not take such a request: check base_url and route"),
+    408: Meaning(
+        Verdict.RETRY,
+        "the service waited too long for the request: try again, over a faster connection or with a smaller file",
+    ),
+    410: Meaning(Verdict.FINAL, _RETIRED),
+    413: Meaning(
+        Verdict.FINAL,
+        "it is too much at once: a file may have 250 MB (compress it, or stream it live), text goes in parts",
+    ),
+    414: Meaning(Verdict.FINAL, _SHORTER),
+    415: Meaning(Verdict.FINAL, "the service does not take this kind of file: send WAV, MP3, FLAC or OGG"),
+    422: Meaning(Verdict.FINAL, f"the service refuses an option or what was sent: {_OPTION}"),
+    425: Meaning(Verdict.RETRY, "the service does not take the request this early in the connection: try again"),
+    426: Meaning(Verdict.FINAL, "this address speaks WebSocket alone: check base_url and route"),
+    429: Meaning(
+        Verdict.RETRY_BUSY,
+        "too many requests at once for this plan: slow down, and wait failure.retry_after seconds where it is given",
+    ),
+    431: Meaning(Verdict.FINAL, _SHORTER),
+    503: Meaning(Verdict.RETRY_BUSY, "the service has no worker free: try again later"),
+}
+
+_REDIRECT = (
+    "the server redirects elsewhere, and redirects are not followed as the API key would go with them: "
+    "set base_url to where the service is"
+)
+
+
+def meaning_of(status: int) -> Meaning:
+    """What any status that is no answer means; a 1xx or 2xx is here the answer of something else than the service."""
+    if (known := STATUSES.get(status)) is not None:
+        return known
+    if 300 <= status <= 399:
+        return Meaning(Verdict.FINAL, _REDIRECT)
+    if 400 <= status <= 499:
+        return Meaning(Verdict.FINAL, "the service refuses the request: its words are in failure.detail")
+    if status >= 500:
+        return Meaning(Verdict.RETRY, "the service failed: try again later" if status <= 599 else _FOREIGN)
+    return Meaning(Verdict.FINAL, _FOREIGN)
+
+
+_FOREIGN = "this is not what the service answers: check base_url and route"
+
+# The codes that the vendor's pages name, and what to do about them.
+_REGION = (
+    "the service does not have this language in this region: use another base_url (the US has zh, yue, ja, ko and "
+    "multi-asian, India ta, te, kn, ml, multi-south-indic and multi-indic), another language, or ask the vendor for it"
+)
+CODES: dict[str, Meaning] = {
+    "LANGUAGE_NOT_ENABLED_IN_REGION": Meaning(Verdict.FINAL, _REGION),
+    "MODEL_DEPRECATED": Meaning(Verdict.FINAL, _RETIRED),
+    "INVALID_LICENSE": Meaning(Verdict.FINAL, "the server does not accept the license key: check api_key"),
+    "LICENSE_EXPIRED": Meaning(Verdict.FINAL, "the license of this server has expired: renew it"),
+    "FILE_TOO_LARGE": STATUSES[413],
+    "UNSUPPORTED_FORMAT": STATUSES[415],
+    "RATE_LIMIT_EXCEEDED": STATUSES[429],
+    "SERVICE_UNAVAILABLE": STATUSES[503],
+}
+
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")  # cannot hold what a user said
+# Parts of a code that say what no second try can mend. INVALID alone is none: it can be said of one message.
+_HOPELESS = re.compile(
+    r"(^|_)(UNSUPPORTED|DEPRECATED|UNAUTHORIZED|FORBIDDEN|NOT_(ENABLED|ALLOWED|SUPPORTED)"
+    r"|(INVALID|MISSING)_(API_KEY|KEY|TOKEN|LANGUAGE|MODEL|PARAMETER|OPTION))(_|$)"
+)
+
+
+def read_code(*read: object) -> str | None:
+    """The first of some JSON values that is shaped like a code of the service."""
+    return next((one for one in read if isinstance(one, str) and _CODE.fullmatch(one)), None)
+
+
+def meaning_of_code(code: str | None) -> Meaning | None:
+    """What an error's code means; ``None`` where it says nothing about another try."""
+    if code is None or code in CODES:
+        return None if code is None else CODES[code]
+    return Meaning(Verdict.FINAL, f"the service refuses an option: {_OPTION}") if _HOPELESS.search(code) else None
