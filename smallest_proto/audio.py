@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Encoding: TypeAlias = Literal["linear16", "linear32", "alaw", "mulaw", "opus", "ogg_opus"]
 
 SAMPLE_RATES = (8000, 16000, 22050, 24000, 44100, 48000)  # Hz, those of the live service
-MAX_MESSAGE_BYTES = 8192  # the service takes no longer binary message
+MAX_MESSAGE_BYTES = 8192  # the vendor's advice, which audio is cut to; longer messages pass
+MAX_PACKET_BYTES = 2**20  # that are passed on in one message: a page of Ogg has 65,307 at most (RFC 3533)
 
 # Bytes of one sample; the packets of opus have no fixed width and pass through whole.
 _SAMPLE_WIDTHS: dict[str, int] = {"linear16": 2, "linear32": 4, "alaw": 1, "mulaw": 1}
@@ -152,10 +153,9 @@ class Framer:
     def _packet(self, data: bytes) -> list[Chunk]:
         if not data:
             return []
-        if len(data) > MAX_MESSAGE_BYTES:
+        if len(data) > MAX_PACKET_BYTES:
             raise LocalProtocolError(
-                f"a packet of {len(data)} bytes: the service takes at most {MAX_MESSAGE_BYTES}; "
-                "send one packet (opus) or one page (ogg_opus) at a time"
+                f"a packet of {len(data)} bytes: send one packet (opus) or one page (ogg_opus) at a time"
             )
         start = self._start
         if self._format.encoding == "opus":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeGuard
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
-from .values import Value
+from .values import Extra, Value
 
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
@@ -56,6 +56,27 @@ def check_web_url(name: str, url: object) -> None:
         raise ConfigurationError(f"{name} must be an absolute http or https URL")
 
 
+def check_redaction(name: str, value: object) -> None:
+    """Raises ``ConfigurationError`` unless ``value`` is ``None``, on, off, or the kinds of what is to be masked."""
+    if value is None or isinstance(value, bool):
+        return
+    kinds = value if isinstance(value, tuple) else ()
+    if not kinds or not all(is_encodable(kind) and kind.strip() and "," not in kind for kind in kinds):
+        raise ConfigurationError(f"{name} must be True, False, None, or a tuple of kinds such as ('name', 'phone')")
+
+
+def checked_extra(extra: object, taken: frozenset[str] = frozenset()) -> Extra:
+    """The pairs that go out as they are. Raises ``ConfigurationError`` for what are no texts, or is ``taken``."""
+    if not isinstance(extra, Mapping):
+        raise ConfigurationError("extra must be a mapping of texts, such as {'name': 'value'}")
+    for name, value in extra.items():
+        if not is_encodable(name) or not name or not is_encodable(value):
+            raise ConfigurationError("extra must be a mapping of texts: write True as 'true', and 5 as '5'")
+        if name in taken:
+            raise ConfigurationError(f"{name} does not go into extra: set the option of that name, or leave it out")
+    return Extra(extra)
+
+
 def is_number(value: object) -> TypeGuard[int | float]:
     """Whether value is a finite number; a whole one too large for a float is none."""
     try:
@@ -80,7 +101,7 @@ def check_booleans(config: Value) -> None:
 # fmt: off
 _BOOLEANS = frozenset((
     "word_timestamps", "sentence_timestamps", "diarize", "vad_events", "endpointing", "format", "punctuate",
-    "capitalize", "itn_normalize", "numerals", "finalize_on_words", "redact_pii", "redact_pci", "full_transcript",
-    "emotion_detection", "gender_detection", "math_notation", "continuations",
+    "capitalize", "itn_normalize", "finalize_on_words", "full_transcript", "content_filter", "no_format_delay",
+    "emotion_detection", "gender_detection", "math_notation", "continuations", "expire_content",
 ))
 # fmt: on

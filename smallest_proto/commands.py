@@ -35,7 +35,7 @@ class SendBinary(Value, frozen=True, kw_only=True):
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"data"})
 
     link: int
-    data: bytes  # one audio message, at most 8192 bytes
+    data: bytes  # one audio message: at most 8192 bytes of samples, or one packet or page as it was given
 
 
 class SendPing(Value, frozen=True, kw_only=True):

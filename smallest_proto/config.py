@@ -1,14 +1,15 @@
 """What the user sets: frozen values, checked as they are made. An error says what is wrong and what would be right.
 
-An option left at ``None`` is not sent, so that the service's own default holds. Facts of the wire: the vendor's
-AsyncAPI and OpenAPI files for Pulse and Lightning (August 2026).
+An option left at ``None`` is not sent, so that the service's own default holds. ``extra`` is the door for what the
+service has learnt since: each pair goes out as it is, in place of an option of the same name. Facts of the wire: the
+vendor's AsyncAPI and OpenAPI files, changelogs and SDK for Pulse and Lightning (August 2026).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal, TypeAlias, get_args
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,35 +19,27 @@ from .checks import (
     check_id,
     check_number,
     check_one_of,
+    check_redaction,
     check_web_url,
     check_whole,
+    checked_extra,
     is_encodable,
     is_number,
 )
+from .endpoint import BASE_URL as BASE_URL
+from .endpoint import US_BASE_URL as US_BASE_URL
+from .endpoint import Endpoint as Endpoint
+from .endpoint import Route as Route
 from .errors import ConfigurationError
-from .values import Secret, Value
+from .languages import FILE_LANGUAGES, LIVE_LANGUAGES, check_language
+from .values import Value
 
-Route: TypeAlias = Literal["unified", "model", "direct"]
 OutputFormat: TypeAlias = Literal["pcm", "mp3", "wav", "ulaw", "alaw"]
-
-BASE_URL = "https://api.smallest.ai/waves/v1"
-US_BASE_URL = "https://api.us.smallest.ai/waves/v1"
+Numerals: TypeAlias = bool | Literal["auto", "words", "digits"]
+Redaction: TypeAlias = bool | tuple[str, ...]  # all, or kinds of what is to be masked, such as ("name", "phone")
 
 LIVE_MODELS = ("pulse", "pulse-2")
-FILE_MODELS = ("pulse", "pulse-pro")
-# fmt: off
-LIVE_LANGUAGES = frozenset((
-    "en", "hi", "de", "es", "ru", "it", "fr", "nl", "pt", "zh", "yue", "ja", "ko", "gu", "mr", "or", "bn",
-    "ta", "te", "kn", "ml", "north_indic", "multi-asian", "multi-south-indic",
-))
-FILE_LANGUAGES = frozenset((
-    "en", "hi", "de", "es", "ru", "it", "fr", "nl", "pt", "uk", "pl", "cs", "sk", "lv", "et", "ro", "fi", "sv", "bg",
-    "hu", "da", "lt", "mt", "zh", "ja", "ko", "multi-eu", "multi-asian", "multi-indic",
-))
-# fmt: on
-US_ONLY_LANGUAGES = frozenset(("zh", "yue", "ja", "ko", "multi-asian"))  # live
-INDIA_ONLY_LANGUAGES = frozenset(("ta", "te", "kn", "ml", "multi-south-indic"))  # live
-ENGLISH_ONLY_MODELS = ("pulse-2", "pulse-pro")
+FILE_MODELS = ("pulse", "pulse-pro", "pulse-2")
 MAX_KEYWORDS = 10_000
 
 SPEECH_MODELS = ("lightning_v3.1", "lightning_v3.1_pro")
@@ -57,78 +50,34 @@ SPEECH_LANGUAGES = frozenset((
 ))
 PRO_SPEECH_LANGUAGES = SPEECH_LANGUAGES | {"el", "fi", "no", "zh", "ja", "ko", "id", "ms", "vi", "tr", "ar"}
 # fmt: on
+FILE_SAMPLE_RATES = (1000, 384_000)  # Hz, of raw audio: a WAV can say any; these are the bounds of what is sold
+# What the session reckons with: another value on the wire would make its clock wrong.
+_RECKONED_WITH = frozenset(("encoding", "sample_rate", "word_timestamps"))
+# Likewise, and what the protocol says itself in each message.
+_SPEECH_PROTOCOL = frozenset(
+    (
+        "text",
+        "continue",
+        "flush",
+        "context_id",
+        "cancel_request",
+        "sample_rate",
+        "output_format",
+    )
+)
 SPEECH_SAMPLE_RATES = (8000, 16000, 24000, 44100)  # Hz
 MAX_TEXT = 100_000  # characters of one request: an hour and a half of speech; the service names no limit of its own
 
 # Models before these: "lightning", "lightning-v2", "lightning-large". The hyphen is the older spelling.
 _SPEECH_MODEL = re.compile(r"lightning(-[a-z0-9.]+)*")
 _VOICE = re.compile(r"[^\W_][\w.:-]{0,127}")
-_HEADER_VALUE = re.compile(r"[\x21-\x7e]+( [\x21-\x7e]+)*")
-_BASE_URL = re.compile(
-    r"(https?|wss?)://([a-z0-9][a-z0-9_.-]*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?(/[a-z0-9._~!$&'()*+,;=:@%/-]*)?", re.I
-)
-# Headers that the library or its transport writes itself: a second one would contradict it.
-_OWN_HEADER = re.compile(
-    "accept|authorization|connection|content-.*|expect|host|keep-alive|sec-websocket-.*|te|trailer|transfer-encoding"
-    "|upgrade|x-source",
-    re.I,
-)
-
-
-class Endpoint(Value, frozen=True, kw_only=True):
-    """Where the service is and who calls it.
-
-    ``route`` is the shape of its paths: ``unified`` (``/stt/live?model=pulse``, today's), ``model``
-    (``/pulse/get_text``, the older contract), or ``direct`` (``/transcribe``, a server reached without the gateway).
-
-    Raises ``ConfigurationError`` for a URL that is no base URL and for a key that cannot stand in a header.
-    """
-
-    api_key: str = Secret()
-    base_url: str = BASE_URL
-    route: Route = "unified"
-    source: str = "smallest-proto"  # sent as X-Source
-    headers: tuple[tuple[str, str], ...] = ()  # more headers, such as X-LiveKit-Version
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.api_key, str) or not self.api_key.strip():
-            raise ConfigurationError(
-                "no API key: pass api_key, or set SMALLEST_API_KEY where the client reads the environment"
-            )
-        # From here on it cannot be shown by accident, not even by a traceback of the checks that follow.
-        msgspec.structs.force_setattr(self, "api_key", Secret(self.api_key))
-        if not _HEADER_VALUE.fullmatch(self.api_key) or self.api_key[0] in "'\"":
-            raise ConfigurationError("the API key holds characters that no key has: check for line ends and quotes")
-        if self.route not in get_args(Route):
-            raise ConfigurationError(f"route must be one of {', '.join(get_args(Route))}, not {self.route!r}")
-        self._check_url()
-        if not isinstance(self.source, str) or not _HEADER_VALUE.fullmatch(self.source):
-            raise ConfigurationError("source cannot stand in a header: use ASCII without line ends")
-        msgspec.structs.force_setattr(self, "headers", _checked_headers(self.headers))
-
-    def _check_url(self) -> None:
-        example = f"use a URL such as {BASE_URL}"
-        try:
-            url = urlsplit(self.base_url)
-            url.port  # noqa: B018 - reading it checks it
-        except (ValueError, AttributeError, TypeError):
-            raise ConfigurationError(f"base_url cannot be read: {example}") from None
-        if not isinstance(self.base_url, str):
-            raise ConfigurationError(f"base_url must be text: {example}")
-        if url.scheme not in ("http", "https", "ws", "wss"):
-            raise ConfigurationError(f"base_url has the scheme {url.scheme!r}, not http, https, ws or wss: {example}")
-        if "?" in self.base_url or "#" in self.base_url:
-            raise ConfigurationError("base_url must end with its path: options are set in the configuration")
-        if "@" in url.netloc:
-            raise ConfigurationError("base_url must not hold a user or a password: the key goes into api_key")
-        if not _BASE_URL.fullmatch(self.base_url) or url.port == 0:
-            raise ConfigurationError(f"base_url has no host that can be reached: {example}")
 
 
 class TranscriptionConfig(Value, frozen=True, kw_only=True):
     """A live transcription (Pulse): audio format, language and the options of the stream.
 
-    Raises ``ConfigurationError`` for what the live service does not have.
+    ``extra`` are query parameters that are not known here, and languages: ``{"language": "xx"}``; of those no rule is
+    checked. Raises ``ConfigurationError`` for what the live service does not have.
     """
 
     model: str = "pulse"
@@ -146,30 +95,42 @@ class TranscriptionConfig(Value, frozen=True, kw_only=True):
     punctuate: bool | None = None
     capitalize: bool | None = None
     itn_normalize: bool | None = None
-    numerals: bool | None = None
+    numerals: Numerals | None = None
     finalize_on_words: bool | None = None
     max_words: int | None = None
-    redact_pii: bool | None = None
-    redact_pci: bool | None = None
+    redact_pii: Redaction | None = None
+    redact_pci: Redaction | None = None
+    content_filter: bool | None = None
     full_transcript: bool | None = None
+    emotion_detection: bool | None = None  # pulse-2: finals have ``emotions``
+    gender_detection: bool | None = None  # pulse-2: finals have ``gender``
+    no_format_delay: bool | None = None
+    vad_threshold: float | None = None  # 0..1: from which probability on it is speech
+    vad_min_speech_ms: int | None = None  # ms: what is shorter is no speech
     keywords: tuple[str | tuple[str, float], ...] = ()  # words or (words, boost), at most 10,000
     external_session_id: str | None = None  # at most 128 of A-Z a-z 0-9 _ . -
+    expire_content: bool = False  # x-expire-content: the service deletes what it kept after 7 days (enterprise plans)
+    extra: Mapping[str, str] = {}
 
-    PRIVATE = frozenset({"keywords"})  # names of customers, as a rule
+    PRIVATE = frozenset(("keywords", "extra"))  # names of customers, as a rule
 
     def __post_init__(self) -> None:
         self.audio_format  # noqa: B018 - making it checks it
         if self.model == "pulse-pro":
             raise ConfigurationError("pulse-pro has no live transcription: use model='pulse', or transcribe a file")
         check_one_of("model", self.model, LIVE_MODELS)
-        _check_language(self.language, LIVE_LANGUAGES, self.model, "live transcription")
+        check_language(self.language, LIVE_LANGUAGES, self.model, "live transcription")
         check_whole("endpointing_timeout", self.endpointing_timeout, 1, None, "milliseconds")
         if self.eou_timeout_ms != 0 or type(self.eou_timeout_ms) is not int:
             check_whole("eou_timeout_ms", self.eou_timeout_ms, 100, 10_000, "milliseconds, or 0 for the default")
         check_whole("max_words", self.max_words, 1, None, "words")
+        check_number("vad_threshold", self.vad_threshold, 0, 1, "of the probability of speech")
+        check_whole("vad_min_speech_ms", self.vad_min_speech_ms, 0, None, "milliseconds")
+        _check_written(self.numerals, self.redact_pii, self.redact_pci)
         msgspec.structs.force_setattr(self, "keywords", _checked_keywords(self.keywords))
         check_booleans(self)
         check_id("external_session_id", self.external_session_id)
+        msgspec.structs.force_setattr(self, "extra", checked_extra(self.extra, _RECKONED_WITH))
 
     @property
     def audio_format(self) -> AudioFormat:
@@ -180,8 +141,10 @@ class TranscriptionConfig(Value, frozen=True, kw_only=True):
 class FileTranscriptionConfig(Value, frozen=True, kw_only=True):
     """The transcription of a whole file (Pulse, Pulse Pro) over HTTP.
 
-    ``encoding`` and ``sample_rate`` (Hz) are for raw PCM alone; of a WAV, MP3, FLAC or OGG file the service reads them
-    itself. Raises ``ConfigurationError`` for what the service does not have.
+    ``encoding`` and ``sample_rate`` (Hz) are for raw audio alone, which is sent as a WAV; of a WAV, MP3, FLAC or OGG
+    file the service reads them itself. With a ``webhook_url`` the answer comes there, later. ``extra`` are query
+    parameters that are not known here, and languages: ``{"language": "xx"}``; of those no rule is checked.
+    Raises ``ConfigurationError`` for what the service does not have.
     """
 
     model: str = "pulse"
@@ -195,32 +158,35 @@ class FileTranscriptionConfig(Value, frozen=True, kw_only=True):
     punctuate: bool | None = None
     capitalize: bool | None = None
     itn_normalize: bool | None = None
-    numerals: bool | None = None
-    redact_pii: bool | None = None
-    redact_pci: bool | None = None
+    numerals: Numerals | None = None
+    redact_pii: Redaction | None = None
+    redact_pci: Redaction | None = None
+    content_filter: bool | None = None
     emotion_detection: bool | None = None
     gender_detection: bool | None = None
     keywords: tuple[str | tuple[str, float], ...] = ()
-    webhook_url: str | None = None  # pulse-pro: the answer comes there, later
+    webhook_url: str | None = None
     webhook_method: Literal["GET", "POST"] | None = None
     webhook_extra: str | None = None
+    expire_content: bool = False  # x-expire-content: the service deletes what it kept after 7 days (enterprise plans)
+    extra: Mapping[str, str] = {}
 
-    PRIVATE = frozenset({"keywords", "webhook_url", "webhook_extra"})
+    PRIVATE = frozenset(("keywords", "webhook_url", "webhook_extra", "extra"))
 
     def __post_init__(self) -> None:
         check_one_of("model", self.model, FILE_MODELS)
-        _check_language(self.language, FILE_LANGUAGES, self.model, "file transcription")
+        check_language(self.language, FILE_LANGUAGES, self.model, "file transcription")
         if (self.encoding is None) != (self.sample_rate is None):
             raise ConfigurationError("raw PCM needs both encoding and sample_rate; any other file needs neither")
         if self.encoding is not None and self.sample_rate is not None:
-            AudioFormat(encoding=self.encoding, sample_rate=self.sample_rate)
+            self._check_raw(self.encoding, self.sample_rate)
         msgspec.structs.force_setattr(self, "keywords", _checked_keywords(self.keywords))
         check_booleans(self)
+        _check_written(self.numerals, self.redact_pii, self.redact_pci)
+        msgspec.structs.force_setattr(self, "extra", checked_extra(self.extra))
         if self.webhook_url is None:
             if self.webhook_method is not None or self.webhook_extra is not None:
                 raise ConfigurationError("webhook_method and webhook_extra need a webhook_url")
-        elif self.model != "pulse-pro":
-            raise ConfigurationError("only model='pulse-pro' answers by webhook_url")
         else:
             check_web_url("webhook_url", self.webhook_url)
             if self.webhook_extra is not None and not is_encodable(self.webhook_extra):
@@ -228,12 +194,20 @@ class FileTranscriptionConfig(Value, frozen=True, kw_only=True):
         if self.webhook_method not in (None, "GET", "POST"):
             raise ConfigurationError("webhook_method must be 'GET' or 'POST'")
 
+    @staticmethod
+    def _check_raw(encoding: object, sample_rate: object) -> None:
+        check_one_of("encoding", encoding, get_args(Encoding))
+        if encoding == "opus":
+            raise ConfigurationError("packets of opus alone are no file: put them into an OGG file, and leave it out")
+        check_whole("sample_rate", sample_rate, *FILE_SAMPLE_RATES, "Hz")
+
 
 class SynthesisConfig(Value, frozen=True, kw_only=True):
     """A synthesis (Lightning): voice, language, format of the audio and the options of the socket.
 
     Raises ``ConfigurationError`` for what the service does not have. Which voices a model has, the service alone knows:
-    see ``check_voice``. A socket carries pcm alone; ``word_timestamps`` and what follows it are for sockets alone.
+    see ``check_voice``. A socket carries pcm alone; ``word_timestamps`` and the five after it are for sockets alone.
+    ``extra`` are fields that are not known here, and languages: ``{"language": "xx"}``.
     """
 
     model: str = "lightning_v3.1"  # or lightning_v3.1_pro, with hyphens too; an older one by its name (route="model")
@@ -255,6 +229,10 @@ class SynthesisConfig(Value, frozen=True, kw_only=True):
     max_buffer_flush_ms: int | None = None  # 0..1000, without continuations: wait so long for more text, then speak
     complete_backoff_ms: int | None = None  # 0..10000, likewise: from the last chunk to complete; server default 4000
     max_buffer_delay_ms: int | None = None  # 0..5000, with continuations; server default 3000
+    expire_content: bool = False  # x-expire-content: the service deletes what it kept after 7 days (enterprise plans)
+    extra: Mapping[str, str] = {}
+
+    PRIVATE = frozenset({"extra"})
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not (self.current_model or _SPEECH_MODEL.fullmatch(self.model)):
@@ -280,6 +258,7 @@ class SynthesisConfig(Value, frozen=True, kw_only=True):
         if not isinstance(dicts, (tuple, list)) or not all(is_encodable(one) and one.strip() for one in dicts):
             raise ConfigurationError("pronunciation_dicts must be a tuple of the ids of dictionaries")
         msgspec.structs.force_setattr(self, "pronunciation_dicts", tuple(dicts))
+        msgspec.structs.force_setattr(self, "extra", checked_extra(self.extra, _SPEECH_PROTOCOL))
 
     def _check_language(self, language: object, name: str) -> None:
         known = PRO_SPEECH_LANGUAGES if self.current_model != SPEECH_MODELS[0] else SPEECH_LANGUAGES
@@ -308,7 +287,7 @@ class Timeouts(Value, frozen=True, kw_only=True):
     opening: float = 10.0  # from OpenLink to link_opened
     last: float = 10.0  # from close_stream to the last final, beside the time that the unfinalised audio lasts
     closing: float = 2.0  # from CloseLink to link_closed
-    response: float = 300.0  # from a request to the end of its answer
+    response: float = 600.0  # from a request to the end of its answer: a file may take ten minutes
     audio: float = 15.0  # from a piece of speech to the next; over SSE also from the request to the first
     ping: float = 5.0  # between a pong and the next ping
     pong: float = 5.0  # from a ping to its pong
@@ -362,11 +341,11 @@ def check_text(text: str) -> None:
         raise ConfigurationError("the text holds lone surrogates, which no UTF-8 can carry: decode it anew")
 
 
-def _check_language(language: object, allowed: frozenset[str], model: str, job: str) -> None:
-    if not isinstance(language, str) or language not in allowed:
-        raise ConfigurationError(f"{job} has no language {language!r}: use one of {', '.join(sorted(allowed))}")
-    if model in ENGLISH_ONLY_MODELS and language != "en":
-        raise ConfigurationError(f"{model} knows English alone: use language='en', or model='pulse'")
+def _check_written(numerals: object, pii: object, pci: object) -> None:
+    if numerals is not None and not isinstance(numerals, bool):
+        check_one_of("numerals", numerals, ("auto", "words", "digits"), ", True or False")
+    check_redaction("redact_pii", pii)
+    check_redaction("redact_pci", pci)
 
 
 def _checked_keywords(keywords: object) -> tuple[str | tuple[str, float], ...]:
@@ -385,17 +364,3 @@ def _checked_keywords(keywords: object) -> tuple[str | tuple[str, float], ...]:
             raise ConfigurationError(f"the boost of keyword {at} must be a number above 0; 1 to 3 is the useful range")
         checked.append(word if isinstance(keyword, str) else (word, boost))
     return tuple(checked)
-
-
-def _checked_headers(headers: object) -> tuple[tuple[str, Secret], ...]:
-    if not isinstance(headers, (tuple, list)):
-        raise ConfigurationError("headers must be a tuple of (name, value) pairs")
-    for at, pair in enumerate(headers):
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
-            raise ConfigurationError(f"header {at} must be a pair (name, value) of texts")
-        name, value = pair
-        if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not _HEADER_VALUE.fullmatch(value):
-            raise ConfigurationError(f"the header {name!r} cannot be sent: use ASCII without line ends")
-        if _OWN_HEADER.fullmatch(name):
-            raise ConfigurationError(f"the header {name!r} is written by the library: leave it out (key: api_key)")
-    return tuple((name, Secret(value)) for name, value in headers)  # one can hold the key of a proxy

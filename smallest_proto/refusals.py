@@ -22,6 +22,7 @@ from .statuses import Verdict, meaning_of, meaning_of_code, read_code
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # cannot hold what a user said, as near as can be
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}|[0-9]{1,4}")  # likewise: a name in a request, or a place in a list
+_EXPIRY = re.compile(r"[a-z][a-z-]{0,39}")
 _REASON = re.compile(r"[a-z][a-z_]{0,39}")  # likewise: invalid_enum_value
 _MAX_DETAIL = 4096  # characters
 _MAX_FIELDS = 5  # that a sentence names
@@ -98,6 +99,12 @@ def request_id(answer: dict[str, Any], headers: Iterable[tuple[str, str]] = ()) 
         if isinstance(named, str) and _REQUEST_ID.fullmatch(named):
             return named
     return None
+
+
+def content_expiry(headers: Iterable[tuple[str, str]]) -> str | None:
+    """What the service says became of a wish for deletion: "applied", "not-entitled" or "unavailable", so far."""
+    said = header(headers, "X-Content-Expiry")
+    return said if said is not None and _EXPIRY.fullmatch(said) else None
 
 
 def header(headers: Iterable[tuple[str, str]], name: str) -> str | None:

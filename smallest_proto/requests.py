@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
 from .checks import check_web_url
 from .config import (
-    INDIA_ONLY_LANGUAGES,
     SPEECH_MODELS,
-    US_ONLY_LANGUAGES,
-    Endpoint,
     FileTranscriptionConfig,
     SynthesisConfig,
     TranscriptionConfig,
     check_seconds,
     check_text,
 )
+from .endpoint import VOICES, Endpoint
 from .errors import ConfigurationError
+from .languages import check_region
 from .values import Secret, Value
+from .wav import has_container, to_wav
 
 MAX_FILE_BYTES = 250_000_000  # the service answers 413 to more
 
-_LIVE_PATHS = {"unified": "/stt/live", "model": "/{model}/get_text", "direct": "/transcribe"}
-_FILE_PATHS = {"unified": "/stt/", "model": "/{model}/get_text"}
+# What a configuration says elsewhere than in the query.
+_NOT_IN_QUERY = frozenset(("extra", "expire_content"))
+_NOT_OF_FILES = frozenset(("encoding", "sample_rate"))  # the service drops them of uploads: a WAV says it itself
+# Where a server on premises has names of its own for options of files (the vendor's pages on it, August 2026).
+_ON_PREMISES = {"word_timestamps": "timestamps", "webhook_url": "callback_url"}
 
 
 class Request(Value, frozen=True, kw_only=True):
@@ -55,14 +58,14 @@ def live_transcription_request(config: TranscriptionConfig, endpoint: Endpoint) 
     """
     if not isinstance(config, TranscriptionConfig):
         raise ConfigurationError(f"the options of a live transcription are a TranscriptionConfig, not {config!r}")
-    _check_region(config.language, endpoint)
+    _check_region(config, endpoint)
     # Word times are always asked for: the watermark is the end of the last finalised word.
     options = msgspec.structs.replace(config, word_timestamps=True, eou_timeout_ms=config.eou_timeout_ms or None)
     return Request(
         method="GET",
-        url=_url(endpoint, _LIVE_PATHS[endpoint.route], config.model, websocket=True),
-        query=_query(options, endpoint),
-        headers=_headers(endpoint),
+        url=_url(endpoint, endpoint.paths.live, _model(config), websocket=True),
+        query=urlencode(_query(options, endpoint)),
+        headers=_headers(endpoint, config),
     )
 
 
@@ -71,35 +74,50 @@ def file_transcription_request(
 ) -> Request:
     """The transcription of a file: its bytes, or the URL that the service is to fetch it from.
 
-    Raises ``ConfigurationError`` for no audio, for over 250 MB of it, and for what the route or the model lacks.
+    Raw audio, as ``config.encoding`` has it, goes out as a WAV; a file with a header goes out as it is. Raises
+    ``ConfigurationError`` for no audio, for over 250 MB of it, and for what the region, the route or the model lacks.
     """
     if (audio is None) == (audio_url is None):
         raise ConfigurationError("give either the audio's bytes or its URL")
-    if endpoint.route == "direct":
+    if endpoint.paths.file is None:
         raise ConfigurationError("a server reached directly transcribes no files: use route='unified' or 'model'")
+    _check_region(config, endpoint)
     if audio is not None:
-        if not isinstance(audio, bytes):
-            raise ConfigurationError(f"the file's audio must be bytes, not {type(audio).__name__}")
-        if not audio:
-            raise ConfigurationError("the file is empty: there is nothing to transcribe")
-        if len(audio) > MAX_FILE_BYTES:
-            raise ConfigurationError(
-                f"the file has {len(audio) / 1e6:.0f} MB: the service takes at most {MAX_FILE_BYTES / 1e6:.0f} MB; "
-                "compress it, or stream it live"
-            )
-        content_type, body = "application/octet-stream", audio
+        content_type, body = "application/octet-stream", _file(audio, config)
     else:
         if config.model == "pulse-pro":
             raise ConfigurationError("pulse-pro fetches no URL: send the file's bytes, or use model='pulse'")
+        if config.encoding is not None:
+            raise ConfigurationError("raw audio cannot be fetched, as nothing says what it is: send its bytes")
         check_web_url("audio_url", audio_url)
         content_type, body = "application/json", msgspec.json.encode({"url": audio_url})
+    query = {name: value for name, value in _query(config, endpoint).items() if name not in _NOT_OF_FILES}
+    if endpoint.route == "on-premises":
+        query |= {theirs: query[ours] for ours, theirs in _ON_PREMISES.items() if ours in query}
     return Request(
         method="POST",
-        url=_url(endpoint, _FILE_PATHS[endpoint.route], config.model, websocket=False),
-        query=_query(config, endpoint),
-        headers=(*_headers(endpoint), ("Accept", "application/json"), ("Content-Type", content_type)),
+        url=_url(endpoint, endpoint.paths.file, _model(config), websocket=False),
+        query=urlencode(query),
+        headers=(*_headers(endpoint, config), ("Accept", "application/json"), ("Content-Type", content_type)),
         body=body,
     )
+
+
+def _file(audio: bytes, config: FileTranscriptionConfig) -> bytes:
+    """The file to send."""
+    if not isinstance(audio, bytes):
+        raise ConfigurationError(f"the file's audio must be bytes, not {type(audio).__name__}")
+    if not audio:
+        raise ConfigurationError("the file is empty: there is nothing to transcribe")
+    encoding, rate = config.encoding, config.sample_rate
+    if encoding is not None and encoding != "opus" and encoding != "ogg_opus" and not has_container(audio):
+        audio = to_wav(audio, encoding, rate or 0)
+    if len(audio) > MAX_FILE_BYTES:
+        raise ConfigurationError(
+            f"the file has {len(audio) / 1e6:.0f} MB: the service takes at most {MAX_FILE_BYTES / 1e6:.0f} MB; "
+            "compress it, or stream it live"
+        )
+    return audio
 
 
 def synthesis_request(config: SynthesisConfig, endpoint: Endpoint, text: str) -> Request:
@@ -112,10 +130,11 @@ def synthesis_request(config: SynthesisConfig, endpoint: Endpoint, text: str) ->
     if endpoint.route == "model":
         if config.current_model == SPEECH_MODELS[1]:
             raise ConfigurationError(f"{config.model} is on the unified route alone: use route='unified'")
-        path, model = "/{model}/get_speech", _hyphenated(config)
+        model = _hyphenated(config)
     else:
         _check_unified(config, endpoint)
-        path, model = "/tts", ""
+        model = ""
+    path = endpoint.paths.speech or ""
     # Of any format: without this the answer can be empty.
     return _speech_request(config, endpoint, text, _url(endpoint, path, model, websocket=False), "audio/wav")
 
@@ -132,7 +151,7 @@ def synthesis_sse_request(config: SynthesisConfig, endpoint: Endpoint, text: str
         raise ConfigurationError(
             f"server-sent events carry pcm, ulaw or alaw, not {config.output_format}: use sse=False"
         )
-    url = _url(endpoint, "/tts/live", "", websocket=False)
+    url = _url(endpoint, endpoint.paths.speech_live or "", "", websocket=False)
     return _speech_request(config, endpoint, text, url, "text/event-stream")
 
 
@@ -148,9 +167,9 @@ def live_synthesis_request(config: SynthesisConfig, endpoint: Endpoint, *, idle:
         check_seconds("idle", idle, least=1.0)
     return Request(
         method="GET",
-        url=_url(endpoint, "/tts/live", "", websocket=True),
+        url=_url(endpoint, endpoint.paths.speech_live or "", "", websocket=True),
         query="" if idle is None else urlencode({"timeout": int(idle)}),
-        headers=_headers(endpoint),
+        headers=_headers(endpoint, config),
     )
 
 
@@ -159,12 +178,12 @@ def voices_request(endpoint: Endpoint, model: str | None = None) -> Request:
 
     Raises ``ConfigurationError`` for what is no model, and for a server reached directly, which has no voices.
     """
-    if endpoint.route == "direct":
-        raise ConfigurationError("a server reached directly has no voices: use route='unified' or 'model'")
+    if not endpoint.paths.voices:
+        raise ConfigurationError(f"route={endpoint.route!r} has no list of voices: use route='unified' or 'model'")
     if model is None:
-        url = _url(endpoint, "/voice/get-all-models", "", websocket=False)
+        url = _url(endpoint, VOICES["all"], "", websocket=False)
     else:
-        url = _url(endpoint, "/{model}/get_voices", _hyphenated(SynthesisConfig(model=model)), websocket=False)
+        url = _url(endpoint, VOICES["model"], _hyphenated(SynthesisConfig(model=model)), websocket=False)
     return Request(method="GET", url=url, headers=(*_headers(endpoint), ("Accept", "application/json")))
 
 
@@ -180,7 +199,7 @@ def speech_fields(config: SynthesisConfig, *, model: bool = True) -> dict[str, A
         value = getattr(config, name)
         if value is not None and value != ():
             fields[name] = value
-    return fields
+    return {**fields, **config.extra}
 
 
 _SPEECH_FIELDS = (
@@ -194,7 +213,7 @@ def _speech_request(config: SynthesisConfig, endpoint: Endpoint, text: str, url:
     return Request(
         method="POST",
         url=url,
-        headers=(*_headers(endpoint), ("Accept", accept), ("Content-Type", "application/json")),
+        headers=(*_headers(endpoint, config), ("Accept", accept), ("Content-Type", "application/json")),
         body=msgspec.json.encode({"text": text, **fields, "output_format": config.output_format}),
     )
 
@@ -229,34 +248,44 @@ def _url(endpoint: Endpoint, path: str, model: str, *, websocket: bool) -> str:
     return f"{scheme}://{rest.rstrip('/')}{path.format(model=model)}"
 
 
-def _query(config: TranscriptionConfig | FileTranscriptionConfig, endpoint: Endpoint) -> str:
-    pairs: list[tuple[str, str]] = []
+def _query(config: TranscriptionConfig | FileTranscriptionConfig, endpoint: Endpoint) -> dict[str, str]:
+    pairs: dict[str, str] = {}
     for name in config.__struct_fields__:
         value = getattr(config, name)
         if name == "keywords":
             value = ",".join(map(_keyword, value)) or None
-        if value is None or (name == "model" and endpoint.route == "model"):  # there the path names it
+        if value is None or name in _NOT_IN_QUERY:
             continue
-        pairs.append((name, str(value).lower() if isinstance(value, bool) else str(value)))
-    return urlencode(pairs)
+        if isinstance(value, tuple):
+            value = ",".join(value)
+        pairs[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    pairs |= config.extra
+    if endpoint.route == "model":  # there the path names it
+        del pairs["model"]
+    return pairs
+
+
+def _model(config: TranscriptionConfig | FileTranscriptionConfig) -> str:
+    """The model as a path names it."""
+    return quote(config.extra.get("model", config.model), safe="")
 
 
 def _keyword(keyword: str | tuple[str, float]) -> str:
     return keyword if isinstance(keyword, str) else f"{keyword[0]}:{keyword[1]:g}"
 
 
-def _headers(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+def _headers(
+    endpoint: Endpoint, config: TranscriptionConfig | FileTranscriptionConfig | SynthesisConfig | None = None
+) -> tuple[tuple[str, str], ...]:
+    expire = config is not None and config.expire_content
     return (
-        ("Authorization", Secret(f"Bearer {endpoint.api_key}")),
+        ("Authorization", Secret(f"{endpoint.paths.scheme} {endpoint.api_key}")),
         ("X-Source", endpoint.source),
+        *((("X-Expire-Content", "true"),) if expire else ()),
         *endpoint.headers,
     )
 
 
-def _check_region(language: str, endpoint: Endpoint) -> None:
-    """The vendor's two hosts serve different live languages; of any other host nothing is known."""
-    host = urlsplit(endpoint.base_url).hostname
-    if host == "api.smallest.ai" and language in US_ONLY_LANGUAGES:
-        raise ConfigurationError(f"{language} is served from the US alone: use https://api.us.smallest.ai/waves/v1")
-    if host == "api.us.smallest.ai" and language in INDIA_ONLY_LANGUAGES:
-        raise ConfigurationError(f"{language} is served from India alone: use https://api.smallest.ai/waves/v1")
+def _check_region(config: TranscriptionConfig | FileTranscriptionConfig, endpoint: Endpoint) -> None:
+    if not endpoint.any_region and "language" not in config.extra:
+        check_region(config.language, urlsplit(endpoint.base_url).hostname)

@@ -42,6 +42,23 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
         return f"{type(self).__name__}({fields})"
 
 
+class Extra(dict[str, str]):
+    """Pairs of texts that do not change any more, and can be hashed with the value that they are in."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[type[Extra], tuple[dict[str, str]]]:
+        return Extra, (dict(self),)
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("a configuration does not change: make another one with msgspec.structs.replace")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+
 class Name(enum.Enum):
     """A set of names. They are the keys of every table here, so they hash as what they are: one object each."""
 

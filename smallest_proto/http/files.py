@@ -13,11 +13,12 @@ from smallest_proto.reading import (
     read_each,
     read_json_object,
     read_number,
+    read_shares,
     read_text,
     read_utterance,
     read_word,
 )
-from smallest_proto.refusals import no_answer, request_id, tells_error
+from smallest_proto.refusals import content_expiry, no_answer, request_id, tells_error
 from smallest_proto.requests import file_transcription_request
 from smallest_proto.retry import no_jitter
 from smallest_proto.values import Value
@@ -29,7 +30,7 @@ from .exchange import HttpExchange
 class FileTranscript(Value, frozen=True, kw_only=True):
     """What was said in a file. Times are seconds from its start."""
 
-    PRIVATE: ClassVar[frozenset[str]] = frozenset(("text", "words", "utterances", "emotions", "gender"))
+    PRIVATE: ClassVar[frozenset[str]] = frozenset(("text", "words", "utterances", "emotions", "gender", "filename"))
 
     text: str
     words: tuple[Word, ...] = ()  # when word_timestamps were asked for
@@ -39,12 +40,20 @@ class FileTranscript(Value, frozen=True, kw_only=True):
     request_id: str | None = None  # the service's name for the request, for its support
     emotions: tuple[tuple[str, float], ...] = ()  # (label, 0..1), when emotion_detection was asked for
     gender: str | None = None  # when gender_detection was asked for
+    size: int | None = None  # bytes that the service received
+    filename: str | None = None  # of audio that it fetched from a URL
+    processing_time_ms: float | None = None  # pulse-pro
+    rtfx: float | None = None  # pulse-pro: how much faster than real time it was
+    num_chunks: int | None = None  # pulse-pro: pieces that it cut the audio into
+    # What became of expire_content: "applied", "not-entitled", or "unavailable" (it could not be verified: try again).
+    content_expiry: str | None = None
 
 
 class TranscriptionAccepted(Value, frozen=True, kw_only=True):
-    """The service works on it and will answer by webhook (pulse-pro with a ``webhook_url``)."""
+    """The service works on it and will answer by webhook."""
 
     request_id: str | None
+    content_expiry: str | None = None  # as in ``FileTranscript``
 
 
 class FileTranscription(HttpExchange[FileTranscript | TranscriptionAccepted]):
@@ -80,24 +89,35 @@ def read_file_answer(status: int, headers: Headers, body: bytes) -> FileTranscri
     if isinstance(answer, str):
         return no_answer(status, headers, body, f"its body is {'empty' if not body.strip() else answer}")
     text = read_text(answer.get("transcription"))
-    if text is None:
-        text = read_text(answer.get("transcript"))
+    for name in ("transcript", "text"):  # the latter on premises
+        text = read_text(answer.get(name)) if text is None else text
     if not text and tells_error(answer):
         return no_answer(status, headers, body, "there is an error in it")
     if text is None:
         if answer.get("status") == "processing":
-            return TranscriptionAccepted(request_id=request_id(answer, headers))
+            job = request_id(answer, headers) or request_id({"request_id": answer.get("job_id")})  # so on premises
+            return TranscriptionAccepted(request_id=job, content_expiry=content_expiry(headers))
         return no_answer(status, headers, body, "there is no transcription in it")
-    metadata, emotions = answer.get("metadata"), answer.get("emotions")
-    duration = read_number(metadata.get("duration")) if isinstance(metadata, dict) else None
-    shares = emotions.items() if isinstance(emotions, dict) else ()
+    metadata = answer.get("metadata")
+    told = {**answer, **(metadata if isinstance(metadata, dict) else {})}  # each stands in one of the two
+
+    def number(*names: str) -> float | None:
+        return next((read for name in names if (read := read_number(told.get(name))) is not None), None)
+
+    size, chunks = number("fileSize", "totalBytes"), number("num_chunks")
     return FileTranscript(
         text=text,
         words=read_each(answer.get("words"), read_word) or (),
         utterances=read_each(answer.get("utterances"), read_utterance) or (),
         language=read_text(answer.get("language")),
-        duration=duration if duration is not None else read_number(answer.get("audio_length")),
+        duration=number("duration", "audio_length"),
         request_id=request_id(answer, headers),
-        emotions=tuple((read_text(k) or "", share) for k, v in shares if (share := read_number(v)) is not None),
+        emotions=read_shares(answer.get("emotions")),
         gender=read_text(answer.get("gender")),
+        size=None if size is None else int(size),
+        filename=read_text(told.get("filename")),
+        processing_time_ms=number("processing_time_ms"),
+        rtfx=number("rtfx"),
+        num_chunks=None if chunks is None else int(chunks),
+        content_expiry=content_expiry(headers),
     )

@@ -15,7 +15,7 @@ import msgspec
 from smallest_proto.config import Endpoint, RetryPolicy, SynthesisConfig, Timeouts
 from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.reading import ErrorMessage, decode_audio, error_text, read_json_object, read_text
-from smallest_proto.refusals import header, no_answer, request_id, told_failure
+from smallest_proto.refusals import content_expiry, header, no_answer, request_id, told_failure
 from smallest_proto.requests import synthesis_request, synthesis_sse_request
 from smallest_proto.retry import no_jitter
 from smallest_proto.synthesis.events import AudioChunk, SpeechFinished
@@ -179,7 +179,13 @@ class SpeechReader:
         name = request_id({}, self._headers)
         if failure is not None:
             return (*chunks, *left, msgspec.structs.replace(failure, request_id=name))
-        finished = SpeechFinished(seconds=chunker.seconds, size=chunker.size, dropped=chunker.held, request_id=name)
+        finished = SpeechFinished(
+            seconds=chunker.seconds,
+            size=chunker.size,
+            dropped=chunker.held,
+            request_id=name,
+            content_expiry=content_expiry(self._headers),
+        )
         return (*chunks, *left, finished)
 
 

@@ -16,6 +16,8 @@ from smallest_proto.audio import AudioFormat
 from smallest_proto.config import (
     SPEECH_MODELS,
     FileTranscriptionConfig,
+    Numerals,
+    Redaction,
     SynthesisConfig,
     TranscriptionConfig,
     check_text,
@@ -294,22 +296,30 @@ def _file_request(route: _Route, query: Mapping[str, str], fields: Mapping[str, 
     return request
 
 
+_NO_PARAMETER = frozenset(("extra", "expire_content"))  # what a configuration says elsewhere than in the query
+
+
 def _options(config: type[TranscriptionConfig | FileTranscriptionConfig], query: Mapping[str, str]) -> dict[str, Any]:
     """The options of the query as fields of ``config``. What it does not know is passed over, as the service does."""
     kinds = {field.name: field.type for field in msgspec.structs.fields(config)}
-    options = {name: _option(name, query[name], kind) for name, kind in kinds.items() if name in query}
+    options = {name: _option(name, query[name], kinds[name]) for name in kinds if name in query.keys() - _NO_PARAMETER}
     if "keywords" in options:
         options["keywords"] = tuple(map(_keyword, query["keywords"].split(",")))
     return options
 
 
 def _option(name: str, value: str, kind: Any) -> Any:
-    if kind in (bool, bool | None):
+    if kind in (Numerals | None, Redaction | None) and value.lower() not in ("true", "false"):
+        return tuple(value.split(",")) if kind == Redaction | None else value
+    if kind in (bool, bool | None, Numerals | None, Redaction | None):
         wanted = "true or false"
         kind = bool
     elif kind in (int, int | None):
         wanted = "a whole number"
         kind = int
+    elif kind == float | None:
+        wanted = "a number"
+        kind = float
     else:  # the configuration itself checks a text
         return value
     try:

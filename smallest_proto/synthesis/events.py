@@ -62,6 +62,8 @@ class SpeechFinished(Value, frozen=True, kw_only=True):
     size: int  # bytes of audio in all chunks
     dropped: int = 0  # bytes of a sample cut short, at the very end
     request_id: str | None = None  # the service's name for the request, for its support
+    # What became of expire_content: "applied", "not-entitled", or "unavailable" (it could not be verified: try again).
+    content_expiry: str | None = None
 
 
 SpeechEvent: TypeAlias = LinkOpened | LinkLost | AudioChunk | WordSpoken | SegmentDone | SpokenSoFar | SessionEnded

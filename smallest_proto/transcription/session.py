@@ -68,7 +68,7 @@ class TranscriptionSession:
         self._timers = Timers()
         self._connection = Connection(
             live_transcription_request(config, endpoint),
-            keepalive=endpoint.route != "direct",
+            keepalive=endpoint.paths.gateway,
             quotes=True,
             timeouts=timeouts,
             retry=retry,

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from smallest_proto.audio import (
     MAX_MESSAGE_BYTES,
+    MAX_PACKET_BYTES,
     SAMPLE_RATES,
     AudioFormat,
     Chunk,
@@ -259,12 +260,14 @@ def test_a_packet_in_a_mutable_buffer_is_copied(encoding: Encoding) -> None:
 
 
 @pytest.mark.parametrize("encoding", PACKETS)
-def test_a_packet_that_the_service_does_not_take_is_refused(encoding: Encoding) -> None:
+def test_packets_and_pages_of_any_size_pass_and_a_whole_file_does_not(encoding: Encoding) -> None:
     framer = Framer(AudioFormat(encoding=encoding))
-    assert len(framer.push(bytes(MAX_MESSAGE_BYTES))) == 1
+    for size in (MAX_MESSAGE_BYTES + 1, 65_307, MAX_PACKET_BYTES):
+        (chunk,) = framer.push(bytes(size))
+        assert len(chunk.data) == size
     position = framer.position
-    with pytest.raises(LocalProtocolError, match=r"8193 bytes: the service takes at most 8192; send one packet"):
-        framer.push(bytes(MAX_MESSAGE_BYTES + 1))
+    with pytest.raises(LocalProtocolError, match=r"1048577 bytes: send one packet"):
+        framer.push(bytes(MAX_PACKET_BYTES + 1))
     assert framer.position == position
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from smallest_proto.audio import SAMPLE_RATES, AudioFormat
 from smallest_proto.config import (
-    FILE_LANGUAGES,
-    LIVE_LANGUAGES,
     MAX_KEYWORDS,
     Endpoint,
     FileTranscriptionConfig,
@@ -22,15 +23,31 @@ from smallest_proto.config import (
     TranscriptionConfig,
 )
 from smallest_proto.errors import ConfigurationError
+from smallest_proto.languages import FILE_LANGUAGES, LIVE_LANGUAGES
 
 HOOKED: dict[str, Any] = {"model": "pulse-pro", "webhook_url": "https://h/cb"}
 HUGE = 10**400  # a whole number that no float holds
-BOOLEANS = ("diarize", "format", "punctuate", "capitalize", "itn_normalize", "numerals", "redact_pii", "redact_pci")
-LIVE_BOOLEANS = (
-    *BOOLEANS, "word_timestamps", "sentence_timestamps", "vad_events", "endpointing", "finalize_on_words",
-    "full_transcript",
+BOOLEANS = (
+    "diarize", "format", "punctuate", "capitalize", "itn_normalize", "content_filter", "word_timestamps",
+    "sentence_timestamps", "emotion_detection", "gender_detection", "expire_content",
 )  # fmt: skip
-FILE_BOOLEANS = (*BOOLEANS, "word_timestamps", "sentence_timestamps", "emotion_detection", "gender_detection")
+LIVE_BOOLEANS = (*BOOLEANS, "vad_events", "endpointing", "finalize_on_words", "full_transcript", "no_format_delay")
+WRITTEN: list[tuple[dict[str, Any], str]] = [
+    ({"numerals": "true"}, "numerals must be one of auto, words, digits, True or False"),
+    ({"numerals": 1}, "numerals must be one of"),
+    *(
+        ({name: value}, f"{name} must be True, False, None, or a tuple of kinds")
+        for name in ("redact_pii", "redact_pci")
+        for value in ("true", 1, (), ("",), ("a,b",), (5,), ["name"])
+    ),
+    ({"extra": "a=b"}, "extra must be a mapping of texts"),
+    ({"extra": None}, "extra must be a mapping of texts"),
+    ({"extra": {"a": True}}, "write True as 'true'"),
+    ({"extra": {"a": 5}}, "write True as 'true'"),
+    ({"extra": {"": "a"}}, "extra must be a mapping of texts"),
+    ({"extra": {5: "a"}}, "extra must be a mapping of texts"),
+    ({"extra": {"a": "\ud800"}}, "extra must be a mapping of texts"),
+]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +57,8 @@ FILE_BOOLEANS = (*BOOLEANS, "word_timestamps", "sentence_timestamps", "emotion_d
         ({"model": "whisper"}, "model must be one of pulse, pulse-2"),
         ({"model": None}, "model must be one of pulse, pulse-2"),
         ({"language": "xx"}, "use one of .*en.*hi"),
-        ({"language": "uk"}, "live transcription has no language 'uk'"),  # files have it
+        ({"language": "xx"}, "extra={'language': …}"),
+        ({"language": "multi-eu"}, "live transcription has no language 'multi-eu'"),  # files have it
         ({"language": None}, "use one of"),
         ({"language": ["en"]}, "use one of"),
         ({"model": "pulse-2", "language": "de"}, "use language='en', or model='pulse'"),
@@ -81,6 +99,11 @@ FILE_BOOLEANS = (*BOOLEANS, "word_timestamps", "sentence_timestamps", "emotion_d
         ({"external_session_id": "a b"}, "1 to 128 of the characters"),
         ({"external_session_id": "a\n"}, "1 to 128 of the characters"),
         ({"external_session_id": 5}, "1 to 128 of the characters"),
+        ({"vad_threshold": 1.1}, "vad_threshold must be a number from 0 to 1"),
+        ({"vad_threshold": "0.5"}, "vad_threshold must be a number from 0 to 1"),
+        ({"vad_min_speech_ms": -1}, "vad_min_speech_ms must be a whole number of at least 0"),
+        *(({"extra": {name: "x"}}, "set the option") for name in ("encoding", "sample_rate", "word_timestamps")),
+        *WRITTEN,
         *(({name: "true"}, f"{name} must be True, False or None") for name in LIVE_BOOLEANS),
     ],
 )
@@ -92,15 +115,17 @@ def test_a_live_transcription_says_what_would_be_right(options: dict[str, Any], 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"model": "pulse-2"}, "model must be one of pulse, pulse-pro"),
-        ({"language": "yue"}, "file transcription has no language 'yue'"),
+        ({"model": "whisper"}, "model must be one of pulse, pulse-pro, pulse-2"),
+        ({"language": "north_indic"}, "file transcription has no language 'north_indic'"),
+        ({"model": "pulse-2", "language": "de"}, "use language='en', or model='pulse'"),
         ({"model": "pulse-pro", "language": "de"}, "use language='en', or model='pulse'"),
         ({"encoding": "linear16"}, "both encoding and sample_rate"),
         ({"sample_rate": 16000}, "both encoding and sample_rate"),
         ({"encoding": "wav", "sample_rate": 16000}, "encoding must be one of"),
-        ({"encoding": "linear16", "sample_rate": 1}, "sample_rate must be one of"),
+        ({"encoding": "linear16", "sample_rate": 1}, "sample_rate must be a whole number from 1000 to 384000"),
+        ({"encoding": "linear16", "sample_rate": 16000.0}, "sample_rate must be a whole number"),
+        ({"encoding": "opus", "sample_rate": 16000}, "put them into an OGG file"),
         ({"keywords": "a"}, "tuple of words"),
-        ({"webhook_url": "https://h"}, "only model='pulse-pro'"),
         ({"webhook_method": "GET"}, "need a webhook_url"),
         ({"webhook_extra": "a:b"}, "need a webhook_url"),
         ({**HOOKED, "webhook_method": "PUT"}, "'GET' or 'POST'"),
@@ -110,7 +135,8 @@ def test_a_live_transcription_says_what_would_be_right(options: dict[str, Any], 
             ({**HOOKED, "webhook_url": url}, "webhook_url must be an absolute http or https URL")
             for url in (5, b"http://h", "", "h", "ftp://h", "http://", "http://[", "https:///x", "http://\udfff")
         ),
-        *(({name: 1}, f"{name} must be True, False or None") for name in FILE_BOOLEANS),
+        *WRITTEN,
+        *(({name: 1}, f"{name} must be True, False or None") for name in BOOLEANS),
     ],
 )
 def test_a_file_transcription_says_what_would_be_right(options: dict[str, Any], says: str) -> None:
@@ -129,8 +155,9 @@ def test_a_file_transcription_says_what_would_be_right(options: dict[str, Any], 
         ({"api_key": "secret\r\nX-Evil: 1"}, "line ends"),
         ({"api_key": " secret"}, "characters that no key has"),
         ({"api_key": "s\u00e9cret"}, "characters that no key has"),
-        ({"route": "direct "}, "route must be one of unified, model, direct"),
-        ({"route": None}, "route must be one of unified, model, direct"),
+        ({"route": "direct "}, "route must be one of unified, model, direct, on-premises"),
+        ({"route": None}, "route must be one of unified, model, direct, on-premises"),
+        ({"any_region": 1}, "any_region must be True or False"),
         ({"source": ""}, "source"),
         ({"source": None}, "source"),
         ({"source": "a\nb"}, "source"),
@@ -222,10 +249,33 @@ def test_a_base_url_stands_or_is_a_configuration_error(text: str) -> None:
         assert not set(url) & set(' ?#\\@"<>{}\r\n\t\0') - ({"@"} if url.startswith("https://h/") else set())
 
 
+@pytest.mark.parametrize("kind", [TranscriptionConfig, FileTranscriptionConfig, SynthesisConfig])
+def test_what_goes_out_as_it_is_can_be_read_and_not_be_changed(kind: Any) -> None:
+    mine = {"new_option": "Wilhelmina"}
+    config, same = kind(extra=mine), kind(extra=dict(mine))
+    assert (config, hash(config)) == (same, hash(same))
+    assert config != kind()
+    assert config.extra == mine
+    assert "Wilhelmina" not in repr(config)
+    mine["other"] = "x"
+    assert "other" not in config.extra
+    with pytest.raises(TypeError, match="does not change"):
+        config.extra["other"] = "x"
+    with pytest.raises(TypeError):
+        config.extra.update(other="x")
+    again = msgspec.convert(msgspec.to_builtins(config), kind)
+    assert (again, hash(again)) == (config, hash(config))
+    assert msgspec.json.decode(msgspec.json.encode(config), type=kind) == config
+    assert pickle.loads(pickle.dumps(config)) == config
+    assert copy.deepcopy(config) == config
+
+
 _EVERY = (TranscriptionConfig, FileTranscriptionConfig, SynthesisConfig, Timeouts, RetryPolicy, Endpoint, AudioFormat)
 _ANYTHING = st.one_of(
     st.none(), st.booleans(), st.integers(), st.just(HUGE), st.floats(), st.text(), st.binary(), st.just([]),
-    st.just({}), st.lists(st.tuples(st.text(), st.just(HUGE) | st.floats() | st.text())), st.just(("a", "b")),
+    st.just({}),
+    st.dictionaries(st.text() | st.integers(), st.text() | st.integers(), max_size=2),
+    st.lists(st.tuples(st.text(), st.just(HUGE) | st.floats() | st.text())), st.just(("a", "b")),
 )  # fmt: skip
 
 

@@ -55,7 +55,24 @@ def body(request: Request) -> Any:
 
 
 def test_every_option_is_tried_here() -> None:
-    assert {*OPTIONS, *OLDER, *SOCKET, "model"} == set(CONFIG.__struct_fields__)
+    assert {*OPTIONS, *OLDER, *SOCKET, "model", "extra", "expire_content"} == set(CONFIG.__struct_fields__)
+
+
+@pytest.mark.parametrize("make", [synthesis_request, synthesis_sse_request])
+def test_what_is_not_known_here_goes_out_as_it_is(make: Any) -> None:
+    config = SynthesisConfig(language="en", expire_content=True, extra={"language": "tlh", "mood": "merry"})
+    request = make(config, ENDPOINT, TEXT)
+    assert (body(request)["language"], body(request)["mood"]) == ("tlh", "merry")
+    assert "extra" not in body(request)
+    assert dict(request.headers)["X-Expire-Content"] == "true"
+    assert speech_fields(config)["mood"] == "merry"  # of each message of a socket
+    assert dict(live_synthesis_request(config, ENDPOINT).headers)["X-Expire-Content"] == "true"
+
+
+@pytest.mark.parametrize("name", ["text", "continue", "flush", "context_id", "sample_rate", "output_format"])
+def test_what_the_protocol_says_itself_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="set the option"):
+        SynthesisConfig(extra={name: "x"})
 
 
 @given(st.fixed_dictionaries({}, optional=OPTIONS), _TEXT)
@@ -148,7 +165,7 @@ PRO = SynthesisConfig(model="lightning_v3.1_pro")
         (lambda: live_synthesis_request("fast", ENDPOINT), "SynthesisConfig"),  # type: ignore[arg-type]
         (lambda: synthesis_request(None, MODEL_ROUTE, TEXT), "SynthesisConfig"),  # type: ignore[arg-type]
         (lambda: live_synthesis_request(CONFIG, ENDPOINT, idle=0.5), "idle must be a number of seconds of at least 1"),
-        (lambda: voices_request(DIRECT), "no voices"),
+        (lambda: voices_request(DIRECT), "no list of voices"),
         (lambda: voices_request(ENDPOINT, "pulse"), "model must be one of"),
         (lambda: voices_request(ENDPOINT, "../x"), "model must be one of"),
     ],

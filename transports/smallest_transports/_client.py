@@ -69,6 +69,7 @@ class Options(TypedDict, total=False):
     trace: str | PathLike[str] | None
     trace_private: bool
     on_retry: Callable[[ExchangeRetried], object] | None
+    any_region: bool
 
 
 class _Tries(TypedDict):
@@ -90,6 +91,7 @@ class Client:
     streams tell of it with ``LinkLost``, of these ``on_retry`` is told, at once and in the client's own loop.
     ``trace`` is a file to which every input of every session is appended, for ``memory.replay``: without the key, and
     without what was said unless ``trace_private``. A session raises ``OSError`` if it cannot be written there.
+    ``any_region``: your contract has languages that the region of ``base_url`` does not have for all.
     Raises ``ConfigurationError`` without a key, and for a ``base_url`` or a ``proxy`` that is none.
     """
 
@@ -114,11 +116,14 @@ class Client:
         trace: str | PathLike[str] | None = None,
         trace_private: bool = False,
         on_retry: Callable[[ExchangeRetried], object] | None = None,
+        any_region: bool = False,
     ) -> None:
         check_whole("pool", pool, 0, None, "connections")
         check_seconds("pool_seconds", pool_seconds, least=0.0)
         key = self._world_of.getenv(KEY_VARIABLE) or "" if api_key is None else api_key
-        self._endpoint = Endpoint(api_key=key, base_url=base_url, route=route, source=source, headers=headers)
+        self._endpoint = Endpoint(
+            api_key=key, base_url=base_url, route=route, source=source, headers=headers, any_region=any_region
+        )
         self._world = self._world_of(address_of(base_url.lower()), ssl_context=ssl_context, proxy=proxy)
         self._timeouts = timeouts
         self._retry = retry
@@ -385,7 +390,7 @@ def check_webhook(config: FileTranscriptionConfig | None, *, wanted: bool) -> Fi
     if config.webhook_url is not None and not wanted:
         raise ConfigurationError("with a webhook_url the transcript goes there: use transcribe_by_webhook()")
     if config.webhook_url is None and wanted:
-        raise ConfigurationError("set model='pulse-pro' and webhook_url, which the transcript is to go to")
+        raise ConfigurationError("set webhook_url, which the transcript is to go to")
     return config
 
 

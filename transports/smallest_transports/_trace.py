@@ -31,7 +31,12 @@ _CONFIGS: dict[type[Session], type[TranscriptionConfig | SynthesisConfig]] = {
 _VALUES: dict[str, type[Value]] = {kind.__name__: kind for kind in (*_CONFIGS.values(), Timeouts, RetryPolicy, Failure)}
 
 # Strings of the service that say nothing of what was said.
-_SAFE = frozenset(("type", "status", "session_id", "request_id", "context_id", "language", "languages", "gender"))
+_SAFE = frozenset(
+    (
+        *("type", "status", "error_code", "code", "session_id", "request_id", "context_id"),
+        *("language", "languages", "gender"),
+    )
+)
 
 
 class Trace:
@@ -46,7 +51,7 @@ class Trace:
     ) -> tuple[Any, TracedSession]:
         """A session that begins here. Raises ``OSError`` where nothing can be written."""
         traced = TracedSession(self._append, f"{int(jitter() * 0xFFFFFFFF):08x}", private=self._private)
-        where = {"base_url": endpoint.base_url, "route": endpoint.route, "source": endpoint.source}
+        where = {name: getattr(endpoint, name) for name in ("base_url", "route", "source", "any_region")}
         said = {name: traced.encoded(option) for name, option in options.items()}
         self._append(traced.line(made=kind.__name__, config=traced.encoded(config), endpoint=where, options=said))
         return kind(config, endpoint, jitter=lambda: traced.chance(jitter()), **options), traced  # type: ignore[arg-type]

@@ -53,6 +53,7 @@ def test_a_whole_answer() -> None:
             "emotions": {"neutral": 0.7, "happy": 1},
             "totalBytes": 465740,
         },
+        ("X-Content-Expiry", "applied"),
     )
     assert isinstance(transcript, FileTranscript)
     assert transcript.text == "Hello, you."
@@ -63,6 +64,31 @@ def test_a_whole_answer() -> None:
     assert [(u.text, u.speaker) for u in transcript.utterances] == [("Hello, you.", 0)]
     assert (transcript.language, transcript.duration, transcript.request_id) == ("en", 5.28, "36e977cf-d027")
     assert (transcript.gender, transcript.emotions) == ("female", (("neutral", 0.7), ("happy", 1.0)))
+    assert (transcript.size, transcript.content_expiry) == (465740, "applied")
+
+
+def test_what_pulse_pro_says_of_its_work() -> None:
+    metadata = {"duration": 5.28, "processing_time_ms": 172.11, "rtfx": 30.7, "num_chunks": 1, "filename": SAID}
+    transcript = answered(200, {"transcription": "a", "metadata": metadata})
+    assert (transcript.processing_time_ms, transcript.rtfx, transcript.num_chunks) == (172.11, 30.7, 1)
+    assert transcript.filename == SAID
+    assert "Wilhelmina" not in repr(transcript)
+
+
+def test_the_answer_of_a_server_on_premises() -> None:
+    words = [{"word": "Hello", "start": 0.0, "end": 0.5, "confidence": 0.98}]
+    body = {"request_id": "req_1", "text": "Hello", "confidence": 0.95, "duration": 3.2, "language": "en"}
+    transcript = answered(200, {**body, "words": words})
+    assert (transcript.text, transcript.duration, transcript.request_id) == ("Hello", 3.2, "req_1")
+    assert [word.text for word in transcript.words] == ["Hello"]
+    assert answered(200, {"job_id": "job_xyz789", "status": "processing"}) == TranscriptionAccepted(
+        request_id="job_xyz789"
+    )
+
+
+@pytest.mark.parametrize(("said", "read"), [("not-entitled", "not-entitled"), ("", None), (SAID, None)])
+def test_what_became_of_a_wish_for_deletion(said: str, read: str | None) -> None:
+    assert answered(200, {"transcription": "a"}, ("x-content-expiry", said)).content_expiry == read
 
 
 @pytest.mark.parametrize(
@@ -80,7 +106,7 @@ def test_a_whole_answer() -> None:
         ({"status": "processing"}, TranscriptionAccepted(request_id=None)),
         ({"transcription": "a", "error": "no speaker labels"}, FileTranscript(text="a")),
         (
-            {"transcription": "a", "words": 5, "utterances": {}, "language": [], "metadata": [], "emotions": "sad"},
+            {"transcription": "a", "words": 5, "utterances": {}, "language": [], "metadata": [], "emotions": 5},
             FileTranscript(text="a"),
         ),
         (

@@ -215,7 +215,7 @@ class TestRefused:
         ("arguments", "said"),
         [
             (["--language", "xx"], "file transcription has no language 'xx': use one of"),
-            (["--live", "--language", "pl"], "live transcription has no language 'pl': use one of"),
+            (["--live", "--language", "multi-eu"], "live transcription has no language 'multi-eu': use one of"),
             (["--model", "echo"], "model must be one of pulse, pulse-pro"),
             (["--live", "--model", "pulse-pro"], "pulse-pro has no live transcription"),
             (["--base-url", "api.smallest.ai"], "use a URL such as https://"),

@@ -20,6 +20,7 @@ from smallest_proto.server.recogniser import CodedRecogniser, Heard, Recognised,
 from smallest_proto.server.requests import FileRequest, LiveRequest, file_answer, read_request
 from smallest_proto.server.transcription import Close, Finalize, Hear, LiveService, Reply
 from smallest_proto.transcription.session import TranscriptionSession
+from smallest_proto.wav import read_wav
 
 from .clock import Alarm, Happening, VirtualClock
 
@@ -102,7 +103,10 @@ class MemoryNetwork:
         return self.latency + (self.random.uniform(0.0, self.jitter) if self.jitter else 0.0)
 
     def exchange(self, exchange: HttpExchange[Answer]) -> Answer | ExchangeFailed:
-        """Carry out one HTTP exchange and return what came of it. The body must be raw PCM, with its format set."""
+        """Carry out one HTTP exchange and return what came of it.
+
+        A file must be raw audio, with its format set, or a WAV of one channel.
+        """
         clock, outcome = self.clock, None
 
         def look() -> None:
@@ -150,10 +154,10 @@ class MemoryNetwork:
         self.clock.after(self.decode_time + self.delay(), answer)
 
     def _transcribe(self, request: FileRequest, audio: bytes) -> Response:
-        options = request.options
-        if options.encoding is None or options.sample_rate is None:
-            return error_answer(400, "nothing here reads files: send raw PCM, with encoding and sample_rate", "memory")
-        live = TranscriptionConfig(encoding=options.encoding, sample_rate=options.sample_rate)
+        if (read := read_wav(audio)) is None:
+            return error_answer(400, "nothing here reads files but WAVs of one channel", "memory")
+        encoding, sample_rate, audio = read
+        live = TranscriptionConfig(encoding=encoding, sample_rate=sample_rate)
         recogniser = self.recogniser(live)
         heard = [item for item in (*recogniser.hear(audio), *recogniser.finalize()) if isinstance(item, Heard)]
         seconds = live.audio_format.seconds(len(audio) // (live.audio_format.sample_width or 1))

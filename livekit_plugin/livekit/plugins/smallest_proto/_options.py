@@ -21,7 +21,8 @@ from smallest_proto import (
     TranscriptionConfig,
 )
 from smallest_proto.checks import is_encodable
-from smallest_proto.config import FILE_LANGUAGES, LIVE_LANGUAGES, LIVE_MODELS, MAX_KEYWORDS
+from smallest_proto.config import LIVE_MODELS, MAX_KEYWORDS, Numerals
+from smallest_proto.languages import FILE_LANGUAGES, LIVE_LANGUAGES
 from smallest_proto.values import Value
 
 from .version import __version__
@@ -45,7 +46,7 @@ class STTOptions(Value, frozen=True, kw_only=True):
     diarize: bool
     format: bool
     itn_normalize: bool
-    numerals: bool | None
+    numerals: Numerals | None
     keywords: Sequence[tuple[str, float]]
     sentence_timestamps: bool
     redact_pii: bool
@@ -144,7 +145,7 @@ class Adjustable(ABC):
         diarize: NotGivenOr[bool] = NOT_GIVEN,
         format: NotGivenOr[bool] = NOT_GIVEN,
         itn_normalize: NotGivenOr[bool] = NOT_GIVEN,
-        numerals: NotGivenOr[bool] = NOT_GIVEN,
+        numerals: NotGivenOr[Numerals] = NOT_GIVEN,
         keywords: NotGivenOr[list[tuple[str, float]]] = NOT_GIVEN,
         sentence_timestamps: NotGivenOr[bool] = NOT_GIVEN,
         redact_pii: NotGivenOr[bool] = NOT_GIVEN,
@@ -191,12 +192,18 @@ def endpoint(api_key: str, base_url: str, stream_path: str = DEFAULT_STREAM_PATH
                 headers=(("X-LiveKit-Version", __version__),),
             )
     raise ConfigurationError(
-        f"stream_path must be '/stt/live', '/pulse/get_text' (the older contract), or '/transcribe' (a server reached "
-        f"directly), not {stream_path!r}; the host belongs into base_url, such as {BASE_URL}"
+        "stream_path must be '/stt/live', '/pulse/get_text' (the older contract), '/transcribe' (a server reached "
+        f"directly), or '/v1/listen/stream' (a server on premises), not {stream_path!r}; the host belongs into "
+        f"base_url, such as {BASE_URL}"
     )
 
 
-_ROUTES: dict[str, Route] = {"/stt/live": "unified", "/get_text": "model", "/transcribe": "direct"}
+_ROUTES: dict[str, Route] = {
+    "/stt/live": "unified",
+    "/get_text": "model",
+    "/transcribe": "direct",
+    "/v1/listen/stream": "on-premises",
+}
 
 
 def retry_policy(connecting: APIConnectOptions) -> RetryPolicy:

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 from livekit import rtc
 from livekit.agents import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions, stt, utils
-from livekit.agents.types import NOT_GIVEN, NotGivenOr
+from livekit.agents.types import NOT_GIVEN, NotGiven, NotGivenOr
 from livekit.agents.utils import AudioBuffer, is_given
 
 from smallest_proto import (
@@ -26,6 +26,7 @@ from smallest_proto import (
     Timeouts,
     TranscriptionConfig,
 )
+from smallest_proto.config import Numerals
 from smallest_proto.requests import live_transcription_request
 from smallest_proto.values import Secret
 from smallest_transports.aiohttp import Client
@@ -55,7 +56,7 @@ class STT(StreamingSTT):
         diarize: bool = False,
         format: bool = True,
         itn_normalize: bool = False,
-        numerals: NotGivenOr[bool] = NOT_GIVEN,
+        numerals: NotGivenOr[Numerals] = NOT_GIVEN,
         keywords: NotGivenOr[list[tuple[str, float]]] = NOT_GIVEN,
         sentence_timestamps: bool = False,
         redact_pii: bool = False,
@@ -83,7 +84,7 @@ class STT(StreamingSTT):
             diarize: A speaker for each word.
             format: Punctuation and capitals.
             itn_normalize: Numbers as digits.
-            numerals: The older way to that; not given: the service's default.
+            numerals: The older way to that: True, False, "auto", "words" or "digits"; not given: the service's default.
             keywords: (word, boost) pairs, boosts of about 1 to 3.
             sentence_timestamps: Sentences with times, in ``SpeechData.metadata["utterances"]``.
             redact_pii: Mask names, addresses, phone numbers.
@@ -96,12 +97,12 @@ class STT(StreamingSTT):
             finalize_on_words: A final after every ``max_words`` words; not given: the service's default.
             max_words: See there.
             keepalive_interval: Seconds between messages that keep a silent connection alive; None: none; not given: 5.
-                A server that is reached directly ("/transcribe") is never sent any.
+                A server that is reached directly ("/transcribe", "/v1/listen/stream") is never sent any.
             api_key: The key; None: that in the environment variable ``SMALLEST_API_KEY``.
             http_session: A session to open connections with; None: the framework's.
             base_url: Where the service is.
             stream_path: What follows it for live transcription: "/stt/live"; "/pulse/get_text", the older contract;
-                "/transcribe" of a server that is reached directly.
+                "/transcribe" of a server that is reached directly; "/v1/listen/stream" of one on premises.
 
         Raises ``ValueError`` without a key, and for what the service does not have.
         """
@@ -114,7 +115,7 @@ class STT(StreamingSTT):
             diarize=diarize,
             format=format,
             itn_normalize=itn_normalize,
-            numerals=numerals if is_given(numerals) else None,
+            numerals=None if isinstance(numerals, NotGiven) else numerals,
             keywords=keywords if is_given(keywords) else (),
             sentence_timestamps=sentence_timestamps,
             redact_pii=redact_pii,
