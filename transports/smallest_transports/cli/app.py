@@ -84,7 +84,7 @@ def demo(fast: bool, faults: tuple[Fault, ...]) -> None:
     help="json: one line for each file.",
 )
 @click.option("--language", default="en", show_default=True, help="A language of the service, such as en, hi, de.")
-@click.option("--model", default="pulse", show_default=True, help="pulse; pulse-pro (files), pulse-2 (live).")
+@click.option("--model", default="pulse", show_default=True, help="pulse; pulse-pro (files), pulse-2.")
 @click.option(
     "-o",
     "--output",

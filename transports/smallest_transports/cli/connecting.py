@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 from smallest_proto.config import RetryPolicy, Timeouts
+from smallest_proto.errors import FailureKind
+from smallest_proto.http.exchange import ExchangeRetried
 from smallest_transports.asyncio import Client
 from smallest_transports.local.faults import Fault, links_of
 
@@ -14,7 +16,18 @@ from .options import Service
 from .outages import tell_left
 from .problems import say
 
-RETRY = RetryPolicy(max_retries=5)  # some eight seconds in all: somebody is waiting
+# Some eight seconds in all for a link, half a minute for a file while the service is busy: somebody is waiting.
+RETRY = RetryPolicy(max_retries=5)
+_WORTH_A_LINE = 1.0  # seconds of waiting of which somebody wants to know before they are over
+
+
+def tell_retry(retried: ExchangeRetried) -> None:
+    """A file or a text is sent again. Raises the ``RemoteError`` of a first try to where nobody is."""
+    if retried.failure.kind is FailureKind.CONNECT:
+        # That is a wrong URL far more often than a bad moment: not worth a wait.
+        raise retried.failure.error()
+    if retried.retry_in >= _WORTH_A_LINE:
+        say(f"{retried.failure.reason}; trying again in {retried.retry_in:.0f} s")
 
 
 @contextlib.asynccontextmanager
@@ -27,7 +40,13 @@ async def connect(
 ) -> AsyncIterator[Client]:
     """A client for so many ``jobs`` at a time. ``faults`` are the local server's; those that were not met are told."""
     if not service.local:
-        async with Client(api_key=service.api_key, base_url=service.base_url, timeouts=timeouts, retry=RETRY) as client:
+        async with Client(
+            api_key=service.api_key,
+            base_url=service.base_url,
+            timeouts=timeouts,
+            retry=RETRY,
+            on_retry=tell_retry,
+        ) as client:
             yield client
         return
     # Imported here: whoever speaks with the service needs none of it.
