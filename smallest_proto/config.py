@@ -324,11 +324,13 @@ class Timeouts(Value, frozen=True, kw_only=True):
 
 
 class RetryPolicy(Value, frozen=True, kw_only=True):
-    """When a lost connection is opened again: exponential waits with full jitter, in seconds."""
+    """When a lost connection is opened again: exponential waits, in seconds, unless told otherwise with full jitter."""
 
     max_retries: int = 8  # consecutive failures that are forgiven; 0: none
-    first_delay: float = 0.25  # the longest wait after the first failure; it doubles with each one
+    first_delay: float = 0.25  # the longest wait after the first failure
+    growth: float = 2.0  # how many times as long it is after each further one
     longest_delay: float = 10.0
+    jitter: float = 1.0  # the share of a wait that is left to chance; 0: none is shorter than it can be
     longest_retry_after: float = 60.0  # no longer is waited, whatever the service asks for
     healthy_after: float = 10.0  # a link open for so long starts the count over
 
@@ -336,6 +338,8 @@ class RetryPolicy(Value, frozen=True, kw_only=True):
         check_whole("max_retries", self.max_retries, 0, None, "retries")
         for name in ("first_delay", "longest_delay", "longest_retry_after", "healthy_after"):
             check_seconds(name, getattr(self, name), least=0.0)
+        check_number("growth", self.growth, 1.0, 1000.0, "times")
+        check_number("jitter", self.jitter, 0.0, 1.0, "a share")
 
 
 def check_seconds(name: str, value: object, *, least: float | None = None) -> None:

@@ -52,11 +52,15 @@ def classify(failure: Failure) -> Verdict:
 
 
 def delay(failure: Failure, failures: int, policy: RetryPolicy, jitter: Callable[[], float]) -> float:
-    """Seconds to wait after the ``failures``-th consecutive failure (from 1): exponential with full jitter.
+    """Seconds to wait after the ``failures``-th consecutive failure (from 1): exponential, with the policy's jitter.
 
     ``jitter`` gives numbers from 0 to 1. What the service asks for (Retry-After) is waited at least, up to
     ``policy.longest_retry_after``.
     """
-    highest = min(policy.longest_delay, policy.first_delay * 2.0 ** min(failures - 1, 60))
-    wait = policy.longest_delay if classify(failure) is Verdict.RETRY_SLOWLY else highest * jitter()
+    highest = min(policy.longest_delay, policy.first_delay * policy.growth ** min(failures - 1, 60))
+    wait = (
+        policy.longest_delay
+        if classify(failure) is Verdict.RETRY_SLOWLY
+        else highest * (1.0 - policy.jitter * (1.0 - jitter()))
+    )
     return max(wait, min(failure.retry_after or 0.0, policy.longest_retry_after))
