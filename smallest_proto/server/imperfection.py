@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ __all__ = ["Imperfect", "Imperfection"]
 EDGE_SECONDS = 0.1  # a word that begins so soon on a link is at its edge: a recogniser has not warmed up
 DRIFT_MOST = 0.05  # seconds: where a drift of the times comes to rest
 TWICE_SECONDS = 0.2  # within which a final was seen to come for a second time
+BETWEEN_SECONDS = 0.3  # from the first final that answers a finalize to the second
 
 _Item = TypeVar("_Item")
 
@@ -139,6 +140,14 @@ _OTHERS: tuple[dict[str, Any], ...] = (
 )
 
 
+class Answer(NamedTuple):
+    """One final that answers a finalize."""
+
+    heard: Heard
+    labelled: bool  # it says that it does
+    delay: float = 0.0  # seconds
+
+
 class Imperfect:
     """What an imperfection makes of what a recogniser heard on one link, and of what is said about it."""
 
@@ -170,24 +179,24 @@ class Imperfect:
         told = () if of.no_times else tuple(words)
         return msgspec.structs.replace(heard, text=" ".join(texts), words=told, utterances=())
 
-    def answers(self, heard: Heard) -> Sequence[tuple[Heard, bool]]:
-        """The finals that answer a finalize, each with whether it is said to do so."""
-        of, nothing = self._of, Heard(text="", final=True)
-        labelled = not of.unlabelled
+    def answers(self, heard: Heard) -> Sequence[Answer]:
+        """The finals that answer a finalize."""
+        of, labelled = self._of, not self._of.unlabelled
         if not heard.text:
-            return () if of.silent_when_empty else ((heard, labelled),)
+            return () if of.silent_when_empty else (Answer(heard, labelled),)
         self._messages += 1
         first = self._chance("answer", self._messages) < 0.5
+        later = BETWEEN_SECONDS * self._chance("between", self._messages)
         if of.empty_answer:
-            parts = [(nothing, labelled), (heard, False)]
-            return parts if first else parts[::-1]
+            parts = [Answer(Heard(text="", final=True), labelled), Answer(heard, False)]
+            if not first:
+                parts.reverse()
+            return [parts[0], parts[1]._replace(delay=later)]
         half = len(heard.words) // 2
         if of.two_answers and half:
-            return [
-                (_part(heard, heard.words[:half]), labelled and first),
-                (_part(heard, heard.words[half:]), labelled),
-            ]
-        return ((heard, labelled),)
+            one, other = _part(heard, heard.words[:half]), _part(heard, heard.words[half:])
+            return [Answer(one, labelled and first), Answer(other, labelled, later)]
+        return (Answer(heard, labelled),)
 
     def last(self, heard: Heard, now: float) -> Heard:
         """The last final: some services say again what they have just said."""
@@ -197,8 +206,8 @@ class Imperfect:
                 return before
         return heard
 
-    def messages(self, message: dict[str, Any]) -> Iterator[tuple[float, dict[str, Any]]]:
-        """A transcription on its way out: how many seconds it takes each time that it comes, and it."""
+    def messages(self, message: dict[str, Any], delay: float) -> Iterator[tuple[float, dict[str, Any]]]:
+        """A transcription on its way out, as often as it comes: after how many seconds, and it."""
         of, text = self._of, message["transcript"]
         self._messages += 1
         chance = self._chance
@@ -206,7 +215,7 @@ class Imperfect:
         if final and text and of.blank and not message["speech_final"] and not message["is_last"]:
             text += " "
             message |= {name: text for name in ("transcript", "transcription") if name in message}
-        yield of.late * chance("late", self._messages), message
+        yield delay + of.late * chance("late", self._messages), message
         if not final or message["is_last"]:
             return
         if of.twice and text and chance("twice", self._messages) < 0.5:

@@ -164,8 +164,8 @@ class LiveService:
             self._transcription(self._imperfect.last(heard, now), now, is_last=True)
             self._close(1000, "", now)
             return
-        for part, labelled in self._imperfect.answers(heard):
-            self._transcription(part, now, from_finalize=labelled)
+        for part, labelled, delay in self._imperfect.answers(heard):
+            self._transcription(part, now, from_finalize=labelled, delay=delay)
         for item in items[answer + 1 :]:
             self._tell(item, now)
 
@@ -218,11 +218,13 @@ class LiveService:
             kind = "speech_started" if isinstance(item, VoiceStarted) else "speech_ended"
             self._reply({"type": kind, "session_id": self._session_id, "timestamp": item.time}, now)
 
-    def _transcription(self, heard: Heard, now: float, *, from_finalize: bool = False, is_last: bool = False) -> None:
+    def _transcription(
+        self, heard: Heard, now: float, *, from_finalize: bool = False, is_last: bool = False, delay: float = 0.0
+    ) -> None:
         told = self._imperfect.heard(heard, now)
         if told is not None:
-            for delay, message in self._imperfect.messages(self._message(told, from_finalize, is_last)):
-                self._reply(message, now, delay)
+            for later, message in self._imperfect.messages(self._message(told, from_finalize, is_last), delay):
+                self._reply(message, now, later)
 
     def _message(self, heard: Heard, from_finalize: bool, is_last: bool) -> dict[str, Any]:
         options = self._options

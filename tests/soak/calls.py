@@ -8,6 +8,7 @@ python tests/soak/calls.py --only twice      those to a service that does this, 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -98,13 +99,17 @@ class Chaos:
                 self._fault(time)
 
     def _fault(self, time: float) -> None:
-        name = self.chance.choice((*FAULTS, "refuse"))
+        name = self.chance.choice((*FAULTS, "refuse", *6 * ("drop",)))  # most others do little
         if name == "refuse":
             status = self.chance.choice((429, 500, 503))
             self.plan(time, f"refuse {status}", lambda: refuse_next(self.network, status))
         else:
-            which = self.chance.choice((-1, -1, -2))  # the newest link, or the one before it
-            self.plan(time, name, lambda: [FAULTS[name](link) for link in self.network.links[which:][:1]])
+            self.fault(name, time)
+
+    def fault(self, name: str, time: float) -> None:
+        """It happens to the newest link, or to the one before it."""
+        which = self.chance.choice((-1, -1, -2))
+        self.plan(time, name, lambda: [FAULTS[name](link) for link in self.network.links[which:][:1]])
 
     def _opened(self, link: MemoryLink) -> None:
         if f"external_session_id={REFUSED}" in link.request.query:
@@ -179,7 +184,10 @@ def run(seed: int) -> Call:
         for pause in chance.sample(pauses, chance.randrange(len(pauses) + 1)):
             chaos.plan(pause, "finalize", call.finalize)
         for _ in range(chance.choice((0, 0, 0, 1, 3))):  # and in the middle of a word, perhaps
-            chaos.plan(chance.uniform(0.0, lasts - 0.2), "finalize anywhere", call.finalize)
+            time = chance.uniform(0.0, lasts - 0.2)
+            chaos.plan(time, "finalize anywhere", call.finalize)
+            if chance.random() < 0.5:  # and the answer may not come, or not all of it
+                chaos.fault("drop", time + chance.uniform(0.0, 0.8))
     if chance.random() < 0.05:  # a storm of either for half a second
         begin, every = chance.uniform(0.0, lasts - 0.7), chance.choice((0.01, 0.02))
         finalizes = chance.random() < 0.5
@@ -188,7 +196,9 @@ def run(seed: int) -> Call:
             chaos.plan(begin + at * every, "storm", what)
     call.start()
     call.end_input()
-    events = call.run(limit=900.0)
+    with contextlib.suppress(TimeoutError):  # then the end is missing
+        call.run(limit=900.0)
+    events = call.events
     return Call(words, seconds, events, session, chaos.story, imperfection, tuple(call.finalized))
 
 
