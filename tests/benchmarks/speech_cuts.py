@@ -22,13 +22,13 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from difflib import SequenceMatcher
 from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from unittest import mock
 
 sys.path[:0] = [str(Path(__file__).parents[2])]  # as a script, and as a module
@@ -46,8 +46,8 @@ from smallest_proto.config import TranscriptionConfig  # noqa: E402
 from smallest_proto.server.answers import Response, error_answer  # noqa: E402
 from smallest_proto.server.recogniser import Recognised  # noqa: E402
 from smallest_transports.local.faults import FaultPlan  # noqa: E402
-from smallest_transports.local.pcm import SAMPLE_RATE, to_linear16  # noqa: E402
-from smallest_transports.local.recogniser import LocalRecogniser  # noqa: E402
+from smallest_transports.local.pcm import SAMPLE_RATE, Samples, to_linear16  # noqa: E402
+from smallest_transports.local.recogniser import Engines, LocalRecogniser, engines  # noqa: E402
 from smallest_transports.local.recordings import two_cities  # noqa: E402
 from smallest_transports.local.server import LocalServer  # noqa: E402
 from tests.virtual_time import run  # noqa: E402
@@ -112,8 +112,36 @@ class Ear:
         return results
 
 
+class _Remembered:
+    """The models; what they made of a stretch of audio once, they need not make again."""
+
+    def __init__(self) -> None:
+        models = engines()
+        self.moonshine = self.aligner = self
+        self._transcribe, self._align = models.moonshine.transcribe, models.aligner.align
+        self._memory: dict[tuple[Any, ...], Any] = {}
+
+    def transcribe(self, samples: Samples, _: Any = None) -> Any:
+        return self._once(self._transcribe, samples)
+
+    def align(self, samples: Samples, texts: Sequence[str]) -> Any:
+        return self._once(self._align, samples, tuple(texts))
+
+    def _once(self, do: Callable[..., Any], samples: Samples, *more: Any) -> Any:
+        key = (hashlib.blake2b(samples.tobytes()).digest(), *more)
+        if key not in self._memory:
+            self._memory[key] = do(samples, *more)
+        return self._memory[key]
+
+
+_models = lru_cache(maxsize=1)(_Remembered)
+
+
 class _Seldom(LocalRecogniser):
     """With few interims."""
+
+    def __init__(self, options: TranscriptionConfig) -> None:
+        super().__init__(options, models=cast("Engines", _models()))
 
     def _interim(self) -> Any:
         told = super()._interim()
