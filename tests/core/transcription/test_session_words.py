@@ -6,6 +6,7 @@ each word that was said is to be in exactly one final.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -104,6 +105,14 @@ class WordsMachine(RuleBasedStateMachine):
     def updates(self, punctuate: bool) -> None:
         self.tell("update")
         self.call.change(punctuate=punctuate)
+
+    @rule(every=st.sampled_from((0.01, 0.02)), finalizes=st.booleans())
+    def storm(self, every: float, finalizes: bool) -> None:
+        """Half a second of questions, or of changes, in mid-speech."""
+        for at in range(int(0.5 / every)):
+            what = self.call.finalize if finalizes else partial(self.call.change, punctuate=bool(at % 2))
+            self.call.at(self.network.clock.now + at * every, what)
+        self.give(*[next(self.numbers) for _ in range(4)])
 
     # The network.
 
