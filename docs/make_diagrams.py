@@ -15,6 +15,8 @@ from smallest_proto.events import EndReason
 from smallest_proto.http import exchange
 from smallest_proto.link import LINKS
 from smallest_proto.synthesis.states import SEGMENTS, SYNTHESES
+from smallest_proto.transcription.handover import HANDOVERS
+from smallest_proto.transcription.liveness import TRUST
 from smallest_proto.transcription.states import SESSIONS
 from smallest_proto.transcription.turns import TURNS
 from smallest_proto.values import Name
@@ -26,10 +28,10 @@ INTRO = """\
 
 <!-- Made by docs/make_diagrams.py from the tables of the core. Change the tables, not this file. -->
 
-What can happen to a session, a link, a turn, a segment or an HTTP exchange is one table each: in a state, an input
-leads to an action and to the next state. Nothing else in the code decides it, and these pictures are drawn from it. An
-arrow says "input / action"; what neither acts nor moves has none. The grid below a picture has every cell of the table.
-Where it says `-` there is no cell: that input in that state is an error (`LocalProtocolError`) and changes nothing.
+What can happen to a session, a link, a turn, a change of options, a segment or an HTTP exchange is one table each: in a
+state, an input leads to an action and to the next state. Nothing else in the code decides it, and these pictures are
+drawn from it. An arrow says "input / action"; what neither acts nor moves has none. The grid below a picture has every
+cell of the table. Where it says `-` there is no cell: that input in that state is an error and changes nothing.
 """
 
 Table: TypeAlias = Mapping[Any, tuple[Any, Any]]  # {(state, input): (action, next state)}
@@ -58,6 +60,17 @@ A turn is what is said between one `SpeechStarted` and one `SpeechEnded`. The se
 finals come independently of each other, and either can be missing; the table makes strictly alternating events of them.
 `SETTLED`: the turn goes on, and what was heard of it so far is final. `TRAILING`: the turn is over, and its last final
 can still come. (`smallest_proto/transcription/turns.py`)"""
+
+TRUSTED = """\
+Whether a service that says nothing still hears. Silence alone is not suspicious: only audio that can be a voice, and
+for which nothing came back, is. Then a second link is opened beside the first, which goes on hearing; the one that
+speaks first serves. (`smallest_proto/transcription/liveness.py`)"""
+
+HANDOVER = """\
+A change of options, from `update()` to `UpdateRejected` or until it is in use. Options of the same audio format are
+tried on a new link while the present one hears on (`TRYING`). Another sample rate or encoding begins a new part of the
+stream: the present one is finished first (`FINISHING`), then a link is opened for the next one (`OPENING`).
+(`smallest_proto/transcription/handover.py`)"""
 
 EXCHANGE = """\
 An exchange is one HTTP request and its one outcome, an answer or a failure; a file is transcribed, a text is spoken and
@@ -96,6 +109,8 @@ MACHINES: Sequence[Machine] = (
     Machine("A session", SESSION, SESSIONS),
     Machine("A link", LINK, LINKS),
     Machine("A turn", TURN, TURNS),
+    Machine("Trust in a quiet link", TRUSTED, TRUST),
+    Machine("A change of options", HANDOVER, HANDOVERS),
     Machine("A synthesis", SYNTHESIS, SYNTHESES),
     Machine("A segment of a synthesis", SEGMENT, SEGMENTS),
     Machine("An HTTP exchange", EXCHANGE, exchange._TABLE),

@@ -1,12 +1,10 @@
-"""Audio as the service takes it: formats, positions in samples, messages of 50 ms, and what is kept for replay.
+"""Audio as the service takes it: formats, positions in samples, messages of 50 ms.
 
 Positions are whole samples of one format's clock; seconds are made at the edge.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections import deque
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
 from .errors import ConfigurationError, LocalProtocolError
@@ -179,86 +177,6 @@ class Framer:
                 f"{self._width or 'no fixed number of'} bytes: convert it, or set the encoding"
             )
         return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
-
-
-class ReplayBuffer:
-    """The audio of a stream that may have to be sent again, and what still waits to be sent, in order.
-
-    ``waiting`` has not gone out on the present link; ``sent`` has, with the time when, and is kept until ``trim`` says
-    that it was heard.
-    """
-
-    __slots__ = ("_sent_at", "_width", "sent", "waiting")
-
-    def __init__(self, format: AudioFormat) -> None:
-        self._width = format.sample_width
-        self.sent: deque[Chunk] = deque()
-        self._sent_at = array("d")  # for each of them; beside the audio a held message is to cost little
-        self.waiting: deque[Chunk] = deque()
-
-    @property
-    def start(self) -> int | None:
-        """The first sample that is held, or ``None`` when nothing is."""
-        held = self.sent or self.waiting
-        return held[0].start if held else None
-
-    @property
-    def waiting_samples(self) -> int:
-        """Samples given by the application that the present link has not been sent."""
-        return self.waiting[-1].end - self.waiting[0].start if self.waiting else 0
-
-    def take(self, now: float) -> Chunk:
-        """The next chunk to send; it counts as sent from now on."""
-        chunk = self.waiting.popleft()
-        self.sent.append(chunk)
-        self._sent_at.append(now)
-        return chunk
-
-    def drop_sent(self) -> None:
-        """Forget the oldest chunk that was sent."""
-        self.sent.popleft()
-        del self._sent_at[0]
-
-    def trim(self, position: int) -> float | None:
-        """Forget the sent chunks that end at or before ``position``; when the sample before it was sent, if known."""
-        sent, forgotten, at = self.sent, 0, None
-        while sent and sent[0].start < position:
-            at = self._sent_at[forgotten]
-            if sent[0].end > position:
-                break
-            sent.popleft()
-            forgotten += 1
-        del self._sent_at[:forgotten]
-        return at
-
-    def rewind(self, position: int) -> None:
-        """Let everything from sample ``position`` on wait again; packets of opus are not cut."""
-        del self._sent_at[:]
-        while self.sent:
-            chunk = self.sent.pop()
-            if chunk.end <= position:
-                continue
-            if chunk.start < position and self._width is not None:
-                chunk = Chunk(position, chunk.end, chunk.data[(position - chunk.start) * self._width :])
-            self.waiting.appendleft(chunk)
-
-
-def is_quiet(data: bytes, encoding: Encoding) -> bool:
-    """Whether no sample reaches -30 dB of full scale, as far as that can be told: opus is taken for quiet."""
-    if encoding == "linear16" or encoding == "linear32":
-        samples = array("h" if encoding == "linear16" else "i", data)
-        loud = 1024 if encoding == "linear16" else 1024 << 16
-        return not samples or (max(samples) < loud and min(samples) > -loud)
-    if encoding == "alaw" or encoding == "mulaw":
-        return not data.translate(None, _QUIET_CODES[encoding])
-    return True
-
-
-# The codes of G.711 whose three bits of exponent say that the sample is within about 1000 of 32768.
-_QUIET_CODES = {
-    name: bytes(code for code in range(256) if ((code ^ flipped) >> 4) & 7 <= 2)
-    for name, flipped in (("alaw", 0x55), ("mulaw", 0xFF))
-}
 
 
 def opus_packet_samples(packet: bytes) -> int:

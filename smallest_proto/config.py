@@ -87,7 +87,8 @@ class TranscriptionConfig(Value, frozen=True, kw_only=True):
     word_timestamps: bool = True  # False: events carry no words (they are asked for all the same, for the watermark)
     sentence_timestamps: bool | None = None
     diarize: bool | None = None
-    vad_events: bool | None = None  # acoustic speech starts and ends: turns are truer with them
+    # Acoustic starts and ends of speech: without them a final in mid-sentence is not told from the end of a turn.
+    vad_events: bool | None = True
     endpointing: bool | None = None
     endpointing_timeout: int | None = None  # ms of silence; server default 600
     eou_timeout_ms: int | None = None  # 100..10000; 0 counts as not set; server default 800
@@ -292,7 +293,8 @@ class Timeouts(Value, frozen=True, kw_only=True):
     ping: float = 5.0  # between a pong and the next ping
     pong: float = 5.0  # from a ping to its pong
     write: float = 5.0  # from a send to write_done
-    mute: float = 12.0  # audio goes out and nothing comes back; at half of it the service is asked for a final
+    mute: float = 12.0  # loud audio goes out and nothing comes back, before a second link is opened beside
+    finalize: float = 5.0  # from a finalize to its answer, beside what was sent faster than it is heard
     keepalive: float = 5.0  # without anything sent, before the gateway is sent a keepalive
     # The service takes messages of 50 ms no closer together than 20 ms; shorter packets of opus get their share.
     message_interval: float = 0.02  # 0: as fast as the application gives them
@@ -306,11 +308,13 @@ class RetryPolicy(Value, frozen=True, kw_only=True):
     """When a lost connection is opened again, or a request is sent again: exponential waits with jitter, in seconds."""
 
     max_retries: int = 8  # consecutive failures that are forgiven; 0: none
-    first_delay: float = 0.25  # the longest wait after the first failure; it doubles with each one
+    first_delay: float = 0.25  # the longest wait after the first failure
+    growth: float = 2.0  # how many times as long it is after each further one
     longest_delay: float = 10.0
     # Of a request (a file, a text, the voices) to a service that is busy (429, 503): the vendor asks for 0.5 to 30 s,
     # and eight such waits let twenty files share two workers.
     longest_busy: float = 30.0
+    jitter: float = 1.0  # the share of a wait that is left to chance; 0: none is shorter than it can be
     longest_retry_after: float = 60.0  # no longer is waited, whatever the service asks for
     healthy_after: float = 10.0  # a link open for so long starts the count over
 
@@ -318,6 +322,8 @@ class RetryPolicy(Value, frozen=True, kw_only=True):
         check_whole("max_retries", self.max_retries, 0, None, "retries")
         for name in ("first_delay", "longest_delay", "longest_busy", "longest_retry_after", "healthy_after"):
             check_seconds(name, getattr(self, name), least=0.0)
+        check_number("growth", self.growth, 1.0, 1000.0, "times")
+        check_number("jitter", self.jitter, 0.0, 1.0, "a share")
 
 
 def check_seconds(name: str, value: object, *, least: float | None = None) -> None:

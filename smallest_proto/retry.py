@@ -34,19 +34,20 @@ def classify(failure: Failure) -> Verdict:
 def delay(
     failure: Failure, failures: int, policy: RetryPolicy, jitter: Callable[[], float], *, live: bool = True
 ) -> float:
-    """Seconds to wait after the ``failures``-th consecutive failure (from 1): exponential with full jitter.
+    """Seconds to wait after the ``failures``-th consecutive failure (from 1): exponential, with the policy's jitter.
 
     ``jitter`` gives numbers from 0 to 1. Where nobody waits for a ``live`` stream, a service that is busy is left alone
     for longer, and at least for half of the wait. What the service asks for (Retry-After) is waited at least, up to
     ``policy.longest_retry_after``.
     """
-    verdict, growth = classify(failure), 2.0 ** min(failures - 1, 60)
+    verdict, growth = classify(failure), policy.growth ** min(failures - 1, 60)
     if verdict is Verdict.RETRY_SLOWLY:
         wait = policy.longest_delay
     elif verdict is Verdict.RETRY_BUSY and not live:
         wait = min(policy.longest_busy, 4.0 * policy.first_delay * growth) * (1.0 + jitter()) / 2.0
     else:
-        wait = min(policy.longest_delay, policy.first_delay * growth) * jitter()
+        highest = min(policy.longest_delay, policy.first_delay * growth)
+        wait = highest * (1.0 - policy.jitter * (1.0 - jitter()))
     return max(wait, min(failure.retry_after or 0.0, policy.longest_retry_after))
 
 

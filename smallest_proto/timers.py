@@ -18,6 +18,9 @@ class Timer(Name):
     PONG = "pong"  # the pong is to be here by then
     WRITE = "write"  # what was sent is to have left by then
     KEEPALIVE = "keepalive"  # the gateway is to be sent something by then
+    ANSWER = "answer"  # a finalize is to be answered by then
+    TURN = "turn"  # a turn without an end is over then, if nothing follows
+    UPDATE = "update"  # the last of several option changes is to be tried then
     QUIET = "quiet"  # the service is to have said something by then
 
 

@@ -99,4 +99,4 @@ def test_mermaid_can_read_the_labels() -> None:
         first, *lines = block.splitlines()
         assert first == "stateDiagram-v2"
         for line in lines:
-            assert re.fullmatch(r"    (\[\*\]|[A-Z]+)( --> (\[\*\]|[A-Z]+))?(: [^:;]+)?", line), line
+            assert re.fullmatch(r"    (\[\*\]|[A-Z_]+)( --> (\[\*\]|[A-Z_]+))?(: [^:;]+)?", line), line

@@ -34,6 +34,7 @@ PURE = (
         "functools",
     ),
     *("heapq", "hmac", "itertools", "json", "math", "operator", "re", "string", "struct", "types", "typing"),
+    "unicodedata",
     "urllib.parse",
 )
 IMPURE = (

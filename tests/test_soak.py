@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,10 +13,12 @@ import msgspec
 import pytest
 
 from smallest_proto.events import SessionEnded
+from smallest_proto.server.imperfection import Imperfection
 from smallest_proto.transcription.events import FinalTranscript, SpeechEnded, Usage
 
 PARTS = 6
 SEEDS_OF_A_PART = 50
+IDEAL = 7  # a seed whose service has no imperfection
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +59,54 @@ def test_a_seed_is_a_call(soak: Any) -> None:
         (lambda events: [e for e in events if not isinstance(e, SessionEnded)], "did not end"),
         (lambda events: [e for e in events if not isinstance(e, Usage)], "usage"),
         (lambda events: events[::-1], "out of order"),
+        (lambda events: [respelled(e, "?\\1") for e in events], "is damaged"),
+        (lambda events: [respelled(e, "w9\\1") for e in events], "never said"),
+        (lambda events: [e for e in events if not getattr(e, "from_finalize", False)], "finalizes have"),
     ],
 )
 def test_what_the_soak_looks_for_it_finds(soak: Any, spoil: Any, complaint: str) -> None:
-    call = soak.run(3)
+    call = soak.run(IDEAL)
     assert list(soak.faults_of(call)) == []
     spoiled = [(0.0, event) for event in spoil([event for _, event in call.events])]
     assert complaint in "; ".join(soak.faults_of(call._replace(events=spoiled)))
+
+
+@pytest.mark.parametrize("form", ["W\\1!", "ww\\1,", "w\\1."])
+def test_a_word_is_the_same_however_it_is_spelled(soak: Any, form: str) -> None:
+    call = soak.run(IDEAL)
+    spelled = [(time, respelled(event, form)) for time, event in call.events]
+    assert list(soak.faults_of(call._replace(events=spelled))) == []
+
+
+def test_a_word_in_two_is_one_where_the_application_cut_it(soak: Any) -> None:
+    call = soak.run(IDEAL)
+    word = call.words[4]
+
+    def cut(event: Any) -> Any:
+        if not isinstance(event, FinalTranscript) or word.text not in event.text.split():
+            return event
+        pieces = " ".join(f"?{text[1:]} ?{text[1:]}" if text == word.text else text for text in event.text.split())
+        return msgspec.structs.replace(event, text=pieces, words=())
+
+    events = [(time, cut(event)) for time, event in call.events]
+    assert any("is damaged" in fault for fault in soak.faults_of(call._replace(events=events)))
+    finalized = (*call.finalized[1:], ((word.start or 0) + (word.end or 0)) / 2)
+    assert list(soak.faults_of(call._replace(events=events, finalized=finalized))) == []
+
+
+def test_times_may_be_off_as_far_as_those_of_the_service(soak: Any) -> None:
+    call = soak.run(IDEAL)
+    events = [(time, moved(event)) for time, event in call.events]
+    assert list(soak.faults_of(call._replace(events=events, imperfection=Imperfection(bias=0.001)))) == []
+    assert list(soak.faults_of(call._replace(events=events, imperfection=Imperfection(bias=0.0005)))) != []
+
+
+def respelled(event: Any, form: str) -> Any:
+    """The event, a final with each word w17 in another form."""
+    if not isinstance(event, FinalTranscript):
+        return event
+    words = tuple(msgspec.structs.replace(word, text=re.sub(r"w(\d+)", form, word.text)) for word in event.words)
+    return msgspec.structs.replace(event, text=re.sub(r"w(\d+)", form, event.text), words=words)
 
 
 def moved(event: Any) -> Any:

@@ -275,6 +275,7 @@ def _live_request(route: _Route, query: Mapping[str, str]) -> LiveRequest:
     options = {"word_timestamps": route.words, **_options(TranscriptionConfig, query), "model": route.model}
     if "vad" in query and "vad_events" not in query:  # an older name of the same
         options["vad_events"] = _option("vad", query["vad"], bool)
+    options.setdefault("vad_events", None)  # who does not ask for them gets none
     return LiveRequest(options=TranscriptionConfig(**options), gateway=route.gateway)
 
 

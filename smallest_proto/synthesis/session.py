@@ -16,10 +16,10 @@ from collections.abc import Callable
 from smallest_proto.checks import is_encodable
 from smallest_proto.commands import Command, SendText
 from smallest_proto.config import MAX_TEXT, Endpoint, RetryPolicy, SynthesisConfig, Timeouts
-from smallest_proto.connection import Change, ChangeKind, Connection
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import SessionEnded
 from smallest_proto.link import Link
+from smallest_proto.links import Change, ChangeKind, Links
 from smallest_proto.reading import MalformedMessage, UnknownMessage
 from smallest_proto.refusals import closed_failure, told_failure
 from smallest_proto.requests import live_synthesis_request
@@ -79,7 +79,7 @@ class SynthesisSession:
         self._state = SynthesisState.NEW
         self._output: deque[Command | SpeechEvent] = deque()
         self._segments = Segments(config, resume=resume, output=self._output)
-        self._connection = Connection(
+        self._links = Links(
             live_synthesis_request(config, endpoint, idle=idle),
             keepalive=False,  # there is no such message; an idle link that is closed is opened again when it is needed
             timeouts=timeouts,
@@ -98,7 +98,7 @@ class SynthesisSession:
     def start(self, now: float) -> None:
         """Open the first link. Text can be given at once; it waits for the link."""
         self._step(SynthesisInput.START, now)
-        self._connection.open(now)
+        self._links.open(now)
 
     def send_text(self, text: str, now: float) -> None:
         """Give text of the present segment, in pieces of any size: tokens, as they are written.
@@ -136,7 +136,7 @@ class SynthesisSession:
         self._step(SynthesisInput.CANCEL, now)
         if not self._segments:
             return
-        first, link = self._segments.under_way, self._connection.serving
+        first, link = self._segments.under_way, self._links.serving
         self._segments.drop(None)
         if first is not None and link is not None and self._config.continuations:
             self._send(link, self._wording.cancel(first.context), now)
@@ -146,7 +146,7 @@ class SynthesisSession:
     def prewarm(self, now: float) -> None:
         """See to it that a link is open, or will be, before there is text for it."""
         self._step(SynthesisInput.PREWARM, now)
-        self._connection.want(now)
+        self._links.want(now)
 
     def abort(self, now: float) -> None:
         """End at once, wherever the session is. Once it has ended this does nothing."""
@@ -156,20 +156,20 @@ class SynthesisSession:
 
     def link_opened(self, link: int, now: float) -> None:
         """The WebSocket of ``link`` is open."""
-        self._changed(self._connection.opened(link, now), now)
+        self._changed(self._links.opened(link, now), now)
 
     def link_failed(self, link: int, failure: Failure, now: float) -> None:
         """``link`` could not be opened, or was lost without a close frame."""
-        self._changed(self._connection.failed(link, failure, now), now)
+        self._changed(self._links.failed(link, failure, now), now)
 
     def link_closed(self, link: int, code: int, reason: str, now: float) -> None:
         """The peer closed ``link``, or answered our ``CloseLink``. ``reason`` is the peer's, and private."""
-        self._changed(self._connection.closed(link, closed_failure(code, reason), now), now)
+        self._changed(self._links.closed(link, closed_failure(code, reason), now), now)
 
     def message_received(self, link: int, data: str | bytes, now: float) -> None:
         """A whole message of the service. A binary one is read as text: the service sends none."""
         self._received += 1
-        found = self._connection.find(link)
+        found = self._links.find(link)
         message = None if found is None else decode_speech(data)
         if found is None or message is None or isinstance(message, (UnknownMessage, MalformedMessage)):
             self._ignored += 1
@@ -182,20 +182,20 @@ class SynthesisSession:
         elif segment is None:
             self._ignored += 1
         else:
-            found.alive = True
+            found.heard_at = now
             self._heard(found, segment, message, now)
 
     def pong_received(self, link: int, now: float) -> None:
         """The peer answered a ``SendPing``."""
-        self._connection.ponged(link, now)
+        self._links.ponged(link, now)
 
     def write_done(self, link: int, now: float) -> None:
         """Everything that was asked of ``link`` so far has left for the socket."""
-        self._connection.written(link)
+        self._links.written(link, now)
 
     def handle_timer(self, now: float) -> None:
         """The time of ``get_timer`` has come. Called early or for nothing, it does nothing."""
-        while (change := self._connection.handle_timer(now)) is not None:
+        while (change := self._links.handle_timer(now)) is not None:
             self._changed(change, now)
 
     # What is asked.
@@ -206,7 +206,7 @@ class SynthesisSession:
 
     def get_timer(self) -> float | None:
         """When to call ``handle_timer``, or ``None``."""
-        return self._connection.next_timer()
+        return self._links.next_timer()
 
     @property
     def ended(self) -> bool:
@@ -221,7 +221,7 @@ class SynthesisSession:
     @property
     def warm(self) -> bool:
         """Whether a link is open on which the next segment can begin at once."""
-        link = self._connection.serving
+        link = self._links.serving
         return self._state is SynthesisState.SPEAKING and self.idle and link is not None and link.open
 
     @property
@@ -231,7 +231,7 @@ class SynthesisSession:
             segments=self._segments.given,
             segments_done=self._segments.done,
             seconds=self._segments.seconds,
-            links=tuple(self._connection.records),
+            links=tuple(self._links.records),
             messages_received=self._received,
             messages_repaired=self._repaired,
             messages_ignored=self._ignored,
@@ -246,7 +246,7 @@ class SynthesisSession:
             raise LocalProtocolError(f"{what.value} is not possible {self._state.value}") from None
         if isinstance(action, SynthesisAction):
             return action
-        self._connection.abort()
+        self._links.abort()
         self._segments.drop(failure)
         self._output.append(SessionEnded(reason=action, failure=failure))
         return None
@@ -260,8 +260,8 @@ class SynthesisSession:
         if segment.state is SegmentState.WAITING and script.closed and script.wordless(script.spoken):
             self._take(segment, SegmentInput.PROOF, now)  # what was left of it after a lost link is no word
             return
-        self._connection.want(now)
-        link = self._connection.serving
+        self._links.want(now)
+        link = self._links.serving
         if link is None or not link.open or segment.state in (SegmentState.ASKED, SegmentState.CUT):
             return
         for text in script.fragments():
@@ -278,7 +278,7 @@ class SynthesisSession:
 
     def _send(self, link: Link, text: str, now: float) -> None:
         self._output.append(SendText(link=link.number, text=text))
-        self._connection.sent(link, now)
+        self._links.sent(link, now)
 
     def _await(self, link: Link, segment: Segment, now: float) -> None:
         """All of the segment is asked for: bound the silence."""
@@ -292,7 +292,7 @@ class SynthesisSession:
         if isinstance(message, SpeechAudio):
             if message.data is None:  # what follows could not be told from what should be there
                 said = "the service sent audio that could not be decoded: it was damaged on its way"
-                self._changed(self._connection.abandon(link, Failure(kind=FailureKind.PROTOCOL, reason=said), now), now)
+                self._changed(self._links.abandon(link, Failure(kind=FailureKind.PROTOCOL, reason=said), now), now)
                 return
             if message.data:
                 segment.errors, segment.sounded_at = 0, now
@@ -312,9 +312,9 @@ class SynthesisSession:
         failure = told_failure(message.error)
         if segment is not None:
             segment.errors += 1
-            self._connection.doubt(link, failure, now)
+            self._links.doubt(link, failure, now)
         elif message.context_id is None and self.idle:  # after a minute without text, say
-            self._changed(self._connection.abandon(link, failure, now), now)
+            self._changed(self._links.abandon(link, failure, now), now)
         else:
             self._ignored += 1
 
@@ -347,9 +347,9 @@ class SynthesisSession:
             segment.rewind()
             self._pump(now)
         elif action is SegmentAction.GIVE_UP_LINK:
-            link = self._connection.serving
+            link = self._links.serving
             if link is not None and failure is not None:
-                self._changed(self._connection.abandon(link, failure, now), now)
+                self._changed(self._links.abandon(link, failure, now), now)
         elif action is SegmentAction.TELL:
             self._segments.cut(failure)
             if segment.state is SegmentState.OVER:
@@ -361,22 +361,22 @@ class SynthesisSession:
 
     def _over(self, now: float, *, clean: bool) -> None:
         """Nothing is under way any more; ``clean``: nor can anything come of what was."""
-        link = self._connection.serving
+        link = self._links.serving
         if link is not None:
             link.timers.stop(Timer.QUIET)
         if not self._segments and self._state is SynthesisState.ENDING:
             self._step(SynthesisInput.ALL_OVER, now)
-            self._connection.close(now)
+            self._links.close(now)
             self._gone(now)
             return
-        if link is not None and link.open and (not clean or link.told is not None):
-            self._connection.renew(now)
+        if link is not None and link.open and (not clean or link.error is not None):
+            self._links.renew(now)
         if self._segments:
             self._pump(now)
 
     def _gone(self, now: float) -> None:
         """A link has said goodbye, perhaps the last one."""
-        if self._state is SynthesisState.CLOSING and self._connection.idle:
+        if self._state is SynthesisState.CLOSING and self._links.idle:
             unspoken = self._segments.unspoken
             what = SynthesisInput.LINKS_GONE if unspoken is None else SynthesisInput.LINKS_GONE_UNSPOKEN
             self._step(what, now, unspoken)

@@ -44,7 +44,14 @@ class InterimTranscript(Value, frozen=True, kw_only=True):
 
 
 class FinalTranscript(Value, frozen=True, kw_only=True):
-    """What was said, and will not be revised. ``text`` is empty only where it answers a finalize or ends the stream."""
+    """What was said, and will not be revised. ``text`` is empty only where it answers a finalize or ends the stream.
+
+    Texts are as the service gives them, with the blank at the end that says that words follow. To put them together,
+    join those that end in a blank or are followed by one that ``begins_in_mid_word`` directly, others with a blank.
+    Speakers of ``words`` and ``utterances`` are numbered over all connections: the service counts anew on each, so the
+    speakers of a new connection get numbers that none had before, and one person can have several.
+    ``full_transcript`` is the service's own on the first connection; after that what was told so far and this text.
+    """
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset(
         ("text", "words", "utterances", "full_transcript", "redacted_entities", "emotions", "gender")
@@ -62,11 +69,15 @@ class FinalTranscript(Value, frozen=True, kw_only=True):
     emotions: tuple[tuple[str, float], ...] = ()  # (label, 0..1), with emotion_detection
     gender: str | None = None  # with gender_detection
     session_id: str | None = None  # the service's name for the connection
-    from_finalize: bool = False  # answers finalize()
+    from_finalize: bool = False  # answers finalize(): each call gets one
     is_last: bool = False  # answers end_input()
     # The last interim, as the service ended without making it final; AudioLost tells of its audio as well.
     provisional: bool = False
     latency: float | None = None  # seconds from the sending of its last sample to its arrival, where words have times
+    begins_in_mid_word: bool = False  # its first word goes on with the last one of the final before: "Uh" / "-huh."
+    # It can say again what was final before: a new connection hears some of it again, and without word times only the
+    # same words tell that.
+    may_repeat: bool = False
 
 
 class Usage(Value, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ class Transcription(Value, frozen=True, kw_only=True):
     is_final: bool = False
     is_last: bool = False
     from_finalize: bool = False
-    speech_final: bool = False
+    speech_final: bool | None = None  # None: the service did not say
     session_id: str | None = None
     language: str | None = None
     languages: tuple[str, ...] = ()
@@ -159,7 +159,7 @@ def _told_apart(wire: _Wire, repaired: bool) -> Message:
         is_final=wire.is_final or wire.is_last or False,  # a last that is no final is not in the contract: it is one
         is_last=wire.is_last or False,
         from_finalize=wire.from_finalize or False,
-        speech_final=wire.speech_final or False,
+        speech_final=wire.speech_final,
         session_id=wire.session_id,
         language=wire.language,
         languages=wire.languages or (),

@@ -1,41 +1,68 @@
-"""Transcripts on their way up: the service's messages become events in stream time, and move the watermark."""
+"""Transcripts on their way up: the service's messages become events in stream time, and move the watermark.
+
+The watermark is the end of the last final word. An answer to a finalize moves it no further: a word can be half said
+where a finalize was asked, and one question can have several answers. Only where words have no times, an answer to a
+question that was asked in a pause does, when nothing followed it for a while.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import dropwhile
+from typing import NamedTuple
 
 import msgspec
 
 from smallest_proto.commands import Command
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.link import Link
-from smallest_proto.reading import Word
+from smallest_proto.reading import Utterance, Word
 
+from .cursor import Ask, Cursor
 from .events import Event, FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
 from .messages import SpeechOffset, SpeechOnset, Transcription
-from .repetition import normalised, overlap, without_words
+from .questions import COVERED, answered, is_cut, may_settle, settled
+from .repetition import REMEMBERED, Known, Repetition, normalised, same_again, without_words
 from .sending import Sender
+from .stream import Part
 from .timeline import Timeline
 from .turns import TurnAction, TurnInput, Turns, TurnState, says_something
 
 _STARTS = (TurnAction.START, TurnAction.START_AND_END)
 _ENDS = (TurnAction.END, TurnAction.START_AND_END)
-_WORD_BEGUN = 0.5  # seconds before a probe in which a word can have begun that the service did not know of yet
-_REMEMBERED = 500  # words: more than are said in what can be held for replay
-_RIGHT_NOW = 2.0  # seconds: no longer ago is a pause that may still last
+
+_TWICE = 0.3  # seconds: the vendor's clients drop a second final within 0.2 s of the first; networks add some
+_PAUSE = 0.6  # seconds: the silence after which the service ends an utterance, unless it is told otherwise
+_ABUTTING = 0.06  # seconds between two parts of one word
+_LATE = 3.0  # seconds of audio by which finals can come late: the pause that ends an utterance, and the decoding
+_IN_A_MARGIN = 4  # words: no more are said in the margin before the watermark
 
 
-class Hearing:
+class _Last(NamedTuple):
+    """The last final of the link that serves."""
+
+    text: str
+    words: tuple[Known, ...]  # those with times
+    end: float
+    at: float  # when it came
+
+
+class Receiver:
     """The incoming half of a stream: its turns, its finals, and what is not final yet."""
 
     def __init__(self, config: TranscriptionConfig, timeline: Timeline, output: deque[Command | Event]) -> None:
         self._output = output
         self._turns = Turns()
+        self._vad_seen = False  # the service sends voice activity events: it does not always when asked
         self._interim: InterimTranscript | None = None  # said, and not final yet
-        self._untimed: list[str] = []  # the words of finals without word times, after the watermark
-        self._known_until = 0.0  # stream time: words from before it are a repetition
-        self._repeated: list[str] = []  # those that the present link has not repeated yet
+        self._known: deque[Known] = deque(maxlen=REMEMBERED)  # the words of finals: what a new link can hear again
+        self._repetition = Repetition((), 0.0, whole=True)
+        self._replayed_to = 0  # samples: a link that was sent more than this hears nothing again
+        self._last: _Last | None = None
+        self._blanks = False  # the service ends a final in a blank where words follow
+        self._speakers = self._first_speaker = 0  # how many there were; the number of the link's speaker 0
+        self._full: str | None = None  # the last full_transcript that was told
+        self._links = 0  # that served
         self.finals = self.timed = 0
         self.latency_sum = self.latency_max = 0.0
         self.use(config, timeline)
@@ -43,57 +70,87 @@ class Hearing:
     def use(self, config: TranscriptionConfig, timeline: Timeline) -> None:
         """From now on messages answer to ``config`` and their times to ``timeline``."""
         self._show_words = config.word_timestamps
-        self._turns.vad_events = bool(config.vad_events)
+        self._asked_for_vad = bool(config.vad_events)
+        self._turns.vad_events = self._asked_for_vad and self._vad_seen
+        if timeline is not getattr(self, "timeline", None):
+            self._known.clear()  # another part of the stream: none of it was said before
+            self._repetition = Repetition((), 0.0, whole=True)
         self.timeline = timeline
 
-    def serve(self, link: Link) -> None:
-        """``link`` begins at the watermark: it repeats what was finalised after that.
+    def serve(self, cursor: Cursor, sender: Sender) -> None:
+        """The link of ``cursor`` serves: it begins before the watermark and hears some words again."""
+        timeline = self.timeline
+        start = timeline.seconds(cursor.start)
+        known = list(dropwhile(lambda word: word.end is not None and word.end <= start, self._known))
+        self._repetition = Repetition(known, timeline.seconds(timeline.watermark), whole=cursor.start == 0)
+        # A service can be late with what it heard again.
+        self._replayed_to = max(sender.sent, cursor.start) + timeline.samples(_LATE)
+        self._last = None
+        self._links += 1
+        self._first_speaker = self._speakers
+        # Nothing but silence is left after the watermark: the new link does not hear the voice that has ended.
+        if self._turns.state is TurnState.SETTLED and cursor.start > timeline.watermark:
+            self._turns.take(TurnInput.EMPTY_END)
+            self._output.append(SpeechEnded(time=timeline.seconds(timeline.watermark)))
 
-        With packets that cannot be cut it begins a little earlier, and repeats what was finalised before that as well.
-        """
-        watermark = self.timeline.watermark
-        self._repeated = list(self._untimed)
-        self._known_until = self.timeline.seconds(watermark) if link.start < watermark else 0.0
+    @property
+    def pausing(self) -> bool:
+        """Whether a turn is open that no event of the service ends, should nothing follow."""
+        return not self._turns.vad_events and self._turns.state is TurnState.SETTLED
 
-    def voice_activity(self, link: Link, message: SpeechOnset | SpeechOffset) -> bool:
-        """Take a message of the service's voice activity detector; return whether the speaker pauses right now.
+    def pause(self) -> None:
+        """Nothing was said for a while: an open turn of which all is final is over."""
+        if self._turns.take(TurnInput.PAUSE) in _ENDS:
+            self._output.append(SpeechEnded(time=self.timeline.seconds(self.timeline.watermark)))
+
+    def settle(self, cursor: Cursor, now: float) -> None:
+        """Move the watermark over what was said to be final in a pause, if nothing followed that for a while."""
+        position = settled(cursor, now)
+        if position is not None and position > self.timeline.watermark:
+            self.timeline.watermark = position
+            end = self.timeline.seconds(position)
+            last = list(self._known)[-_IN_A_MARGIN:]
+            self._known.clear()
+            self._known.extend(word if word.end is not None else word._replace(end=end) for word in last)
+
+    def voice_activity(self, cursor: Cursor, message: SpeechOnset | SpeechOffset) -> None:
+        """Take a message of the service's voice activity detector.
 
         It does not move the watermark: words from before it can still become final after it.
         """
         timeline, turns = self.timeline, self._turns
+        self._vad_seen = True
+        turns.vad_events = self._asked_for_vad
         if message.timestamp is None:  # then it is about now
-            time = timeline.seconds(link.sent)
+            time = timeline.seconds(cursor.sent)
             timeline.mended += 1
         else:
-            time = timeline.time(link, message.timestamp)
+            time = timeline.time(cursor, message.timestamp)
         if isinstance(message, SpeechOnset):
             if turns.onset(time) in _STARTS:
                 self._output.append(SpeechStarted(time=time, inferred=False))
-            return False
-        if turns.offset(time) in _ENDS:
+        elif turns.offset(time) in _ENDS:
             self._output.append(SpeechEnded(time=time))
-        return self._interim is None and timeline.seconds(link.sent) - time < _RIGHT_NOW
 
-    def transcription(self, link: Link, message: Transcription, sender: Sender, now: float) -> bool:
-        """Take an interim or a final; return whether it is a final that leaves open how far the service has heard."""
-        settled = self._turns.state is TurnState.SETTLED
-        answers = message.from_finalize and message.is_final  # nothing of an interim is final
-        answered = asked.popleft() if answers and (asked := sender.asked(link)) else None
-        if answered is not None and answered.probe:  # the application did not ask, it gets no answer
-            message = msgspec.structs.replace(message, from_finalize=False)
+    def transcription(self, cursor: Cursor, message: Transcription, sender: Sender, now: float) -> None:
+        """Take an interim or a final."""
         if message.is_final:
-            self._final(link, message, sender, now)
+            self._final(cursor, message, sender, now)
         else:
-            self._heard(link, message)
-        if answered is not None:  # all that was sent before the question is final
-            unheard = answered.probe and not says_something(message.text)
-            if unheard and settled:  # a new link did not hear the voice that ends
-                self._turns.take(TurnInput.EMPTY_END)
-                self._output.append(SpeechEnded(time=self.timeline.seconds(answered.position)))
-            self._advance(answered.position - self.timeline.samples(_WORD_BEGUN if unheard else 0.0))
-        return message.is_final and answered is None and bool(self._untimed)
+            self._heard(cursor, message)
 
-    def settle(self) -> None:
+    def answer(self, ask: Ask, timeline: Timeline, *, told: int = 0) -> None:
+        """Give their event to those calls of finalize() behind ``ask`` that were not ``told`` by a final."""
+        time = timeline.seconds(ask.position)
+        for _ in range(ask.calls - told):
+            self._output.append(FinalTranscript(text="", start=time, end=time, from_finalize=True))
+
+    def answer_all(self, part: Part) -> None:
+        """No more finals come of ``part``: each finalize that is not answered gets its event."""
+        while part.sender.asks:
+            self.answer(part.sender.answered(), part.timeline)
+
+    def provisional(self) -> None:
         """No more finals come: what was said and never made final is told as it stands."""
         if (interim := self._interim) is not None:
             self._interim = None
@@ -109,120 +166,255 @@ class Hearing:
 
     def end(self, time: float) -> None:
         """The stream is over, and with it an open turn."""
-        self.settle()
+        self.provisional()
         if self._turns.take(TurnInput.END) is TurnAction.END:
             self._output.append(SpeechEnded(time=time))
 
-    def _heard(self, link: Link, message: Transcription) -> None:
+    # Interims.
+
+    def _heard(self, cursor: Cursor, message: Transcription) -> None:
         text = message.text
-        if self._repeated:
-            repeated, _ = overlap(self._repeated, normalised(text))
-            text = without_words(text, repeated)
+        if not self._repetition.over:
+            if cursor.sent <= self.timeline.watermark:
+                return  # it was sent nothing yet that is not final
+            text = without_words(text, self._repetition.text(text, final=False))
         if not says_something(text):
             return
-        start, end = self._span(link)
-        if self._turns.transcript(message, start, end) in _STARTS:
+        start, end = self._span(cursor)
+        if self._turns.interim(start) in _STARTS:
             self._output.append(SpeechStarted(time=end, inferred=True))
         self._interim = InterimTranscript(text=text, start=start, end=end, session_id=message.session_id)
         self._output.append(self._interim)
 
-    def _final(self, link: Link, message: Transcription, sender: Sender, now: float) -> None:
-        timeline, text = self.timeline, message.text
-        words: tuple[Word, ...] = ()
-        timed = False
-        if message.words:
-            mended = timeline.mended
-            words = timeline.words(message.words, link)
-            timed = timeline.mended == mended and words[-1].end is not None  # times that cannot be prove nothing
-        if again := self._heard_again(text, words):
-            spaced = not words or len(text.split()) == len(words)  # else the text has no blanks, or other words
-            words = words[again:]
-            text = (
-                without_words(text, again) if spaced else ("" if " " not in text else " ").join(w.text for w in words)
-            )
-        if timed:
-            self._repeated.clear()  # from here on the times say what is new
-        if words and (first := words[0].start) is not None and (last := words[-1].end) is not None:
-            start, end = first, last
-        else:
-            start, end = self._span(link)
-        self._interim = None
+    def _span(self, cursor: Cursor) -> tuple[float, float]:
+        """Where what is not final yet can be, as far as is known without word times."""
+        start = max(self.timeline.watermark, cursor.start)
+        return self.timeline.seconds(start), self.timeline.seconds(max(start, cursor.sent))
+
+    # Finals.
+
+    def _final(self, cursor: Cursor, message: Transcription, sender: Sender, now: float) -> None:
+        text = message.text
+        words, timed = heard, _ = self._words(cursor, message)
+        begins, comes_late = self._begins_in_mid_word(text, words), False
+        if not timed and cursor.sent >= self._replayed_to:
+            self._repetition = Repetition((), 0.0, whole=True)  # what is heard now was not sent before
+        unsure = not timed and not self._repetition.over
+        if again := self._again(text, words, timed, now, cursor):
+            comes_late = True
+            begins = False
+            words, text = self._rest(text, words, again)
+        end_of_words = max((word.end for word in words if word.end is not None), default=None) if timed else None
+        start, end = (words[0].start, end_of_words) if words and timed else self._span(cursor)
+        assert start is not None
+        assert end is not None
         spoken = says_something(text)
-        action = self._turns.transcript(message, start, end) if spoken else self._turns.empty(message)
+        probed, ask = answered(cursor, message, end if timed and spoken else None, sender, self.timeline)
+        self._interim = None
+        turns = self._turns
+        asked = ask is not None
+        if spoken:
+            action = turns.final(start, end, ends=self._ends(message, text, end, timed, cursor, sender, asked=asked))
+        elif comes_late and not asked and not message.is_last:
+            action = TurnAction.NOTHING
+        else:
+            action = turns.empty(ends=asked or message.is_last or message.speech_final is True)
         if action in _STARTS:
             self._output.append(SpeechStarted(time=start if timed else end, inferred=True))
-        if spoken or message.from_finalize or message.is_last:
-            latency = None
-            if not timed:
-                self._untimed = [*self._untimed, *normalised(text)][-_REMEMBERED:]
-            elif self._advance(timeline.position(end)) and (sent_at := sender.trim()) is not None:
-                latency = now - sent_at
-            self._tell(link, message, text, words, start, end, latency)
+        asked_at = probed if ask is None else ask.position
+        latency = None
+        if spoken:
+            cut = timed and is_cut(end, cursor, sender, self.timeline)
+            latency = self._take_in(text, words, timed, cut, end, cursor, now)
+        if spoken or asked or message.is_last:
+            if not spoken:
+                text, words = "", ()
+            self._tell(cursor, message, text, words, (start, end), latency, asked=asked, begins=begins, unsure=unsure)
+        if ask is not None:
+            self.answer(ask, self.timeline, told=1)
+        if asked_at is not None:
+            may_settle(cursor, asked_at, sender, now)
+        elif cursor.settled is not None and spoken:
+            cursor.settled = cursor.settled[0], now
+        if message.text:
+            said = tuple(_known(word) for word in heard) if timed else ()
+            if said and self._known and self._known[-1].cut:
+                said = *said[:-1], said[-1]._replace(cut=True)
+            self._last = _Last(message.text, said, end, now)
         if action in _ENDS:
             self._output.append(SpeechEnded(time=end))
 
-    def _span(self, link: Link) -> tuple[float, float]:
-        """Where what is not final yet can be, as far as is known without word times."""
-        start = max(self.timeline.watermark, link.start)
-        return self.timeline.seconds(start), self.timeline.seconds(max(start, link.sent))
+    def _words(self, cursor: Cursor, message: Transcription) -> tuple[tuple[Word, ...], bool]:
+        """The words of a final in stream time, and whether their times can be."""
+        if not message.words:
+            return (), False
+        timeline = self.timeline
+        mended = timeline.mended
+        words = timeline.words(message.words, cursor)
+        timed = timeline.mended == mended and all(w.start is not None and w.end is not None for w in words)
+        return self._renumbered(words), timed
 
-    def _heard_again(self, text: str, words: tuple[Word, ...]) -> int:
-        """How many words of a final, from its first on, were finalised before ``link`` began to serve."""
-        if self._known_until and (again := sum(_middle(word) < self._known_until for word in words)):
-            return again
-        if not self._repeated:
-            return 0
-        again, done = overlap(self._repeated, normalised(text))
-        self._repeated = self._repeated[done:]
-        return again
+    def _again(self, text: str, words: tuple[Word, ...], timed: bool, now: float, cursor: Cursor) -> int:
+        """How many words of a final, from the first on, were final before."""
+        if words and timed:
+            before = self._last.words if self._last is not None else ()
+            return self._repetition.timed(words) or same_again(self._known, words) or same_again(before, words)
+        repetition, count = self._repetition, len(normalised(text))
+        if not repetition.over and repetition.text(text, final=False) < count and self._is_twice(text, now, cursor):
+            return count
+        if not repetition.over:
+            return repetition.text(text, final=True)
+        return count if self._is_twice(text, now, cursor) else 0
+
+    def _is_twice(self, text: str, now: float, cursor: Cursor) -> bool:
+        """Whether a final without times is the last one once more: a question raced the end of an utterance."""
+        last = self._last
+        if last is None or normalised(last.text) != normalised(text):
+            return False
+        asked_at = cursor.asked_at if cursor.asked or cursor.probe is not None else -math.inf
+        return now - last.at <= _TWICE or 0.0 <= asked_at - last.at <= _TWICE
+
+    def _rest(self, text: str, words: tuple[Word, ...], again: int) -> tuple[tuple[Word, ...], str]:
+        """Words and text without the first words, which were final before."""
+        spaced = not words or len(text.split()) == len(words)  # else the text has no blanks, or other words
+        words = words[again:]
+        if spaced:
+            return words, without_words(text, again)
+        return words, ("" if " " not in text else " ").join(word.text for word in words)
+
+    def _ends(
+        self,
+        message: Transcription,
+        text: str,
+        end: float,
+        timed: bool,
+        cursor: Cursor,
+        sender: Sender,
+        *,
+        asked: bool,
+    ) -> bool:
+        """Whether a final ends a turn. One alone does not where the service cuts sentences by words."""
+        if asked or message.is_last or message.speech_final:
+            return True
+        if self._turns.vad_events or message.speech_final is False or text[-1:].isspace():
+            return False
+        if not timed:
+            return True
+        position = self.timeline.position(end)
+        least, most = self.timeline.samples(COVERED), self.timeline.samples(_PAUSE)
+        return not sender.loud(position + least, min(position + most, cursor.sent))[0]
+
+    def _begins_in_mid_word(self, text: str, words: tuple[Word, ...]) -> bool:
+        """Whether a final goes on with the word in which the last one was cut ("Uh" / "-huh.")."""
+        last = self._last
+        if last is None or not last.text[-1:].isalnum() or not text or text[0].isspace():
+            return False
+        if text[0] in "-'’":
+            return text[1:2].isalnum()
+        if not self._blanks or not text[0].isalnum() or text[0].isupper():
+            return False
+        return bool(words) and words[0].start is not None and words[0].start - last.end < _ABUTTING
+
+    def _take_in(
+        self,
+        text: str,
+        words: tuple[Word, ...],
+        timed: bool,
+        cut: bool,
+        end: float,
+        cursor: Cursor,
+        now: float,
+    ) -> float | None:
+        """What was said is final: remember it, move the watermark; return the latency, if it is known.
+
+        A word that a finalize ``cut`` is not finished: the watermark stays before it.
+        """
+        self._blanks = self._blanks or text[-1:].isspace()
+        if not timed:
+            self._known.extend(Known(word, None, None) for word in normalised(text))
+            return None
+        self._known.extend(_known(word) for word in words)
+        position = self.timeline.position(end)
+        if position <= self.timeline.watermark:
+            return None
+        sent_at = cursor.sent_at(position)
+        if cut:
+            self._known[-1] = self._known[-1]._replace(cut=True)
+            position = self.timeline.position(words[-1].start or 0.0)
+        self.timeline.watermark = max(self.timeline.watermark, position)
+        return None if sent_at is None else now - sent_at
+
+    def _renumbered(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
+        """Speakers are numbered over all links: each link's service counts its own from 0."""
+        for word in words:
+            if isinstance(word.speaker, int) and 0 <= word.speaker < 1000:
+                self._speakers = max(self._speakers, self._first_speaker + word.speaker + 1)
+        if not self._first_speaker:
+            return words
+        return tuple(msgspec.structs.replace(word, speaker=self._speaker(word.speaker)) for word in words)
+
+    def _speaker(self, speaker: int | str | None) -> int | str | None:
+        return speaker + self._first_speaker if isinstance(speaker, int) else speaker
+
+    def _utterances(self, cursor: Cursor, utterances: tuple[Utterance, ...], start: float) -> tuple[Utterance, ...]:
+        """The utterances of a final in stream time, without those that were final before ``start``."""
+        moved = self.timeline.utterances(utterances, cursor)
+        if self._first_speaker:
+            moved = tuple(msgspec.structs.replace(one, speaker=self._speaker(one.speaker)) for one in moved)
+        return tuple(one for one in moved if one.end is None or one.end > start)
+
+    def _full_transcript(self, message: Transcription, text: str) -> str | None:
+        """The service's on the first link; on later ones, which begin anew, what was told before and what is new."""
+        if message.full_transcript is None:
+            return None
+        if self._links > 1 and self._full is not None:
+            blank = "" if not self._full or self._full[-1].isspace() else " "
+            self._full = f"{self._full}{blank}{text}" if text else self._full
+        else:
+            self._full = message.full_transcript
+        return self._full
 
     def _tell(
         self,
-        link: Link,
+        cursor: Cursor,
         message: Transcription,
         text: str,
         words: tuple[Word, ...],
-        start: float,
-        end: float,
+        span: tuple[float, float],
         latency: float | None,
+        *,
+        asked: bool,
+        begins: bool,
+        unsure: bool,
     ) -> None:
         self.finals += 1
         if latency is not None:
             self.timed += 1
             self.latency_sum += latency
             self.latency_max = max(self.latency_max, latency)
-        utterances = message.utterances
-        if utterances:
-            utterances = self.timeline.utterances(utterances, link)
+        start, end = span
         self._output.append(
             FinalTranscript(
                 text=text,
                 start=start,
                 end=end,
                 words=words if self._show_words else (),
-                utterances=utterances,
+                utterances=self._utterances(cursor, message.utterances, start) if message.utterances else (),
                 language=message.language,
                 languages=message.languages,
                 redacted_entities=message.redacted_entities,
-                full_transcript=message.full_transcript,
+                full_transcript=self._full_transcript(message, text),
                 emotions=message.emotions,
                 gender=message.gender,
                 session_id=message.session_id,
-                from_finalize=message.from_finalize,
+                from_finalize=asked,
                 is_last=message.is_last,
                 latency=latency,
+                begins_in_mid_word=begins,
+                may_repeat=bool(text) and unsure,
             )
         )
 
-    def _advance(self, position: int) -> bool:
-        """Everything said before ``position`` is final: a new link will not repeat it. Return whether that is news."""
-        if position <= self.timeline.watermark:
-            return False
-        self.timeline.watermark = position
-        self._untimed.clear()
-        return True
 
-
-def _middle(word: Word) -> float:
-    """A time that is surely inside of the word; for ever if it has none."""
-    return math.inf if word.start is None or word.end is None else (word.start + word.end) / 2
+def _known(word: Word) -> Known:
+    return Known("".join(normalised(word.text)), word.start, word.end)

@@ -7,30 +7,35 @@ and on every new link once more, until it is answered.
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from smallest_proto.audio import AudioFormat, Chunk, Framer, ReplayBuffer, is_quiet
+from smallest_proto.audio import AudioFormat, Chunk, Framer
 from smallest_proto.commands import Command, SendBinary, SendText
 from smallest_proto.errors import LocalProtocolError
+from smallest_proto.levels import SILENT
 from smallest_proto.link import Link
 
+from .cursor import Ask, Cursor
 from .events import AudioLost, Event, LossReason, Usage
 from .messages import FINALIZE
+from .replay import ReplayBuffer
 from .timeline import Timeline
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_USAGE_SECONDS = 5  # of audio, between two reports
+_USAGE_SECONDS = 5  # of audio, between two reports: as often as LiveKit's own plugins report
 _MAX_HEADER_BYTES = 64 * 1024  # of an Ogg Opus stream: names and comments
+_ASK_INTERVAL = 0.3  # seconds between two finalizes while the first is not answered: a storm of them is one question
+_PAUSE = 0.3  # seconds of silence in which a finalize of our own cuts no word in two
 
 
-class Ask(NamedTuple):
-    """A finalize, and where in the stream it was asked."""
+class _Unheld(NamedTuple):
+    """A stretch of audio that a link was sent, and that is not held any more."""
 
-    position: int  # samples: everything before it is asked for
-    probe: bool  # asked by the session itself, to hear whether the service still hears
+    start: int
+    end: int
+    sound: int  # the end of what is not silence in it
 
 
 class Sender:
@@ -45,19 +50,22 @@ class Sender:
         self._timeline = timeline
         self._interval = interval
         self._bound = format.samples(bound)
-        self._encoding = format.encoding
         self._cut = format.sample_width is not None  # the messages are made here, all of one length
         self._message_samples = format.message_samples
         self._usage_samples = _USAGE_SECONDS * format.clock_rate
+        self._ask_samples = format.samples(_ASK_INTERVAL)
+        self._pause = format.samples(_PAUSE)
         self._output = output
         self._framer = Framer(format)
         self._buffer = ReplayBuffer(format)
         self._header: list[bytes] = []  # pages of ogg_opus that hold no audio: every link begins with them
-        self._asks: deque[int] = deque()  # where a finalize waits to be sent
-        self._asked: dict[int, deque[Ask]] = {}  # by the number of the link
+        self._served = False  # a link was sent something
         self._reported = 0  # samples that Usage has told of
         self._dropped: tuple[int, int] | None = None  # found no room, and AudioLost has not told of it yet
+        self._unheld: deque[_Unheld] = deque()  # sent and let go of, though nothing said in it is final
         self._told: list[tuple[int, int]] = []  # the audio that AudioLost has told of, in pieces that do not touch
+        self.cursors: list[Cursor] = []  # the links that are sent this part: the one that serves is the first
+        self.asks: deque[Ask] = deque()  # the finalizes that are not answered
         self.sent = 0  # the end of the audio that any link was sent
         self.transferred = 0  # samples sent, each counted once
         self.replayed = 0  # samples sent again
@@ -71,26 +79,27 @@ class Sender:
     @property
     def waiting(self) -> float:
         """Seconds of audio that wait to be sent."""
-        return self._timeline.duration(self._buffer.waiting_samples)
+        if not self.cursors:
+            return self._timeline.duration(max(0, self.given - max(self._timeline.watermark, self._buffer.start or 0)))
+        waiting = self.cursors[0].waiting
+        return self._timeline.duration(waiting[-1].end - waiting[0].start) if waiting else 0.0
 
     @property
     def unheard(self) -> float:
-        """Seconds of audio that were sent, and are not known to be heard."""
-        return self._timeline.duration(max(0, self.sent - self._timeline.watermark))
+        """Seconds of audio that were sent, and are not known to be heard; silence does not count."""
+        buffer, watermark = self._buffer, self._timeline.watermark
+        return self._timeline.duration(max(0, self.sent - max(watermark, buffer.start or 0) - buffer.silence))
 
     @property
-    def crowded(self) -> bool:
-        """Whether all was sent, and of what is not known to be heard there is half of what may be held."""
-        return not self._buffer.waiting and (self.sent - self._timeline.watermark) * 2 > self._bound
+    def unfinalised(self) -> float:
+        """Seconds of audio that are held and can become words yet."""
+        return self._timeline.duration(max(0, self.given - max(self._timeline.watermark, self._buffer.start or 0)))
 
-    def asked(self, link: Link) -> deque[Ask]:
-        """The finalizes that ``link`` has not answered."""
-        return self._asked.setdefault(link.number, deque())
-
-    def push(self, audio: Buffer) -> int | None:
+    def push(self, audio: Buffer, *, measure: bool = False) -> int | None:
         """Take audio; return the samples of the new messages to send, or ``None`` if there are none.
 
-        Raises ``LocalProtocolError`` for what is no audio.
+        ``measure``: find out at once which of it is silence, not only when that is asked. Raises
+        ``LocalProtocolError`` for what is no audio.
         """
         chunks = self._framer.push(audio)
         if not chunks:
@@ -101,9 +110,23 @@ class Sender:
                 raise LocalProtocolError("these pages of ogg_opus tell no time: give the pages of an Ogg Opus stream")
             self._header.append(data)
             return 0
-        self._buffer.waiting.extend(chunks)
+        for chunk in chunks:
+            self._hold(chunk)
+            if measure:
+                self._buffer.level(len(self._buffer.chunks) - 1)
         self.keep()
         return chunks[-1].end - chunks[0].start
+
+    def flush(self) -> bool:
+        """Make a message of the tail, however short; whether there is one."""
+        if (tail := self._framer.flush()) is not None:
+            self._hold(tail)
+        return tail is not None
+
+    def _hold(self, chunk: Chunk) -> None:
+        self._buffer.add(chunk)
+        for cursor in self.cursors:
+            cursor.waiting.append(chunk)
 
     def keep(self, later: float = 0.0) -> None:
         """Hold no more than the bound, less the ``later`` seconds that were given after this part of the stream.
@@ -114,88 +137,166 @@ class Sender:
         if later:
             oldest += self._timeline.samples(later)
         while (start := buffer.start) is not None and start < oldest:
-            if buffer.sent:
-                buffer.drop_sent()
-                continue
-            if len(buffer.waiting) == 1 and not later:  # a page of ogg_opus alone can be longer than the bound
+            if len(buffer.chunks) == 1 and not later:  # a page of ogg_opus alone can be longer than the bound
                 break
-            lost = buffer.waiting.popleft()
-            self._dropped = (self._dropped[0] if self._dropped is not None else lost.start, lost.end)
+            chunk, level = buffer.drop()
+            serving = self.cursors[0] if self.cursors else None
+            if serving is None:
+                missed = level != SILENT or chunk.end > self.sent
+            else:
+                missed = bool(serving.waiting) and serving.waiting[0] is chunk
+            for cursor in self.cursors:
+                if cursor.waiting and cursor.waiting[0] is chunk:
+                    cursor.waiting.popleft()
+            if chunk.start < self._timeline.watermark and chunk.end <= self.sent:
+                continue  # at most the end of the last word
+            if missed:
+                self._dropped = (self._dropped[0] if self._dropped is not None else chunk.start, chunk.end)
+            else:
+                self._let_go(chunk, silent=level == SILENT)
         if self._dropped is not None and self._dropped[1] - self._dropped[0] >= self._timeline.samples(1.0):
             self.tell_dropped()
+
+    def _let_go(self, chunk: Chunk, *, silent: bool) -> None:
+        """A link was sent ``chunk`` and is trusted to have heard it: what sounds in it is lost only if the link is."""
+        unheld, watermark = self._unheld, self._timeline.watermark
+        if unheld and unheld[-1].end == chunk.start and (not silent or chunk.end - unheld[-1].sound <= self._pause):
+            unheld[-1] = _Unheld(unheld[-1].start, chunk.end, unheld[-1].sound if silent else chunk.end)
+        elif not silent and (not watermark or chunk.start >= watermark + self._buffer.least):
+            # What is nearer is the tail of a word whose end was told too early.
+            unheld.append(_Unheld(chunk.start, chunk.end, chunk.end))
 
     def tell_dropped(self) -> None:
         """Tell of what found no room: it is told by the second, not by the message."""
         if self._dropped is not None:
             (start, end), self._dropped = self._dropped, None
-            self.lose(start, end, LossReason.BUFFER_FULL)
-
-    def flush(self) -> None:
-        """Make a message of the tail, however short."""
-        if (tail := self._framer.flush()) is not None:
-            self._buffer.waiting.append(tail)
+            self.lose(max(start, self._timeline.watermark), end, LossReason.BUFFER_FULL)
 
     def finalize(self) -> None:
         """Ask for a final at the end of what was given."""
-        self.flush()
-        if not self._asks or self._asks[-1] < self.given:  # one answer does for both
-            self._asks.append(self.given)
+        asked = max((cursor.asked for cursor in self.cursors), default=0)
+        if len(self.asks) > asked and self.given - self.asks[-1].first <= self._ask_samples:
+            self.asks[-1].position = self.given  # no link was sent it yet: one answer does for both
+            self.asks[-1].calls += 1
+        else:
+            self.flush()
+            self.asks.append(Ask(self.given))
 
-    def take_back(self, link: Link) -> None:
-        """``link`` serves no more: what it is not known to have heard waits again, and what it has not answered."""
-        watermark = self._timeline.watermark
-        asks = {max(ask.position, watermark) for ask in self.asked(link) if not ask.probe}
-        self._asks.extendleft(sorted(asks.difference(self._asks), reverse=True))
-        self._buffer.rewind(watermark)
-        if (held := self._buffer.start) is not None and held > watermark:
-            self.lose(watermark, held, LossReason.NOT_HELD)
+    def answered(self) -> Ask:
+        """The oldest finalize is answered."""
+        for cursor in self.cursors:
+            cursor.asked = max(0, cursor.asked - 1)
+        return self.asks.popleft()
 
-    def serve(self, link: Link) -> None:
-        """Let ``link`` begin where what waits begins: at the watermark, or as near to it as audio is held."""
+    def cursor(self, link: Link) -> Cursor | None:
+        """Where ``link`` is in this part, if it is sent it."""
+        return next((cursor for cursor in self.cursors if cursor.link is link), None)
+
+    def begin(self, link: Link, now: float) -> Cursor:
+        """Let ``link`` begin a margin before the watermark, or as near to that as audio is held."""
         self.tell_dropped()
-        waiting = self._buffer.waiting
-        link.begin(waiting[0].start if waiting else max(self.sent, self._timeline.watermark))
+        chunks = self._buffer.replay(self._timeline.watermark) if self._served else list(self._buffer.chunks)
+        start = chunks[0].start if chunks else max(self.sent, self._timeline.watermark)
+        self._served = True
+        return Cursor(link, start, deque(chunks), now)
 
-    def pump(self, link: Link, now: float) -> float | None:
-        """Send on ``link`` what waits; when to come back for the rest, or ``None`` when nothing is left."""
-        output, waiting = self._output, self._buffer.waiting
+    def leave(self, link: Link) -> None:
+        """``link`` hears no more. If it served, what was let go of on its word cannot be heard again."""
+        if (cursor := self.cursor(link)) is None:
+            return
+        served = self.cursors[0] is cursor
+        self.cursors.remove(cursor)
+        if served:
+            unheld, self._unheld = self._unheld, deque()
+            heard = self.cursors[0].start if self.cursors else self.given  # from there on the other link has heard it
+            watermark = self._timeline.watermark
+            for start, end, sound in unheld:
+                # Else it is the end of the last word, and a pause.
+                if not watermark or sound > watermark + self._buffer.least:
+                    self.lose(max(start, watermark), min(end, heard), LossReason.NOT_HELD)
+
+    def pump(self, cursor: Cursor, now: float) -> float | None:
+        """Send on the link of ``cursor`` what waits; when to come back for the rest, or ``None``: nothing is left."""
+        output, waiting, link = self._output, cursor.waiting, cursor.link.number
         while True:
-            if link.headers < len(self._header):
-                output.append(SendBinary(link=link.number, data=self._header[link.headers]))
-                link.headers += 1
-            elif self._asks and (not waiting or waiting[0].start >= self._asks[0]):
-                self.asked(link).append(Ask(self._asks.popleft(), probe=False))
-                output.append(SendText(link=link.number, text=FINALIZE))
-            elif not waiting:
+            if cursor.headers < len(self._header):
+                output.append(SendBinary(link=link, data=self._header[cursor.headers]))
+                cursor.headers += 1
+                continue
+            if cursor.asked < len(self.asks):
+                position = self.asks[cursor.asked].position
+                if not waiting or waiting[0].start >= position:
+                    storm = cursor.asked and position - cursor.asked_to < self._ask_samples
+                    if storm and now < cursor.asked_at + _ASK_INTERVAL:
+                        if not waiting:
+                            return cursor.asked_at + _ASK_INTERVAL
+                    elif not waiting and cursor.sent < position and self.flush():
+                        continue  # the tail goes first
+                    else:
+                        cursor.asked += 1
+                        cursor.asked_at, cursor.asked_to = now, position
+                        cursor.questions.append(position)
+                        output.append(SendText(link=link, text=FINALIZE))
+                        continue
+            if not waiting:
                 return None
-            elif now < link.next_message:
-                return link.next_message
-            else:
-                chunk = self._buffer.take(now)
-                output.append(SendBinary(link=link.number, data=chunk.data))
-                # Packets are as long as the application made them: their pace is that of messages of 50 ms.
-                share = 1.0 if self._cut else (chunk.end - chunk.start) / self._message_samples
-                link.next_message = now + self._interval * share
-                self._count(link, chunk)
+            if now < cursor.next_message:
+                return cursor.next_message
+            chunk = waiting.popleft()
+            output.append(SendBinary(link=link, data=chunk.data))
+            # Packets are as long as the application made them: their pace is that of messages of 50 ms.
+            share = 1.0 if self._cut else (chunk.end - chunk.start) / self._message_samples
+            cursor.next_message = now + self._interval * share
+            self._count(cursor, chunk, now)
 
-    def probe(self, link: Link) -> None:
-        """Ask ``link`` for a final of what it was sent, to hear whether it hears."""
-        self.asked(link).append(Ask(link.sent, probe=True))
-        self._output.append(SendText(link=link.number, text=FINALIZE))
+    def probe(self, cursor: Cursor) -> bool:
+        """Ask for a final of what was sent, where that is surely a pause and half of what may be held is not final."""
+        if cursor.probe is not None or cursor.asked or cursor.waiting:
+            return False
+        end = cursor.sent
+        if (end - self._timeline.watermark) * 2 <= self._bound or not self._buffer.silent(end - self._pause, end):
+            return False
+        cursor.probe = end
+        cursor.questions.append(end)
+        self._output.append(SendText(link=cursor.link.number, text=FINALIZE))
+        return True
 
-    def quiet(self) -> bool:
-        """Whether what was sent last is quiet: a finalize in its place cuts no word in two."""
-        return all(is_quiet(chunk.data, self._encoding) for chunk in islice(reversed(self._buffer.sent), 5))
+    def paused_before(self, position: int) -> int | None:
+        """A place in the pause that ``position`` lies in: no word is unfinished there. ``None`` if it is no pause."""
+        return position - self._pause // 2 if self._buffer.silent(position - self._pause, position) else None
 
-    def trim(self) -> float | None:
-        """Let go of what needs no replay any more; when the last sample before the watermark was sent, if known."""
-        return self._buffer.trim(self._timeline.watermark)
+    def silent_after(self, position: int) -> bool:
+        """Whether it is known that silence follows ``position``."""
+        end = min(position + self._message_samples, self.sent)
+        return end > position and self._buffer.silent(position, end)
+
+    def loud(self, start: int, end: int) -> tuple[int, int | None]:
+        """How many samples of the audio held from ``start`` to ``end`` are loud, and the end of the first of them."""
+        return self._buffer.loud(start, end)
+
+    def trim(self) -> None:
+        """Let go of what needs no replay any more."""
+        watermark = self._timeline.watermark
+        self._buffer.trim(watermark)
+        while self._unheld and self._unheld[0].end <= watermark:
+            self._unheld.popleft()
 
     def report_usage(self) -> None:
         """Tell of the audio sent since the last report, if there is any."""
         if self.transferred > self._reported:
             self._output.append(Usage(seconds=self._timeline.duration(self.transferred - self._reported)))
             self._reported = self.transferred
+
+    def lose_rest(self, reason: LossReason) -> None:
+        """What is not final never will be: tell of it, unless all of it was heard and is silence."""
+        self.tell_dropped()
+        watermark = self._timeline.watermark
+        for start, end, _ in self._unheld:
+            self.lose(max(start, watermark), end, reason)
+        self._unheld.clear()
+        start = max(watermark, self._buffer.start or 0)
+        if self.sent < self.given or not self._buffer.silent(start + self._buffer.least // 2, self.given):
+            self.lose(start, self.given, reason)
 
     def lose(self, start: int, end: int, reason: LossReason) -> None:
         """Tell that the audio from ``start`` to ``end`` is given up, each sample of it once."""
@@ -219,10 +320,10 @@ class Sender:
             seconds = self._timeline.seconds
             self._output.append(AudioLost(start=seconds(start), end=seconds(end), reason=reason))
 
-    def _count(self, link: Link, chunk: Chunk) -> None:
+    def _count(self, cursor: Cursor, chunk: Chunk, now: float) -> None:
         if self._dropped is not None:  # what comes after it is sent: it grows no more
             self.tell_dropped()
-        link.reach(chunk.start, chunk.end)
+        cursor.reach(chunk.start, chunk.end, now)
         if chunk.end > self.sent:
             self.transferred += chunk.end - chunk.start
             self.sent = chunk.end

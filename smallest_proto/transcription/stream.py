@@ -1,6 +1,6 @@
-"""The audio of one session: segments, each in one format; as a rule there is one.
+"""The audio of one session: parts, each in one format; as a rule there is one.
 
-The first segment is the one that is served, the newest one takes audio. All of them share one clock, the stream's
+The first part is the one that is served, the newest one takes audio. All of them share one clock, the stream's
 seconds, and one bound.
 """
 
@@ -22,15 +22,13 @@ if TYPE_CHECKING:
 _LEAD_SECONDS = 2.5  # so much at once a microphone can give
 
 
-class Segment:
+class Part:
     """The part of a stream that is in one format."""
 
-    __slots__ = ("config", "fallback", "sender", "timeline", "wanted")
+    __slots__ = ("config", "sender", "timeline")
 
     def __init__(self, config: TranscriptionConfig, sender: Sender, timeline: Timeline) -> None:
         self.config = config
-        self.wanted: TranscriptionConfig | None = None  # options of an update that no link was accepted with yet
-        self.fallback: TranscriptionConfig | None = None  # what to go back to if the service refuses this format
         self.sender = sender
         self.timeline = timeline
 
@@ -38,11 +36,6 @@ class Segment:
     def end(self) -> float:
         """The end of the audio given, in stream seconds."""
         return self.timeline.seconds(self.sender.given)
-
-    @property
-    def unfinalised(self) -> float:
-        """Seconds of audio given after the watermark."""
-        return self.timeline.duration(self.sender.given - self.timeline.watermark)
 
     def counts(self) -> tuple[float, ...]:
         """Seconds of audio given, sent, sent again and lost."""
@@ -54,11 +47,11 @@ class Segment:
         self.sender.tell_dropped()
         self.sender.report_usage()
         if lost is not None:
-            self.sender.lose(self.timeline.watermark, self.sender.given, lost)
+            self.sender.lose_rest(lost)
 
 
 class Stream:
-    """The segments of one stream. ``bound`` is how many seconds of audio may be held, ``interval`` the pace."""
+    """The parts of one stream. ``bound`` is how many seconds of audio may be held, ``interval`` the pace."""
 
     def __init__(
         self, config: TranscriptionConfig, interval: float, bound: float, output: deque[Command | Event]
@@ -68,67 +61,73 @@ class Stream:
         self._output = output
         self._lead = 0.0  # seconds of audio given beyond real time, at the last call
         self._given_at = 0.0  # when that was
-        self._segments: deque[Segment] = deque()
-        self._past: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)  # the counts of the segments that are over
+        self._parts: deque[Part] = deque()
+        self._past: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)  # the counts of the parts that are over
         self.add(config, 0.0)
 
     @property
-    def first(self) -> Segment:
-        """The segment that is being served."""
-        return self._segments[0]
+    def first(self) -> Part:
+        """The part that is being served."""
+        return self._parts[0]
 
     @property
-    def newest(self) -> Segment:
-        """The segment that takes audio."""
-        return self._segments[-1]
+    def newest(self) -> Part:
+        """The part that takes audio."""
+        return self._parts[-1]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All that are not over, in order."""
+        return tuple(self._parts)
 
     @property
     def several(self) -> bool:
-        """Whether the first segment is not the newest: it gets no more audio."""
-        return len(self._segments) > 1
+        """Whether the first part is not the newest: it gets no more audio."""
+        return len(self._parts) > 1
 
     def ready(self, now: float) -> bool:
         """Whether less than half of what may be held waits, or, given faster than in real time, is not known heard."""
         held = 0.0
-        for segment in self._segments:
-            held += segment.sender.waiting
+        for part in self._parts:
+            held += part.sender.waiting
         if self._lead - (now - self._given_at) > _LEAD_SECONDS:
             held += self.first.sender.unheard
         return held * 2 < self._bound
 
     def add(self, config: TranscriptionConfig, origin: float) -> None:
-        """Begin a segment at ``origin``, in stream seconds."""
+        """Begin a part at ``origin``, in stream seconds."""
         format = config.audio_format
         timeline = Timeline(format, origin)
         sender = Sender(format, timeline, self._interval, self._bound, self._output)
-        self._segments.append(Segment(config, sender, timeline))
+        self._parts.append(Part(config, sender, timeline))
 
     def push(self, audio: Buffer, now: float) -> bool:
         """Take audio; whether there is a new message to send. Raises ``LocalProtocolError`` for what is no audio."""
-        newest = self._segments[-1]
-        samples = newest.sender.push(audio)
+        newest = self._parts[-1]
+        # Only audio that runs ahead of real time is held back, and silence is not: it has to be known at once.
+        samples = newest.sender.push(audio, measure=self._lead - (now - self._given_at) > _LEAD_SECONDS)
         if samples is None:
             return False
         # How far the application runs ahead of real time. What it was late with it may make up for.
         lead = self._lead - (now - self._given_at)
         self._lead = (lead if lead > -self._bound else -self._bound) + newest.timeline.duration(samples)
         self._given_at = now
-        if len(self._segments) > 1:
-            for segment in self._segments:
-                if segment is not newest:
-                    segment.sender.keep(newest.end - segment.end)
+        if len(self._parts) > 1:
+            for part in self._parts:
+                if part is not newest:
+                    part.sender.keep(newest.end - part.end)
         return True
 
     def forget_first(self) -> None:
-        """The first segment is over; what it held is let go of. There must be another one, or one be added."""
-        over = self._segments.popleft()
+        """The first part is over; what it held is let go of. There must be another one, or one be added."""
+        over = self._parts.popleft()
         self._past = tuple(map(sum, zip(self._past, over.counts(), strict=True)))
 
     def close(self, lost: LossReason | None) -> None:
         """The stream is over: tell what is still to be told of it."""
-        for segment in self._segments:
-            segment.close(lost)
+        for part in self._parts:
+            part.close(lost)
 
     def counts(self) -> tuple[float, ...]:
         """Seconds of audio given, sent, sent again and lost, over the whole stream."""
-        return tuple(map(sum, zip(self._past, *(segment.counts() for segment in self._segments), strict=True)))
+        return tuple(map(sum, zip(self._past, *(part.counts() for part in self._parts), strict=True)))

@@ -7,9 +7,11 @@ service counts its seconds from there.
 from __future__ import annotations
 
 from smallest_proto.audio import AudioFormat
-from smallest_proto.link import Link
 from smallest_proto.reading import Utterance, Word
 
+from .cursor import Cursor
+
+_LITTLE = 1.0  # seconds: what waited while a link opened, say
 _ROUNDING = 0.25  # seconds: a recogniser that counts in frames can end a word so far beyond the audio
 
 
@@ -39,15 +41,20 @@ class Timeline:
     def position(self, seconds: float) -> int:
         return self.samples(seconds - self._origin)
 
-    def time(self, link: Link, seconds: float) -> float:
-        """Stream seconds of a time of ``link``, at most at the nearer end of the audio that it was sent."""
-        lasting = self.duration(link.lasting)
-        self.mended += not 0.0 <= seconds <= lasting + _ROUNDING
-        return self._stream_time(link, min(max(seconds, 0.0), lasting))
+    def ahead(self, cursor: Cursor, now: float) -> float:
+        """Seconds by which a link was sent more than a recogniser that works in real time can have heard by now."""
+        ahead = self.duration(cursor.unheard) - (now - cursor.heard_at)
+        return ahead if ahead > _LITTLE else 0.0
 
-    def words(self, words: tuple[Word, ...], link: Link) -> tuple[Word, ...]:
-        """The words of a final in stream time, in order and inside of the audio that ``link`` was sent."""
-        lasting, at = self.duration(link.lasting), 0.0
+    def time(self, cursor: Cursor, seconds: float) -> float:
+        """A time of a link in stream seconds; one outside of the audio that it was sent is moved to its nearer end."""
+        lasting = self.duration(cursor.lasting)
+        self.mended += not 0.0 <= seconds <= lasting + _ROUNDING
+        return self._stream_time(cursor, min(max(seconds, 0.0), lasting))
+
+    def words(self, words: tuple[Word, ...], cursor: Cursor) -> tuple[Word, ...]:
+        """The words of a final in stream time, in order and inside of the audio that the link was sent."""
+        lasting, at = self.duration(cursor.lasting), 0.0
         for word in words:
             start, stop = word.start, word.end
             if start is None or stop is None or not at <= start <= stop <= lasting:
@@ -55,30 +62,30 @@ class Timeline:
                 break
             at = start
         else:
-            if link.start == 0 and self._origin == 0.0 and not link.holes:
+            if cursor.whole and self._origin == 0.0:
                 return words
-        return self._moved(words, link, lasting)
+        return self._moved(words, cursor, lasting)
 
-    def utterances(self, utterances: tuple[Utterance, ...], link: Link) -> tuple[Utterance, ...]:
-        """The utterances of a final in stream time, inside of the audio that ``link`` was sent."""
+    def utterances(self, utterances: tuple[Utterance, ...], cursor: Cursor) -> tuple[Utterance, ...]:
+        """The utterances of a final in stream time, inside of the audio that the link of ``cursor`` was sent."""
         return tuple(
             Utterance(
                 text=utterance.text,
-                start=None if utterance.start is None else self.time(link, utterance.start),
-                end=None if utterance.end is None else self.time(link, utterance.end),
+                start=None if utterance.start is None else self.time(cursor, utterance.start),
+                end=None if utterance.end is None else self.time(cursor, utterance.end),
                 speaker=utterance.speaker,
             )
             for utterance in utterances
         )
 
-    def _stream_time(self, link: Link, seconds: float, *, end: bool = False) -> float:
-        """Stream seconds of a time inside of the audio of ``link``; an ``end`` belongs to what is before it."""
-        if link.holes:
+    def _stream_time(self, cursor: Cursor, seconds: float, *, end: bool = False) -> float:
+        """Stream seconds of a time inside of a link's audio; an ``end`` belongs to what is before it."""
+        if not cursor.whole:
             sample = seconds * self._rate
-            seconds += self.duration(link.left_out(sample - 0.5 if end else sample + 0.5))
-        return self.seconds(link.start) + seconds
+            seconds += self.duration(cursor.left_out(sample - 0.5 if end else sample + 0.5))
+        return self.seconds(cursor.start) + seconds
 
-    def _moved(self, words: tuple[Word, ...], link: Link, lasting: float) -> tuple[Word, ...]:
+    def _moved(self, words: tuple[Word, ...], cursor: Cursor, lasting: float) -> tuple[Word, ...]:
         """Each word in stream time; a time that goes back or lies beyond the audio is moved to where it can be."""
         moved: list[Word] = []
         at = 0.0
@@ -86,12 +93,12 @@ class Timeline:
             start = None if word.start is None else min(max(word.start, at), lasting)
             at = start if start is not None else at
             end = None if word.end is None else min(max(word.end, at), lasting)
-            began = None if start is None else self._stream_time(link, start)
+            began = None if start is None else self._stream_time(cursor, start)
             moved.append(
                 Word(
                     text=word.text,
                     start=began,
-                    end=None if end is None else max(self._stream_time(link, end, end=True), began or 0.0),
+                    end=None if end is None else max(self._stream_time(cursor, end, end=True), began or 0.0),
                     confidence=word.confidence,
                     speaker=word.speaker,
                     speaker_confidence=word.speaker_confidence,
@@ -100,11 +107,17 @@ class Timeline:
         return tuple(moved)
 
 
+_DISORDER = 0.15  # seconds by which times can go back: each of two is off by up to some 70 ms
+
+
 def _sound(words: tuple[Word, ...], lasting: float) -> bool:
     """Whether every word has times, in order and inside of so many seconds."""
     at = 0.0
     for word in words:
-        if word.start is None or word.end is None or not at <= word.start <= word.end <= lasting:
+        start, end = word.start, word.end
+        if start is None or end is None or not (0.0 <= start <= end + _DISORDER and at - _DISORDER <= start):
             return False
-        at = word.start
+        if end > lasting:
+            return False
+        at = max(at, start)
     return True

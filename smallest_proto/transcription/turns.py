@@ -7,7 +7,7 @@ The rules, from the wire's facts:
 - The service's detector misses quiet speech, and without the events there is no start at all: then the first transcript
   that says something starts the turn. Punctuation alone says nothing.
 - A final alone does not end a turn when the service cuts inside an utterance. The answer to a finalize, the last final
-  and ``speech_final`` do; without voice activity events every final has to count as an end.
+  and ``speech_final`` do. Without voice activity events a final does where no speech follows it, and a pause does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ import re
 from typing import TypeAlias
 
 from smallest_proto.values import Name
-
-from .messages import Transcription
 
 _says_something = re.compile(r"[^\W_]").search  # a letter or a digit of any script
 
@@ -42,6 +40,7 @@ class TurnInput(Name):
     LATE = "late"  # a final of a turn that has ended
     EMPTY = "empty"  # a final that says nothing, inside an utterance
     EMPTY_END = "empty_end"  # a final that says nothing and ends the turn
+    PAUSE = "pause"  # no event of the service ends the turn, and nothing was said for a while
     END = "end"  # the session ends
 
 
@@ -67,6 +66,7 @@ TURNS: TurnTable = {
     (State.SILENT,   Input.LATE):      (Action.NOTHING,       State.SILENT),
     (State.SILENT,   Input.EMPTY):     (Action.NOTHING,       State.SILENT),
     (State.SILENT,   Input.EMPTY_END): (Action.NOTHING,       State.SILENT),
+    (State.SILENT,   Input.PAUSE):     (Action.NOTHING,       State.SILENT),
     (State.SILENT,   Input.END):       (Action.NOTHING,       State.SILENT),
 
     (State.SPEAKING, Input.ONSET):     (Action.NOTHING,       State.SPEAKING),
@@ -77,6 +77,7 @@ TURNS: TurnTable = {
     (State.SPEAKING, Input.LATE):      (Action.NOTHING,       State.SPEAKING),
     (State.SPEAKING, Input.EMPTY):     (Action.NOTHING,       State.SETTLED),
     (State.SPEAKING, Input.EMPTY_END): (Action.END,           State.SILENT),
+    (State.SPEAKING, Input.PAUSE):     (Action.NOTHING,       State.SPEAKING),
     (State.SPEAKING, Input.END):       (Action.END,           State.SILENT),
 
     (State.SETTLED,  Input.ONSET):     (Action.NOTHING,       State.SPEAKING),
@@ -87,6 +88,7 @@ TURNS: TurnTable = {
     (State.SETTLED,  Input.LATE):      (Action.NOTHING,       State.SETTLED),
     (State.SETTLED,  Input.EMPTY):     (Action.NOTHING,       State.SETTLED),
     (State.SETTLED,  Input.EMPTY_END): (Action.END,           State.SILENT),
+    (State.SETTLED,  Input.PAUSE):     (Action.END,           State.SILENT),
     (State.SETTLED,  Input.END):       (Action.END,           State.SILENT),
 
     (State.TRAILING, Input.ONSET):     (Action.START,         State.SPEAKING),
@@ -97,6 +99,7 @@ TURNS: TurnTable = {
     (State.TRAILING, Input.LATE):      (Action.NOTHING,       State.SILENT),
     (State.TRAILING, Input.EMPTY):     (Action.NOTHING,       State.SILENT),
     (State.TRAILING, Input.EMPTY_END): (Action.NOTHING,       State.SILENT),
+    (State.TRAILING, Input.PAUSE):     (Action.NOTHING,       State.TRAILING),
     (State.TRAILING, Input.END):       (Action.NOTHING,       State.SILENT),
 }
 # fmt: on
@@ -137,23 +140,24 @@ class Turns:
         self._ended_at = time
         return self.take(TurnInput.OFFSET)
 
-    def transcript(self, message: Transcription, start: float, end: float) -> TurnAction:
-        """Take an interim or a final that says something between ``start`` and ``end``."""
+    def interim(self, start: float) -> TurnAction:
+        """Take an interim that says something; ``start`` is where it can begin."""
+        if self.state not in _SPEAKING:
+            self._started_at = start
+        return self.take(TurnInput.WORDS)
+
+    def final(self, start: float, end: float, *, ends: bool) -> TurnAction:
+        """Take a final that says something between ``start`` and ``end``; ``ends``: the turn is over with it."""
         speaking = self.state in _SPEAKING
-        if message.is_final and start < self._ended_at and (not speaking or end <= self._started_at):
+        if start < self._ended_at and (not speaking or end <= self._started_at):
             return self.take(TurnInput.LATE)
         if not speaking:
             self._started_at = start
-        if not message.is_final:
-            return self.take(TurnInput.WORDS)
-        return self.take(TurnInput.FINAL_END if self._ends_turn(message) else TurnInput.FINAL)
+        return self.take(TurnInput.FINAL_END if ends else TurnInput.FINAL)
 
-    def empty(self, message: Transcription) -> TurnAction:
+    def empty(self, *, ends: bool) -> TurnAction:
         """Take a final that says nothing."""
-        return self.take(TurnInput.EMPTY_END if self._ends_turn(message) else TurnInput.EMPTY)
-
-    def _ends_turn(self, message: Transcription) -> bool:
-        return not self.vad_events or message.from_finalize or message.is_last or message.speech_final
+        return self.take(TurnInput.EMPTY_END if ends else TurnInput.EMPTY)
 
 
 _SPEAKING = frozenset((TurnState.SPEAKING, TurnState.SETTLED))

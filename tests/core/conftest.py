@@ -50,6 +50,12 @@ class Recording(MemoryCall):
         """All the audio that ``link`` was sent."""
         return b"".join(data for _, data in self.sent[link] if isinstance(data, bytes))
 
+    def margin(self, link: int, pcm: bytes, watermark: int) -> float:
+        """Seconds before the sample ``watermark`` of ``pcm`` at which ``link`` began; it was sent all from there on."""
+        audio = self.audio(link)
+        assert pcm.endswith(audio)
+        return (watermark - (len(pcm) - len(audio)) // 2) / 16000
+
     def texts(self, link: int) -> list[tuple[float, str]]:
         """The text messages that ``link`` was sent."""
         return [(time, data) for time, data in self.sent[link] if isinstance(data, str)]

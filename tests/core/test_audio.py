@@ -1,4 +1,4 @@
-"""Audio: formats, the cutting into messages, opus and Ogg positions, what is kept for replay."""
+"""Audio: formats, the cutting into messages, opus and Ogg positions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from smallest_proto.audio import (
     MAX_MESSAGE_BYTES,
@@ -21,7 +20,6 @@ from smallest_proto.audio import (
     Chunk,
     Encoding,
     Framer,
-    ReplayBuffer,
     ogg_page_end,
     opus_packet_samples,
 )
@@ -332,80 +330,3 @@ def test_ogg_time_never_goes_back() -> None:
         (960, 960),
         (960, 1920),
     ]
-
-
-# --- what is kept ---
-
-
-class ReplayMachine(RuleBasedStateMachine):
-    """The replay buffer against plain lists of samples: each is numbered by what it holds."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.buffer = ReplayBuffer(AudioFormat())
-        self.position = 0
-        self.start = 0  # of what is held
-        self.mark = 0  # what is before it was sent
-        self.now = 0.0
-        self.times: dict[int, float] = {}  # of each sample, when it was sent
-
-    @rule(samples=st.integers(1, 5))
-    def give(self, samples: int) -> None:
-        end = self.position + samples
-        data = b"".join(at.to_bytes(2, "little") for at in range(self.position, end))
-        self.buffer.waiting.append(Chunk(self.position, end, data))
-        self.position = end
-
-    @precondition(lambda self: self.mark < self.position)
-    @rule()
-    def take(self) -> None:
-        self.now += 1.0
-        chunk = self.buffer.take(self.now)
-        assert chunk.start == self.mark
-        self.mark = chunk.end
-        self.times.update(dict.fromkeys(range(chunk.start, chunk.end), self.now))
-
-    @rule(back=st.integers(0, 30))
-    def trim(self, back: int) -> None:
-        position = max(self.position - back, 0)
-        sent_at = self.buffer.trim(position)
-        if self.start < position <= self.mark:
-            assert sent_at == self.times[position - 1]
-        elif position <= self.start:
-            assert sent_at is None
-        whole = list(self.buffer.sent)
-        assert all(chunk.end > position for chunk in whole)
-        start = whole[0].start if whole else self.mark
-        assert self.start <= start <= max(position, self.start)  # nothing after the position is forgotten
-        self.start = start
-
-    @rule(data=st.data())
-    def rewind(self, data: st.DataObject) -> None:
-        position = data.draw(st.integers(self.start, self.mark))
-        self.buffer.rewind(position)
-        self.start = self.mark = position
-        assert not self.buffer.sent
-
-    @invariant()
-    def it_holds_each_sample_once_in_order(self) -> None:
-        sent = list(self.buffer.sent)
-        held = [*sent, *self.buffer.waiting]
-        assert [chunk.start for chunk in held] == [self.start, *(chunk.end for chunk in held)][: len(held)]
-        samples = array.array("H", b"".join(chunk.data for chunk in held))
-        assert samples.tolist() == list(range(self.start, self.position))
-        assert sum(chunk.end - chunk.start for chunk in sent) == self.mark - self.start
-        assert self.buffer.start == (self.start if held else None)
-        assert self.buffer.waiting_samples == self.position - self.mark
-
-
-TestReplayBuffer = ReplayMachine.TestCase
-
-
-def test_packets_are_replayed_whole() -> None:
-    buffer = ReplayBuffer(AudioFormat(encoding="ogg_opus"))
-    one, rest, two = Chunk(0, 960, b"one"), Chunk(960, 960, b"rest of one"), Chunk(960, 1920, b"two")
-    buffer.waiting.extend((one, rest, two))
-    for now in range(3):
-        buffer.take(float(now))
-    buffer.rewind(1000)
-    assert list(buffer.waiting) == [two]

@@ -339,6 +339,8 @@ def test_only_the_pace_can_be_nothing(name: str) -> None:
         ({"longest_delay": math.inf}, "longest_delay must be a number of seconds"),
         ({"longest_retry_after": "60"}, "longest_retry_after must be a number of seconds"),
         ({"healthy_after": None}, "healthy_after must be a number of seconds"),
+        ({"growth": 0.5}, "growth must be a number from 1 to 1000"),
+        ({"jitter": 1.5}, "jitter must be a number from 0 to 1"),
     ],
 )
 def test_a_retry_policy_says_what_would_be_right(options: dict[str, Any], says: str) -> None:

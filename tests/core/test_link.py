@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.link import LINKS, Link, LinkAction, LinkInput, LinkState
+from smallest_proto.requests import Request
+
+REQUEST = Request(method="GET", url="wss://service")
 
 WAYS: dict[LinkState, tuple[LinkInput, ...]] = {
     LinkState.OPENING: (),
@@ -19,7 +22,7 @@ WAYS: dict[LinkState, tuple[LinkInput, ...]] = {
 
 
 def link_in(state: LinkState) -> Link:
-    link = Link(7, 0.0)
+    link = Link(7, REQUEST, 0.0)
     for step in WAYS[state]:
         link.take(step)
     assert link.state is state
@@ -59,7 +62,7 @@ def test_a_goodbye_needs_an_open_socket() -> None:
 
 @given(st.lists(st.sampled_from(LinkInput), max_size=8))
 def test_what_happens_to_any_link(story: list[LinkInput]) -> None:
-    link = Link(1, 0.0)
+    link = Link(1, REQUEST, 0.0)
     actions = []
     for what in story:
         before = link.state
@@ -68,6 +71,7 @@ def test_what_happens_to_any_link(story: list[LinkInput]) -> None:
         except LocalProtocolError:
             assert link.state is before
         assert link.open is (link.state is LinkState.OPEN)
+        assert link.serves is (link.state in (LinkState.OPEN, LinkState.DRAINING))
         if before is LinkState.GONE:
             assert link.state is LinkState.GONE
     # Each is asked for once at most, and nothing is asked for after the connection was dropped.
@@ -76,44 +80,14 @@ def test_what_happens_to_any_link(story: list[LinkInput]) -> None:
     assert LinkAction.ABORT not in actions[:-1]
 
 
-def test_a_link_remembers_that_it_was_asked_for_the_last_final() -> None:
+def test_a_link_that_gets_another_name_is_told_apart_from_one_that_gets_its_first() -> None:
     link = link_in(LinkState.OPEN)
-    assert not link.drained
-    link.take(LinkInput.DRAIN)
-    link.take(LinkInput.CLOSED)
-    assert link.drained
-
-
-# --- its clock ---
-
-
-def test_its_clock_counts_what_it_was_sent() -> None:
-    link = link_in(LinkState.OPEN)
-    link.begin(1000)
-    assert (link.start, link.sent, link.lasting) == (1000, 1000, 0)
-    link.reach(1000, 1800)
-    link.reach(1800, 2000)
-    assert (link.sent, link.lasting, link.left_out(999.0)) == (2000, 1000, 0)
-
-
-def test_what_was_given_up_is_left_out_of_its_clock() -> None:
-    link = link_in(LinkState.OPEN)
-    link.begin(0)
-    link.reach(0, 100)
-    link.reach(150, 200)  # 100 to 150 were given up before they could be sent
-    link.reach(270, 300)
-    assert (link.sent, link.lasting) == (300, 180)
-    assert [link.left_out(at) for at in (0.0, 99.5, 100.0, 149.5, 150.0, 180.0)] == [0, 0, 50, 50, 120, 120]
-
-
-@given(st.integers(0, 1000), st.lists(st.tuples(st.integers(0, 50), st.integers(1, 50)), max_size=8))
-def test_every_sample_of_its_clock_has_one_place_in_the_stream(start: int, sent: list[tuple[int, int]]) -> None:
-    link = link_in(LinkState.OPEN)
-    link.begin(start)
-    places, at = list[int](), start
-    for left_out, samples in sent:
-        link.reach(at + left_out, at + left_out + samples)
-        places += range(at + left_out, at + left_out + samples)
-        at += left_out + samples
-    assert link.lasting == len(places)
-    assert [start + sample + link.left_out(float(sample)) for sample in range(len(places))] == places
+    assert not link.renamed(None)
+    assert not link.renamed("one")
+    assert not link.renamed("one")
+    assert link.renamed("another")
+    assert not link.renamed(None)
+    assert link.session_id == "another"
+    assert link.renamed("x" * 300)
+    assert link.session_id == "x" * 256  # what a peer says is kept within a bound
+    assert not link.renamed("x" * 300)

@@ -135,6 +135,9 @@ def test_live_options_come_through_and_what_was_not_set_is_absent(options: dict[
     assert sent.pop("model", None) == (None if route == "model" else "pulse")
     assert sent.pop("word_timestamps") == "true"  # always asked for: the watermark needs them
     options.pop("word_timestamps", None)
+    options.setdefault(
+        "vad_events", True
+    )  # by default: else each final of a service that cuts by words would be a turn
     if options.get("eou_timeout_ms") == 0:
         del options["eou_timeout_ms"]
     assert set(sent) == set(options) | (_ALWAYS - {"word_timestamps"})

@@ -120,6 +120,13 @@ def test_it_is_exponential_with_full_jitter_and_a_cap(failures: int, highest: fl
     assert delay(failure(), failures, POLICY, lambda: jitter) == highest * jitter
 
 
+@pytest.mark.parametrize(("share", "wait"), [(0.0, 5.0), (0.5, 2.5), (1.0, 0.0)])
+def test_less_can_be_left_to_chance_and_waits_can_grow_otherwise(share: float, wait: float) -> None:
+    policy = RetryPolicy(first_delay=0.1, growth=50.0, jitter=share)
+    assert delay(failure(), 2, policy, lambda: 0.0) == pytest.approx(wait)
+    assert delay(failure(), 2, policy, lambda: 1.0) == pytest.approx(5.0)
+
+
 @given(POLICIES, st.integers(1, 2000), st.floats(0, 1), st.sampled_from([1001, 1006, 1011, 4000]))
 def test_it_stays_within_its_bounds(policy: RetryPolicy, failures: int, jitter: float, code: int) -> None:
     wait = delay(failure(code=code), failures, policy, lambda: jitter)

@@ -12,7 +12,8 @@ from livekit.plugins import smallest_proto, smallestai
 from livekit.plugins.smallest_proto import STT
 from livekit.plugins.smallest_proto._options import endpoint, retry_policy
 
-from smallest_proto import US_BASE_URL
+from smallest_proto import US_BASE_URL, Failure, FailureKind
+from smallest_proto.retry import delay
 
 from .stage import KEY
 
@@ -148,13 +149,14 @@ def test_the_region_is_checked() -> None:
 
 
 @pytest.mark.parametrize(("max_retry", "interval", "timeout"), [(0, 2.0, 10.0), (3, 2.0, 10.0), (5, 0.0, 0.0)])
-def test_retries_are_within_what_the_framework_allows(max_retry: int, interval: float, timeout: float) -> None:
+def test_retries_are_those_of_the_framework(max_retry: int, interval: float, timeout: float) -> None:
     allowed = APIConnectOptions(max_retry=max_retry, retry_interval=interval, timeout=timeout)
     policy = retry_policy(allowed)
     assert policy.max_retries == max_retry
+    lost = Failure(kind=FailureKind.DISCONNECTED, reason="lost")
     for failures in range(5):
-        wait = min(policy.longest_delay, policy.first_delay * 2.0**failures)
-        assert wait <= allowed._interval_for_retry(failures)
+        wait = delay(lost, failures + 1, policy, lambda: 0.0)
+        assert wait == pytest.approx(min(interval, allowed._interval_for_retry(failures)))
     deadlines = make()._opts.timeouts(allowed)
     assert 0 < deadlines.opening <= max(timeout, 0.001)
 

@@ -137,7 +137,8 @@ def test_without_what_was_said_the_same_happens(
         if isinstance(before, FinalTranscript):
             assert (output.start, output.end, len(output.words)) == (before.start, before.end, len(before.words))
         if isinstance(before, SendBinary):
-            assert output.data == bytes(len(before.data))
+            assert len(output.data) == len(before.data)
+            assert output.data != before.data or not any(before.data), "how loud it was is all that is left of it"
     written = path.read_text()
     for private in (KEY, "w10", "Blackwell", "Huang"):
         assert private not in written

@@ -2,7 +2,7 @@
 
 ``memory.replay`` tells a session the same again, so that what happened in production can be looked at, and becomes a
 test. The key is never in it. What was said, audio and text, is not either, unless that was asked for: every letter and
-digit of a text is an ``x`` then, and audio is silence of the same length.
+digit of a text is an ``x`` then, and of audio there is how loud each 10 ms of it are, as a session looks at that alone.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import struct
 import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import msgspec
 
+from smallest_proto.audio import AudioFormat
 from smallest_proto.config import Endpoint, RetryPolicy, SynthesisConfig, Timeouts, TranscriptionConfig
 from smallest_proto.errors import Failure
+from smallest_proto.levels import peak
 from smallest_proto.synthesis.session import SynthesisSession
 from smallest_proto.transcription.session import TranscriptionSession
 from smallest_proto.values import Value
@@ -29,6 +32,8 @@ _CONFIGS: dict[type[Session], type[TranscriptionConfig | SynthesisConfig]] = {
     SynthesisSession: SynthesisConfig,
 }
 _VALUES: dict[str, type[Value]] = {kind.__name__: kind for kind in (*_CONFIGS.values(), Timeouts, RetryPolicy, Failure)}
+
+_BLOCK = 0.01  # seconds: pieces of audio and messages are whole numbers of them, as a rule
 
 # Strings of the service that say nothing of what was said.
 _SAFE = frozenset(
@@ -51,6 +56,7 @@ class Trace:
     ) -> tuple[Any, TracedSession]:
         """A session that begins here. Raises ``OSError`` where nothing can be written."""
         traced = TracedSession(self._append, f"{int(jitter() * 0xFFFFFFFF):08x}", private=self._private)
+        traced.hears(config)
         where = {name: getattr(endpoint, name) for name in ("base_url", "route", "source", "any_region")}
         said = {name: traced.encoded(option) for name, option in options.items()}
         self._append(traced.line(made=kind.__name__, config=traced.encoded(config), endpoint=where, options=said))
@@ -64,10 +70,18 @@ class TracedSession:
         self._append = append
         self._name = name
         self._private = private
+        self._format: AudioFormat | None = None  # of the audio that the session is given
+
+    def hears(self, config: Value) -> None:
+        """Audio is given in the format of ``config`` from now on."""
+        if isinstance(config, TranscriptionConfig):
+            self._format = config.audio_format
 
     def note(self, told: str, args: tuple[Any, ...], now: float) -> None:
         """An input that the session is about to be told."""
-        encode = self._message if told == "message_received" else self.encoded
+        encode = {"message_received": self._message, "send_audio": self._audio}.get(told, self.encoded)
+        if told == "update" and args:
+            self.hears(args[0])
         self._write(told=told, args=list(map(encode, args)), at=now)
 
     def chance(self, drawn: float) -> float:
@@ -101,6 +115,16 @@ class TracedSession:
         except (TypeError, ValueError):  # no input at all: the session says so, then and later
             return {"unknown": type(value).__name__}
         return _base64(data) if self._private else {"bytes": len(data)}
+
+    def _audio(self, value: Any) -> Any:
+        """Audio: without what was said, how loud it is, block by block."""
+        said, format = self.encoded(value), self._format
+        if format is None or format.sample_width is None or "bytes" not in said:
+            return said
+        data, block = bytes(memoryview(value).cast("B")), format.samples(_BLOCK) * format.sample_width
+        whole = len(data) - len(data) % format.sample_width
+        peaks = [peak(data[at : min(at + block, whole)], format.encoding) for at in range(0, whole, block)]
+        return {**said, "encoding": format.encoding, "block": block, "peaks": peaks}
 
     def _message(self, value: Any) -> Any:
         """What the service said, which is JSON as a rule; a binary message is read as text."""
@@ -158,7 +182,18 @@ def decoded(value: Any) -> Any:
         return msgspec.convert(value["fields"], _VALUES[value["value"]])
     if "base64" in value:
         return base64.b64decode(value["base64"])
+    if "peaks" in value:
+        each = [_sounding(one, value["encoding"]) for one in value["peaks"]]
+        sounds = b"".join(sample * (value["block"] // len(sample)) for sample in each)
+        return sounds[: value["bytes"]].ljust(value["bytes"], b"\0")
     return bytes(value["bytes"]) if "bytes" in value else object()
+
+
+def _sounding(loudness: int, encoding: str) -> bytes:
+    """One sample of that magnitude, as ``peak`` counts it."""
+    if encoding == "mulaw" or encoding == "alaw":
+        return bytes([loudness ^ (0xFF if encoding == "mulaw" else 0x55)])
+    return struct.pack("<h", min(loudness, 32767)) if encoding == "linear16" else struct.pack("<i", loudness << 16)
 
 
 def _base64(data: bytes) -> dict[str, str]:

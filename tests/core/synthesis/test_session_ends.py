@@ -33,7 +33,7 @@ def silent_service(talks: Any, text: str, **options: Any) -> Any:
 
 @pytest.fixture
 def quiet() -> Any:
-    return lambda talk: talk.session._connection.serving.timers[Timer.QUIET] - talk.now
+    return lambda talk: talk.session._links.serving.timers[Timer.QUIET] - talk.now
 
 
 def test_the_end_of_a_context_is_inferred_from_the_strongest_sign(talks: Any, quiet: Any) -> None:

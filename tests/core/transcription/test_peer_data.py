@@ -247,7 +247,10 @@ def test_words_with_any_times_come_out_in_order_and_inside_of_the_audio(
 def test_a_session_id_that_changes_is_counted_and_told() -> None:
     call = Conversation()
     names = ["one", "one", None, "another", "another", "one"]
-    told = [event.session_id for name in names for event in finals(call.hear({**GOOD, "session_id": name}))]
+    messages = [{**GOOD, "is_final": False, "session_id": name} for name in names]
+    told = [
+        event.session_id for message in messages for event in call.hear(message) if isinstance(event, InterimTranscript)
+    ]
     assert told == names
     assert call.session.stats.messages_repaired == 2
     call.hear({"type": "speech_started", "timestamp": 3.0, "session_id": "a third"})

@@ -3,84 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallest_proto.audio import AudioFormat, Encoding
 from smallest_proto.commands import SendBinary, SendText
 from smallest_proto.errors import LocalProtocolError
-from smallest_proto.link import Link, LinkInput
 from smallest_proto.transcription.events import Usage
 from smallest_proto.transcription.messages import FINALIZE
-from smallest_proto.transcription.sending import Ask, Sender
-from smallest_proto.transcription.timeline import Timeline
 
-RATE = 16000
-MESSAGE = RATE // 20
-PATTERN = b"".join(at.to_bytes(2, "little") for at in range(65536))
-
-
-def pcm(start: int, end: int) -> bytes:
-    """Samples that say which ones they are."""
-    return (PATTERN * (end // 65536 + 1))[2 * start : 2 * end]
-
-
-class Way:
-    """A sender, the application that gives it audio in order, and what came out."""
-
-    def __init__(
-        self,
-        *,
-        encoding: Encoding = "linear16",
-        rate: int = RATE,
-        interval: float = 0.0,
-        bound: float = 30.0,
-        origin: float = 0.0,
-    ) -> None:
-        format = AudioFormat(encoding=encoding, sample_rate=rate)
-        self.output: deque[Any] = deque()
-        self.timeline = Timeline(format, origin)
-        self.sender = Sender(format, self.timeline, interval, bound, self.output)
-        self.given = 0
-        self.links = 0
-        self.current: Link | None = None
-
-    def give(self, samples: int) -> None:
-        self.sender.push(pcm(self.given, self.given + samples))
-        self.given += samples
-
-    def link(self, now: float = 0.0) -> Link:
-        """A new link, open, that begins to serve; the one before serves no more."""
-        if self.current is not None:
-            self.sender.take_back(self.current)
-        self.links += 1
-        self.current = link = Link(self.links, now)
-        link.take(LinkInput.OPENED)
-        self.sender.serve(link)
-        return link
-
-    def said(self) -> list[Any]:
-        said = list(self.output)
-        self.output.clear()
-        return said
-
-    def sent(self) -> list[bytes | str]:
-        """What was said to a link: audio as it is, ``finalize`` as text."""
-        return [
-            output.data if isinstance(output, SendBinary) else output.text
-            for output in self.said()
-            if isinstance(output, (SendBinary, SendText))
-        ]
-
-
-def joined(sent: list[bytes | str]) -> bytes:
-    assert all(isinstance(part, bytes) for part in sent)
-    return b"".join(part for part in sent if isinstance(part, bytes))
-
+from .way import MESSAGE, RATE, Way, joined, pcm
 
 # --- pace ---
 
@@ -128,7 +62,9 @@ def test_the_stream_goes_out_in_order_at_its_pace_with_each_finalize_in_its_plac
 ) -> None:
     way = Way(interval=interval)
     link = way.link()
-    now, at, asked = 0.0, 0, list[int]()
+    now, at = 0.0, 0
+    asked: list[tuple[int, float]] = []
+    calls: list[int] = []
     wake = way.sender.pump(link, now)
     times: list[float] = []
 
@@ -140,7 +76,7 @@ def test_the_stream_goes_out_in_order_at_its_pace_with_each_finalize_in_its_plac
                 at += len(output.data) // 2
                 times.append(now)
             elif isinstance(output, SendText):
-                assert at == asked[len(way.sender.asked(link)) - 1]
+                asked.append((at, now))
 
     def pass_time(end: float) -> None:
         nonlocal now, wake
@@ -154,21 +90,29 @@ def test_the_stream_goes_out_in_order_at_its_pace_with_each_finalize_in_its_plac
         if kind == "give":
             way.give(value)
         elif kind == "finalize":
-            if len(asked) == len(way.sender.asked(link)) or asked[-1] < way.given:  # else it waits already
-                asked.append(way.given)
             way.sender.finalize()
+            calls.append(way.given)
         elif kind == "flush":
             way.sender.flush()
         else:
             pass_time(now + value / 1000)
-        before = len(way.sender.asked(link))
         wake = way.sender.pump(link, now)
-        asks = list(way.sender.asked(link))[before:]
-        assert [ask.position for ask in asks] == asked[before : len(way.sender.asked(link))]
         look()
     assert at == way.given
-    assert list(way.sender.asked(link)) == [Ask(position, probe=False) for position in asked]
     assert all(later - earlier >= interval * 0.999999 for earlier, later in itertools.pairwise(times))
+    asks = list(way.sender.asks)
+    assert len(asks) == len(asked) == link.asked
+    assert sum(ask.calls for ask in asks) == len(calls)
+    for ask, (position, _) in zip(asks, asked, strict=True):
+        assert ask.position <= position, "nothing that was asked for goes out after the question"
+        assert ask.position in calls
+    for at_number, (ask, (position, _)) in enumerate(zip(asks, asked, strict=True)):
+        if not at_number or ask.position - asks[at_number - 1].position >= 0.3 * RATE:
+            assert position == ask.position
+    for (one, _, early), (two, _, late) in itertools.pairwise(
+        (ask.position, *sent) for ask, sent in zip(asks, asked, strict=True)
+    ):
+        assert two - one >= 0.3 * RATE or late - early >= 0.3 * 0.999999, "a storm of questions is one question"
 
 
 # --- finalize ---
@@ -178,26 +122,62 @@ def test_a_finalize_goes_out_between_the_samples_where_it_was_asked() -> None:
     way = Way()
     way.give(MESSAGE + 7)
     way.sender.finalize()
-    way.give(MESSAGE)
+    way.give(RATE // 2)
     way.sender.finalize()
     way.sender.finalize()  # one answer does for both
     link = way.link()
     way.sender.pump(link, 0.0)
-    end = 2 * MESSAGE + 7
-    parts = [pcm(0, MESSAGE), pcm(MESSAGE, MESSAGE + 7), pcm(MESSAGE + 7, end)]
-    assert way.sent() == [*parts[:2], FINALIZE, parts[2], FINALIZE]
-    assert list(way.sender.asked(link)) == [Ask(MESSAGE + 7, probe=False), Ask(end, probe=False)]
-    way.sender.finalize()  # once more, after the other was sent
-    way.sender.pump(link, 0.0)
-    assert way.sent() == [FINALIZE]
+    sent = way.sent()
+    assert sent.count(FINALIZE) == 2
+    place = sent.index(FINALIZE)
+    assert sent[-1] == FINALIZE
+    assert joined(sent[:place]) == pcm(0, MESSAGE + 7)
+    assert joined(sent[place + 1 : -1]) == pcm(MESSAGE + 7, MESSAGE + 7 + RATE // 2)
+    assert [(ask.position, ask.calls) for ask in way.sender.asks] == [(MESSAGE + 7, 1), (MESSAGE + 7 + RATE // 2, 2)]
+    assert link.asked == 2
 
 
 def test_a_finalize_before_any_audio() -> None:
     way = Way()
     way.sender.finalize()
-    way.give(MESSAGE)
+    way.give(10 * MESSAGE)
     way.sender.pump(way.link(), 0.0)
-    assert way.sent() == [FINALIZE, pcm(0, MESSAGE)]
+    sent = way.sent()
+    assert sent[0] == FINALIZE
+    assert joined(sent[1:]) == pcm(0, 10 * MESSAGE)
+
+
+def test_a_storm_of_finalizes_is_a_question_each_three_tenths_of_a_second() -> None:
+    way = Way(interval=0.02)
+    link = way.link(0.0)
+    wake: float | None = None
+    for hundredth in range(500):
+        now = hundredth / 100
+        if hundredth % 5 == 0:
+            way.give(MESSAGE)
+        way.sender.finalize()
+        if wake is None or wake <= now or hundredth % 5 == 0:
+            wake = way.sender.pump(link, now)
+    sent = way.sent()
+    assert 5.0 / 0.35 - 1 <= sent.count(FINALIZE) <= 5.0 / 0.3 + 1
+    assert sum(ask.calls for ask in way.sender.asks) == 500, "each call is counted: each gets its event"
+    assert joined([data for data in sent if data != FINALIZE]) == pcm(0, way.given)
+
+
+def test_once_a_question_is_answered_the_next_one_goes_out_at_once() -> None:
+    way = Way()
+    link = way.link()
+    way.give(MESSAGE)
+    way.sender.finalize()
+    way.sender.pump(link, 0.0)
+    assert way.sent() == [pcm(0, MESSAGE), FINALIZE]
+    way.sender.finalize()
+    assert way.sender.pump(link, 0.1) == pytest.approx(0.3)
+    assert way.sent() == []
+    assert way.sender.answered().calls == 1
+    assert link.asked == 0
+    assert way.sender.pump(link, 0.1) is None
+    assert way.sent() == [FINALIZE]
 
 
 def test_a_finalize_that_was_not_answered_is_said_again_at_the_same_sample() -> None:
@@ -205,73 +185,156 @@ def test_a_finalize_that_was_not_answered_is_said_again_at_the_same_sample() -> 
     first = way.link()
     way.give(MESSAGE)
     way.sender.finalize()
-    way.give(MESSAGE)
+    way.give(9 * MESSAGE)
     way.sender.finalize()
     way.sender.pump(first, 0.0)
-    way.sender.probe(first)
     way.sender.finalize()  # not sent before the link died
     sent = way.sent()
-    assert sent == [pcm(0, MESSAGE), FINALIZE, pcm(MESSAGE, 2 * MESSAGE), FINALIZE, FINALIZE]
-    way.timeline.watermark = 100
-    second = way.link()
+    assert [sent.index(FINALIZE), sent.count(FINALIZE), sent[-1]] == [1, 2, FINALIZE]
+    second = way.link(1.0)
     way.sender.pump(second, 1.0)
-    assert way.sent() == [pcm(100, MESSAGE), FINALIZE, pcm(MESSAGE, 2 * MESSAGE), FINALIZE]  # one answer does for both
-    assert [ask.position for ask in way.sender.asked(second)] == [MESSAGE, 2 * MESSAGE]
-    assert not any(ask.probe for ask in way.sender.asked(second))  # the probe was ours, and of the other link
+    again = way.sent()
+    assert again[: len(sent)] == sent
+    assert [ask.position for ask in way.sender.asks] == [MESSAGE, 10 * MESSAGE, 10 * MESSAGE]
+    assert sum(ask.calls for ask in way.sender.asks) == 3
 
 
-@pytest.mark.parametrize("beyond", [0, 10])
-def test_a_finalize_at_or_before_the_watermark_is_said_first(beyond: int) -> None:
+def test_a_finalize_before_the_place_where_a_link_begins_is_said_first() -> None:
     way = Way()
     first = way.link()
     way.give(MESSAGE)
     way.sender.finalize()
-    way.give(MESSAGE)
+    way.give(40 * MESSAGE)
     way.sender.pump(first, 0.0)
-    way.timeline.watermark = MESSAGE + beyond
+    way.final_to(30 * MESSAGE)
     way.said()
-    way.sender.pump(way.link(), 1.0)
-    assert way.sent() == [FINALIZE, pcm(MESSAGE + beyond, 2 * MESSAGE)]
+    second = way.link()
+    way.sender.pump(second, 1.0)
+    sent = way.sent()
+    assert sent[0] == FINALIZE
+    assert joined(sent[1:]) == pcm(second.start, way.given)
 
 
-def test_a_probe_asks_for_what_was_sent() -> None:
-    way = Way(interval=0.02)
+def test_both_of_two_links_are_asked_and_one_answer_is_enough() -> None:
+    way = Way()
+    first, second = way.link(), way.beside()
+    way.give(MESSAGE)
+    way.sender.finalize()
+    for link in (first, second):
+        way.sender.pump(link, 0.0)
+        assert way.sent() == [pcm(0, MESSAGE), FINALIZE]
+    assert (first.asked, second.asked) == (1, 1)
+    way.sender.answered()
+    assert (first.asked, second.asked, len(way.sender.asks)) == (0, 0, 0)
+
+
+# --- a question of our own ---
+
+
+def quiet_way(*, speech: float, silence: float) -> tuple[Way, Any]:
+    way = Way(bound=10.0)
     link = way.link()
-    way.give(3 * MESSAGE)
+    way.give(round(speech * RATE))
+    way.give_silence(round(silence * RATE))
     way.sender.pump(link, 0.0)
     way.said()
-    way.sender.probe(link)
+    return way, link
+
+
+def test_a_probe_asks_for_what_was_sent_where_that_is_surely_a_pause() -> None:
+    way, link = quiet_way(speech=5.0, silence=0.5)
+    assert way.sender.probe(link)
     assert way.sent() == [FINALIZE]
-    assert list(way.sender.asked(link)) == [Ask(MESSAGE, probe=True)]
+    assert link.probe == way.given
+    assert not way.sender.probe(link), "one at a time"
+    assert list(way.sender.asks) == [], "nobody else asked"
+
+
+@pytest.mark.parametrize(
+    ("speech", "silence", "why"),
+    [
+        (9.0, 0.0, "it would cut a word"),
+        (9.0, 0.2, "the pause is too short to be sure"),
+        (4.0, 0.5, "much room is left"),
+    ],
+)
+def test_where_no_probe_is_asked(speech: float, silence: float, why: str) -> None:
+    way, link = quiet_way(speech=speech, silence=silence)
+    assert not way.sender.probe(link), why
+    assert way.said() == []
+
+
+def test_no_probe_beside_a_question_of_the_application_or_behind_what_waits() -> None:
+    way, link = quiet_way(speech=5.0, silence=1.0)
+    way.give_silence(MESSAGE)
+    assert not way.sender.probe(link)
+    way.sender.finalize()
+    way.sender.pump(link, 0.0)
+    assert not way.sender.probe(link)
+
+
+def test_what_is_before_a_pause_can_be_settled_there_and_not_in_the_middle_of_speech() -> None:
+    way, _ = quiet_way(speech=1.0, silence=0.5)
+    place = way.sender.paused_before(way.given)
+    assert place is not None
+    assert RATE < place < way.given
+    assert way.sender.paused_before(RATE) is None
+    assert way.sender.paused_before(round(1.2 * RATE)) is None
 
 
 # --- the start of a link ---
 
 
-@given(watermark=st.integers(0, 4 * MESSAGE), sent=st.integers(0, 4))
-def test_a_new_link_starts_at_the_watermark_to_the_sample(watermark: int, sent: int) -> None:
+@given(watermark=st.integers(0, 40 * MESSAGE), sent=st.integers(0, 40))
+def test_a_new_link_starts_a_margin_before_the_watermark(watermark: int, sent: int) -> None:
     way = Way(interval=0.02)
     first = way.link()
-    way.give(6 * MESSAGE)
+    way.give(60 * MESSAGE)
     for number in range(sent):
         way.sender.pump(first, number * 1.0)
-    way.timeline.watermark = min(watermark, sent * MESSAGE)
-    way.sender.trim()
+    watermark = min(watermark, sent * MESSAGE)
+    way.final_to(watermark)
     assert joined(way.sent()) == pcm(0, sent * MESSAGE)
     second = way.link(9.0)
-    assert second.start == second.sent == way.timeline.watermark
-    while (wake := way.sender.pump(second, 10.0)) is not None:
-        assert wake == 10.0 + 0.02
-        second.next_message = 0.0
-    assert joined(way.sent()) == pcm(way.timeline.watermark, 6 * MESSAGE)
-    assert second.sent == 6 * MESSAGE
-    assert way.sender.replayed == sent * MESSAGE - way.timeline.watermark
+    assert second.start == second.sent
+    if watermark >= 0.3 * RATE:
+        assert 0.3 * RATE <= watermark - second.start < 0.5 * RATE + MESSAGE
+    else:
+        assert second.start == 0
+    assert joined(way.send_all(second, 10.0)) == pcm(second.start, 60 * MESSAGE)
+    assert second.sent == 60 * MESSAGE
+    assert way.sender.replayed == sent * MESSAGE - min(second.start, sent * MESSAGE)
 
 
 def test_a_link_before_any_audio_starts_at_the_beginning() -> None:
     way = Way()
     link = way.link()
     assert (link.start, link.sent, way.sender.pump(link, 0.0)) == (0, 0, None)
+
+
+def test_the_middle_of_a_long_silence_is_not_sent_again_and_left_out_of_the_clock() -> None:
+    way = Way()
+    first = way.link()
+    way.give(RATE)
+    way.give_silence(10 * RATE)
+    way.give(RATE)
+    way.sender.pump(first, 0.0)
+    way.said()
+    second = way.link()
+    again = joined(way.send_all(second))
+    assert second.lasting == len(again) // 2 == 2 * RATE + 2 * round(0.75 * RATE)
+    assert again.endswith(pcm(11 * RATE, 12 * RATE))
+    assert way.timeline.time(second, 3.0) == pytest.approx(11.5)
+    assert way.sender.lost == 0, "nobody can have said anything in it"
+
+
+def test_all_of_the_first_audio_goes_out_as_it_was_given() -> None:
+    way = Way()
+    way.give_silence(20 * RATE)  # before the first link opened
+    way.give(RATE)
+    link = way.link()
+    assert len(joined(way.send_all(link))) == 2 * 21 * RATE
+    assert link.whole
 
 
 # --- counting ---
@@ -303,12 +366,15 @@ def test_what_is_sent_again_is_replayed_and_not_used_again() -> None:
     way.give(RATE)
     way.sender.pump(way.link(), 0.0)
     assert (way.sender.given, way.sender.sent, way.sender.replayed) == (RATE, RATE, 0)
-    way.timeline.watermark = RATE // 4
+    way.final_to(RATE)
     way.give(RATE // 2)
-    way.sender.pump(way.link(), 1.0)
-    assert (way.sender.sent, way.sender.replayed) == (RATE * 3 // 2, RATE * 3 // 4)
+    second = way.link()
+    again = RATE - second.start
+    assert 0.3 * RATE <= again <= 0.5 * RATE
+    way.sender.pump(second, 1.0)
+    assert (way.sender.sent, way.sender.replayed) == (RATE * 3 // 2, again)
     way.sender.pump(way.link(), 2.0)
-    assert (way.sender.sent, way.sender.replayed) == (RATE * 3 // 2, RATE * 2)
+    assert (way.sender.sent, way.sender.replayed) == (RATE * 3 // 2, 2 * again + RATE // 2)
     way.sender.report_usage()
     assert sum(usage(way)) == 1.5
 

@@ -2,88 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallest_proto.audio import AudioFormat, Encoding
-from smallest_proto.commands import SendBinary, SendText
+from smallest_proto.commands import SendBinary
 from smallest_proto.errors import LocalProtocolError
-from smallest_proto.link import Link, LinkInput
 from smallest_proto.transcription.events import AudioLost, LossReason
-from smallest_proto.transcription.sending import Sender
-from smallest_proto.transcription.timeline import Timeline
 
-RATE = 16000
-MESSAGE = RATE // 20
+from .way import MESSAGE, RATE, Way, joined, open_link, pcm
+
 HELD = LossReason.NOT_HELD
 FULL = LossReason.BUFFER_FULL
-PATTERN = b"".join(at.to_bytes(2, "little") for at in range(65536))
-
-
-def pcm(start: int, end: int) -> bytes:
-    """Samples that say which ones they are."""
-    return (PATTERN * (end // 65536 + 1))[2 * start : 2 * end]
-
-
-class Way:
-    """A sender, the application that gives it audio in order, and what came out."""
-
-    def __init__(
-        self,
-        *,
-        encoding: Encoding = "linear16",
-        rate: int = RATE,
-        interval: float = 0.0,
-        bound: float = 30.0,
-        origin: float = 0.0,
-    ) -> None:
-        format = AudioFormat(encoding=encoding, sample_rate=rate)
-        self.output: deque[Any] = deque()
-        self.timeline = Timeline(format, origin)
-        self.sender = Sender(format, self.timeline, interval, bound, self.output)
-        self.given = 0
-        self.links = 0
-        self.current: Link | None = None
-
-    def give(self, samples: int) -> None:
-        self.sender.push(pcm(self.given, self.given + samples))
-        self.given += samples
-
-    def link(self, now: float = 0.0) -> Link:
-        """A new link, open, that begins to serve; the one before serves no more."""
-        if self.current is not None:
-            self.sender.take_back(self.current)
-        self.links += 1
-        self.current = link = Link(self.links, now)
-        link.take(LinkInput.OPENED)
-        self.sender.serve(link)
-        return link
-
-    def said(self) -> list[Any]:
-        said = list(self.output)
-        self.output.clear()
-        return said
-
-    def sent(self) -> list[bytes | str]:
-        """What was said to a link: audio as it is, ``finalize`` as text."""
-        return [
-            output.data if isinstance(output, SendBinary) else output.text
-            for output in self.said()
-            if isinstance(output, (SendBinary, SendText))
-        ]
-
-    def lost(self) -> list[tuple[float, float, LossReason]]:
-        return [(lost.start, lost.end, lost.reason) for lost in self.said() if isinstance(lost, AudioLost)]
-
-
-def joined(sent: list[bytes | str]) -> bytes:
-    assert all(isinstance(part, bytes) for part in sent)
-    return b"".join(part for part in sent if isinstance(part, bytes))
-
 
 # --- ogg_opus ---
 
@@ -105,26 +35,19 @@ def opus_way(**options: float) -> Way:
     return way
 
 
-def send_all(way: Way, link: Link, now: float) -> list[bytes | str]:
-    while (wake := way.sender.pump(link, now)) is not None:
-        now = wake
-    return way.sent()
-
-
 def test_every_link_begins_with_the_pages_of_the_header() -> None:
     way = opus_way()
     pages = [page(second * SECOND, bytes([second])) for second in range(1, 5)]
     for audio in pages[:3]:
         way.sender.push(audio)
-    assert send_all(way, way.link(), 0.0) == [HEAD, TAGS, *pages[:3]]
-    way.timeline.watermark = SECOND + 1  # packets are not cut
-    way.sender.trim()
+    assert way.send_all(way.link(), 0.0) == [HEAD, TAGS, *pages[:3]]
+    way.final_to(SECOND + SECOND // 2 + 1)  # packets are not cut
     second = way.link()
-    assert send_all(way, second, 10.0) == [HEAD, TAGS, *pages[1:3]]
+    assert way.send_all(second, 10.0) == [HEAD, TAGS, *pages[1:3]]
     assert (second.start, second.sent) == (SECOND, 3 * SECOND)
     third = way.link()
     way.sender.push(pages[3])
-    assert send_all(way, third, 20.0) == [HEAD, TAGS, *pages[1:]]
+    assert way.send_all(third, 20.0) == [HEAD, TAGS, *pages[1:]]
 
 
 def test_a_header_that_comes_page_by_page_is_whole_on_the_next_link() -> None:
@@ -133,8 +56,8 @@ def test_a_header_that_comes_page_by_page_is_whole_on_the_next_link() -> None:
     audio = page(SECOND, b"a")
     for data in (HEAD, TAGS, audio):
         way.sender.push(data)
-        assert send_all(way, first, 0.0) == [data]
-    assert send_all(way, way.link(2.0), 2.0) == [HEAD, TAGS, audio]
+        assert way.send_all(first, 0.0) == [data]
+    assert way.send_all(way.link(2.0), 2.0) == [HEAD, TAGS, audio]
 
 
 def test_a_header_without_an_end_is_refused() -> None:
@@ -144,7 +67,7 @@ def test_a_header_without_an_end_is_refused() -> None:
         way.sender.push(data)
     with pytest.raises(LocalProtocolError, match="ogg_opus"):
         way.sender.push(page(0, bytes(8000)))
-    assert send_all(way, way.link(), 0.0) == [HEAD, TAGS, *pages]
+    assert way.send_all(way.link(), 0.0) == [HEAD, TAGS, *pages]
 
 
 def test_packets_keep_the_pace_of_what_they_last() -> None:
@@ -164,16 +87,13 @@ def test_the_header_goes_out_whole_in_a_long_call() -> None:
     first = way.link()
     for second in range(1, 21):
         way.sender.push(page(second * SECOND, bytes([second])))
-        send_all(way, first, second * 1.0)
-        way.timeline.watermark = second * SECOND
-        way.sender.trim()
+        way.send_all(first, second * 1.0)
+        way.final_to(second * SECOND)
     second_link = way.link(21.0)
-    assert way.sender.waiting == 0.0
-    way.sender.pump(second_link, 21.0)
     late = page(21 * SECOND, b"x")
-    way.sender.push(late)  # between the pages of the header
-    assert way.sender.waiting == 1.0
-    assert send_all(way, second_link, 21.02) == [HEAD, TAGS, late]
+    way.sender.push(late)
+    assert way.sender.waiting == 2.0  # and the page before, as the margin lies in it
+    assert way.send_all(second_link, 21.02) == [HEAD, TAGS, page(20 * SECOND, bytes([20])), late]
     assert way.lost() == []
 
 
@@ -188,17 +108,22 @@ def test_what_waits_is_told_in_seconds() -> None:
     assert way.sender.waiting == 0.0  # the pace of this sender is no pace
 
 
-def test_crowded_when_half_of_the_bound_is_sent_and_not_known_to_be_heard() -> None:
-    way = Way(bound=1.0)
+def test_what_was_sent_and_is_not_known_to_be_heard_is_told_without_the_silence_in_it() -> None:
+    way = Way(bound=10.0)
     link = way.link()
-    crowded = []
-    for samples in (RATE // 2, MESSAGE):
-        way.give(samples)
-        crowded.append(way.sender.crowded)  # something waits: a probe would be too early
+    told = []
+    for seconds in (1, 1):
+        way.give(seconds * RATE)
+        told.append(way.sender.unheard)
         way.sender.pump(link, 0.0)
-        crowded.append(way.sender.crowded)
-    way.timeline.watermark = MESSAGE
-    assert [*crowded, way.sender.crowded] == [False, False, False, True, False]
+        told.append(way.sender.unheard)
+    assert told == [0.0, 1.0, 1.0, 2.0]
+    way.final_to(RATE // 2)
+    assert way.sender.unheard == 1.5
+    way.sender.push(bytes(2 * RATE), measure=True)
+    way.sender.pump(link, 0.0)
+    assert way.sender.unheard == 1.5
+    assert way.sender.unfinalised == 2.5
 
 
 def test_audio_that_no_link_takes_is_lost_from_its_start_and_each_sample_is_told_once() -> None:
@@ -228,7 +153,7 @@ def test_what_an_open_link_was_sent_between_two_losses_is_not_lost() -> None:
     way.give(2 * MESSAGE)  # one too many: one was sent
     way.sender.pump(link, 1.0)
     assert way.lost() == [(0.15, 0.2, FULL)]
-    assert (link.start, link.sent, link.lasting) == (0, 5 * MESSAGE, 2 * MESSAGE)
+    assert (link.sent, link.lasting) == (5 * MESSAGE, 2 * MESSAGE)
 
 
 def test_what_a_healthy_link_has_heard_is_let_go_without_a_word() -> None:
@@ -244,37 +169,97 @@ def test_what_a_healthy_link_has_heard_is_let_go_without_a_word() -> None:
 def test_a_new_link_that_would_have_to_start_before_what_is_held_tells_of_it() -> None:
     way = Way(bound=1.0)
     link = way.link()
-    for _ in range(30):
+    for _ in range(34):
         way.give(MESSAGE)
         way.sender.pump(link, 0.0)
-    way.timeline.watermark = 4 * MESSAGE
+    way.final_to(4 * MESSAGE)
     way.said()
     second = way.link()
-    assert way.lost() == [(0.2, 0.5, HELD)]
-    assert second.start == second.sent == 10 * MESSAGE
-    assert way.sender.lost == 6 * MESSAGE
+    assert way.lost() == [(0.2, 0.7, HELD)]
+    assert second.start == second.sent == 14 * MESSAGE
+    assert way.sender.lost == 10 * MESSAGE
     way.link()
     assert way.lost() == []
 
 
-def test_what_was_sent_to_a_dead_link_and_had_to_go_is_told_too() -> None:
+def test_what_is_silence_is_not_lost_when_it_is_let_go_of() -> None:
     way = Way(bound=1.0)
     link = way.link()
-    way.give(10 * MESSAGE)
+    way.give(4 * MESSAGE)
     way.sender.pump(link, 0.0)
-    way.timeline.watermark = 4 * MESSAGE
-    way.sender.trim()
-    way.said()
-    way.give(22 * MESSAGE)  # 4 to 10 went first: it was heard, as far as is known
-    second = way.link()  # it was not
-    assert way.lost() == [(0.5, 0.6, FULL), (0.2, 0.5, HELD)]
-    assert second.start == 12 * MESSAGE
-    assert way.sender.lost == 8 * MESSAGE
-    way.sender.lose(0, way.given, LossReason.ENDED)
-    assert way.lost() == [(0.0, 0.2, LossReason.ENDED), (0.6, 1.6, LossReason.ENDED)]
-    way.sender.lose(0, way.given, LossReason.ENDED)
+    way.final_to(4 * MESSAGE)
+    for _ in range(200):
+        way.give_silence(MESSAGE)
+        way.sender.pump(link, 0.0)
+    way.link()
     assert way.lost() == []
-    assert way.sender.lost == way.given
+    way.sender.lose_rest(LossReason.ENDED)
+    assert way.lost() == [], "nor at the end"
+
+
+def test_what_sounds_in_a_long_silence_is_told_when_it_is_let_go_of_and_the_link_is_lost() -> None:
+    way = Way(bound=1.0)
+    link = way.link()
+    for messages in (4, -30, 4, -40):
+        for _ in range(abs(messages)):
+            (way.give if messages > 0 else way.give_silence)(MESSAGE)
+            way.sender.pump(link, 0.0)
+        if messages == 4 and not way.timeline.watermark:
+            way.final_to(4 * MESSAGE)
+    assert way.lost() == [], "it is trusted to have been heard"
+    way.link()
+    ((start, end, reason),) = way.lost()
+    assert (reason, start) == (HELD, pytest.approx(34 * 0.05))
+    assert 38 * 0.05 <= end <= 38 * 0.05 + 0.3 + 1e-9
+    way.link()
+    assert way.lost() == []
+
+
+def test_what_the_link_beside_has_heard_is_not_lost_with_the_first() -> None:
+    way = Way(bound=1.0)
+    first = way.link()
+    for _ in range(10):
+        way.give(MESSAGE)
+        way.sender.pump(first, 0.0)
+    second = way.beside()
+    way.send_all(second)
+    for _ in range(30):
+        way.give(MESSAGE)
+        for cursor in (first, second):
+            way.sender.pump(cursor, 0.0)
+    way.sender.leave(first.link)
+    assert way.sender.cursors == [second]
+    assert way.lost() == []
+    way.sender.leave(second.link)
+    assert way.lost() == [], "what is told is told when the link that served is gone"
+
+
+def test_a_link_that_is_not_sent_this_part_can_leave_as_well() -> None:
+    way = Way()
+    way.sender.leave(open_link(9))
+    way.link()
+    way.sender.leave(open_link(9))
+    assert len(way.sender.cursors) == 1
+
+
+def test_the_rest_is_lost_once_when_nobody_will_hear_it() -> None:
+    way = Way()
+    link = way.link()
+    way.give(20 * MESSAGE)
+    way.sender.pump(link, 0.0)
+    way.said()
+    way.final_to(10 * MESSAGE)
+    way.sender.lose_rest(LossReason.ENDED)
+    assert way.lost() == [(0.5, 1.0, LossReason.ENDED)]
+    way.sender.lose_rest(LossReason.ENDED)
+    assert way.lost() == []
+
+
+def test_silence_that_no_link_was_sent_is_lost_all_the_same() -> None:
+    way = Way()
+    way.give_silence(20 * MESSAGE)
+    way.sender.lose_rest(LossReason.ENDED)
+    assert way.lost() == [(0.0, 1.0, LossReason.ENDED)]
 
 
 LOSING = st.lists(
@@ -325,8 +310,7 @@ def test_every_sample_reaches_the_last_link_or_is_final_or_is_told_lost(steps: l
             send(value)
         elif kind == "heard":
             mark = min(link.sent, way.timeline.watermark + value * MESSAGE)
-            way.timeline.watermark = max(way.timeline.watermark, mark)
-            way.sender.trim()
+            way.final_to(max(way.timeline.watermark, mark))
         else:
             link = way.link()
             heard.clear()
@@ -334,14 +318,15 @@ def test_every_sample_reaches_the_last_link_or_is_final_or_is_told_lost(steps: l
         look()
         assert way.sender.lost == sum(end - start for start, end in lost)
     assert b"".join(heard) == pcm(link.start, way.given)  # all that is left, from its start on
-    assert not link.holes
     untold = [at for at in range(0, way.given, MESSAGE) if not any(start <= at < end for start, end in lost)]
-    assert all(at < way.timeline.watermark or at >= link.start for at in untold)
+    # What lies so near after the last final word can be the end of it.
+    final = way.timeline.watermark + 0.3 * RATE if way.timeline.watermark else 0
+    assert all(at < final or at >= link.start for at in untold)
 
 
 def test_a_page_longer_than_the_bound_is_not_lost() -> None:
     way = opus_way(bound=1.0)
     long = page(5 * SECOND, b"long")
     way.sender.push(long)
-    assert send_all(way, way.link(), 0.0) == [HEAD, TAGS, long]
+    assert way.send_all(way.link(), 0.0) == [HEAD, TAGS, long]
     assert way.lost() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,13 @@ from smallest_proto.config import Timeouts, TranscriptionConfig
 from smallest_proto.events import EndReason, LinkLost
 from smallest_proto.reading import Word
 from smallest_proto.server.recogniser import CodedRecogniser, PlainRecogniser, Recognised, coded_speech
-from smallest_proto.transcription.events import FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
+from smallest_proto.transcription.events import (
+    AudioLost,
+    FinalTranscript,
+    InterimTranscript,
+    SpeechEnded,
+    SpeechStarted,
+)
 from smallest_proto.transcription.messages import CLOSE_STREAM, FINALIZE
 from smallest_transports.memory import MemoryLink, MemoryNetwork, refuse_next
 
@@ -38,18 +45,31 @@ def test_a_call_without_faults_sends_each_sample_once(calls: Any) -> None:
     assert call.end.reason is EndReason.COMPLETED
 
 
-def test_a_new_link_starts_at_the_watermark_to_the_sample(calls: Any) -> None:
+def test_a_new_link_starts_a_margin_before_the_watermark_where_it_is_quietest(calls: Any) -> None:
     call = calls.make()
     call.feed(SPEECH.pcm)
     lose(call, FIRST_FINAL)
     call.run()
     call.assert_whole(SPEECH)
-    watermark = SPEECH.words[2].end
-    assert watermark % 800, "the watermark lies inside of a message"
-    assert call.audio(2) == SPEECH.pcm[2 * watermark :]
+    margin = call.margin(2, SPEECH.pcm, SPEECH.words[2].end)
+    assert 0.3 <= margin < 0.5 + 0.05
     first = call.sent[2][0][1]
-    assert len(first) == 2 * (800 - watermark % 800), "the first message is the rest of the one it cuts"
+    assert len(first) == 1600, "messages are sent again as they were"
     assert SPEECH.pcm.startswith(call.audio(1))
+
+
+def test_a_new_link_begins_in_a_pause_if_there_is_one_in_the_margin(calls: Any) -> None:
+    speech = coded_speech([1, 2, 0.2, 3, 0.8, 4, 1.0])
+    call = calls.make()
+    call.feed(speech.pcm)
+    lose(call, speech.words[2].end / RATE + 0.85)
+    call.run()
+    call.assert_whole(speech)
+    margin = call.margin(2, speech.pcm, speech.words[2].end)
+    begins = speech.words[2].end - round(margin * RATE)
+    assert 0.3 <= margin < 0.55
+    assert not any(call.audio(2)[:1600]), "no word is cut at its edge"
+    assert begins < speech.words[2].start
 
 
 @pytest.mark.parametrize("interval", [0.02, 0.03, 0.0])
@@ -90,15 +110,33 @@ def test_a_link_that_dies_before_anything_was_final_is_replayed_whole(calls: Any
     assert call.audio(2) == SPEECH.pcm
 
 
-def test_the_answer_to_a_finalize_moves_the_watermark(calls: Any) -> None:
+def test_neither_an_answer_nor_silence_moves_the_watermark_past_the_last_word(calls: Any) -> None:
     call = calls.make()
-    pause = coded_speech([1, 3.0, 2, 1.0])
+    pause = coded_speech([1, 2.5, 2, 1.0])
     call.feed(pause.pcm, chunk=0.05)
-    call.at(2.01, call.finalize)  # in the pause, after 2.0 s of audio
+    call.at(2.01, call.finalize)  # in the pause
     lose(call, 2.5)
     call.run()
     call.assert_whole(pause)
-    assert call.audio(2) == pause.pcm[2 * 2 * RATE :]
+    assert call.margin(2, pause.pcm, pause.words[0].end) >= 0.2, "the word lies 0.2 s after the beginning"
+    assert call.audio(2) == pause.pcm
+
+
+def test_a_finalize_in_the_middle_of_a_word_costs_nothing_when_the_link_is_lost(calls: Any) -> None:
+    """The service leaves the word for the next final, or cuts it in two: either way it is heard again."""
+    speech = coded_speech([1, 2, 3, 0.4, *range(4, 10), 1.0])
+    for number in range(3, 8):
+        for share in (0.25, 0.5, 0.75):
+            call = calls.make(MemoryNetwork(WholeWords))
+            word = speech.words[number]
+            at = (word.start + share * (word.end - word.start)) / RATE
+            call.feed(speech.pcm)
+            call.at(at, call.finalize)
+            lose(call, at + 0.3)
+            call.run()
+            assert call.text.split() == speech.text.split(), (number, share)
+            assert call.of(AudioLost) == []
+            assert sum(final.from_finalize for final in call.of(FinalTranscript)) == 1
 
 
 def test_a_finalize_that_was_not_answered_is_asked_again_at_the_same_sample(calls: Any) -> None:
@@ -116,6 +154,13 @@ def test_a_finalize_that_was_not_answered_is_asked_again_at_the_same_sample(call
     (answer,) = [final for final in call.of(FinalTranscript) if final.from_finalize]
     assert answer.text == "w1 w2 w3"
     assert told.count(FINALIZE) == 1
+
+
+class WholeWords(CodedRecogniser):
+    """A finalize leaves the word that is being said for the next final."""
+
+    def finalize(self) -> Sequence[Recognised]:
+        return self.finalize_words()
 
 
 # Without word times.
@@ -157,15 +202,30 @@ def test_without_word_times_a_repetition_that_is_cut_otherwise_is_found(calls: A
     assert len(call.network.links) == 3
 
 
-def test_without_word_times_a_finalize_moves_the_watermark_all_the_same(calls: Any) -> None:
+def test_without_word_times_a_question_in_a_pause_settles_what_was_said_before_it(calls: Any) -> None:
+    """Nothing else would ever be known to be final. It takes a second: one question can have two answers."""
+    speech = coded_speech([1, 2, 3, 2.5, 4, 5, 6, 1.5, 7, 1.0])
+    call = calls.make(MemoryNetwork(Untimed))
+    call.feed(speech.pcm, chunk=0.05)
+    asked = speech.words[2].end / RATE + 1.0
+    call.at(asked, call.finalize)
+    lose(call, speech.words[5].end / RATE + 1.0)
+    call.run()
+    assert call.text == speech.text
+    margin = call.margin(2, speech.pcm, round(asked * RATE))
+    assert 0.3 <= margin < 0.55 + 0.3, "in the pause, a margin before the question"
+
+
+@pytest.mark.parametrize("after", [0.1, 0.4])
+def test_without_word_times_an_answer_alone_settles_nothing(calls: Any, after: float) -> None:
     call = calls.make(MemoryNetwork(Untimed))
     call.feed(SPEECH.pcm, chunk=0.05)
     asked = SPEECH.words[2].end / RATE + 0.4
     call.at(asked, call.finalize)
-    lose(call, asked + 0.4)
+    lose(call, asked + after)
     call.run()
     assert call.text == SPEECH.text
-    assert call.audio(2) == SPEECH.pcm[round(2 * RATE * 0.05 * (asked // 0.05)) :]
+    assert call.audio(2) == SPEECH.pcm
 
 
 # One timeline.

@@ -68,7 +68,9 @@ def test_the_old_link_hears_until_the_new_one_serves(calls: Any) -> None:
     assert opened == pytest.approx(2.6)
     assert call.sent[1][-1][0] == pytest.approx(2.55, abs=0.051), "it was sent audio all the while"
     assert call.sent[2][0][0] == pytest.approx(opened)
-    assert call.audio(2) == SPEECH.pcm[2 * SPEECH.words[2].end :], "the new one starts at the watermark"
+    assert 0.3 <= call.margin(2, SPEECH.pcm, SPEECH.words[2].end) < 0.55, (
+        "the new one starts a margin before the watermark"
+    )
     assert call.of(LinkLost) == []
     assert [record.failure for record in call.session.stats.links] == [None, None]
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smallest_proto.audio import SAMPLE_RATES, AudioFormat
-from smallest_proto.link import Link
 from smallest_proto.reading import Utterance, Word
+from smallest_proto.transcription.cursor import Cursor
 from smallest_proto.transcription.timeline import Timeline
+
+from .way import open_link
 
 RATES = st.sampled_from(SAMPLE_RATES)
 ORIGINS = st.integers(0, 10**6).map(lambda milliseconds: milliseconds / 1000)
@@ -42,12 +46,11 @@ def test_seconds_are_samples_of_the_format_from_the_origin_on() -> None:
 # --- times of words ---
 
 
-def link(start: int, *parts: tuple[int, int]) -> Link:
+def link(start: int, *parts: tuple[int, int]) -> Cursor:
     """A link that serves from ``start`` on and was sent ``parts``, each from a sample to a sample of the stream."""
-    made = Link(1, 0.0)
-    made.begin(start)
+    made = Cursor(open_link(1), start, deque(), 0.0)
     for first, last in parts:
-        made.reach(first, last)
+        made.reach(first, last, 0.0)
     return made
 
 
@@ -65,7 +68,7 @@ def times(words: tuple[Word, ...]) -> list[tuple[float | None, float | None]]:
 
 @given(RATES, ORIGINS, WORDS, LINKS)
 def test_words_lie_in_order_inside_of_the_audio_of_their_link(
-    rate: int, origin: float, words: list[Word], link: Link
+    rate: int, origin: float, words: list[Word], link: Cursor
 ) -> None:
     clock = timeline(rate, origin)
     moved = clock.words(tuple(words), link)
@@ -81,7 +84,7 @@ def test_words_lie_in_order_inside_of_the_audio_of_their_link(
 @given(RATES, ORIGINS, WORDS, LINKS)
 @example(16000, 0.0, [Word(text="w", start=1.0, end=1.0)], link(0, (0, 16_000), (20_000, 24_000)))
 @example(16000, 0.0, [Word(text="w", start=0.99999, end=1.00001)], link(0, (0, 16_000), (20_000, 24_000)))
-def test_no_word_ends_before_it_starts(rate: int, origin: float, words: list[Word], link: Link) -> None:
+def test_no_word_ends_before_it_starts(rate: int, origin: float, words: list[Word], link: Cursor) -> None:
     for word in timeline(rate, origin).words(tuple(words), link):
         assert word.start is None or word.end is None or word.start <= word.end
 
@@ -147,7 +150,7 @@ def test_no_word_of_the_first_link_ends_beyond_its_audio() -> None:
 
 
 @given(RATES, ORIGINS, st.floats(allow_nan=False), LINKS)
-def test_any_time_lies_inside_of_the_audio_of_its_link(rate: int, origin: float, seconds: float, link: Link) -> None:
+def test_any_time_lies_inside_of_the_audio_of_its_link(rate: int, origin: float, seconds: float, link: Cursor) -> None:
     clock = timeline(rate, origin)
     assert link.start <= clock.position(clock.time(link, seconds)) <= link.sent
     assert clock.mended == (not 0.0 <= seconds <= link.lasting / rate + 0.25)

@@ -8,48 +8,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallest_proto.transcription.messages import Transcription
 from smallest_proto.transcription.turns import TURNS, TurnAction, TurnInput, Turns, TurnState, says_something
 
 NOTHING, START, END, BOTH = TurnAction.NOTHING, TurnAction.START, TurnAction.END, TurnAction.START_AND_END
-
-INTERIM = Transcription(text="a")
-FINAL = Transcription(text="a", is_final=True)
-ANSWER = Transcription(text="a", is_final=True, from_finalize=True)
-LAST = Transcription(text="a", is_final=True, is_last=True)
-SPEECH_FINAL = Transcription(text="a", is_final=True, speech_final=True)
-
-
-def with_vad() -> Turns:
-    turns = Turns()
-    turns.vad_events = True
-    return turns
-
 
 # --- every cell ---
 
 # All of them have heard a turn from 1 to 2 before; the times that follow are later.
 WAYS: dict[TurnState, Callable[[Turns], object]] = {
-    TurnState.SILENT: lambda turns: turns.transcript(FINAL, 1.0, 2.0),
+    TurnState.SILENT: lambda turns: turns.final(1.0, 2.0, ends=False),
     TurnState.SPEAKING: lambda turns: turns.onset(5.0),
-    TurnState.SETTLED: lambda turns: (turns.onset(5.0), turns.transcript(FINAL, 5.0, 6.0)),
+    TurnState.SETTLED: lambda turns: (turns.onset(5.0), turns.final(5.0, 6.0, ends=False)),
     TurnState.TRAILING: lambda turns: (turns.onset(5.0), turns.offset(6.0)),
 }
 TELLINGS: dict[TurnInput, Callable[[Turns], TurnAction]] = {
     TurnInput.ONSET: lambda turns: turns.onset(8.0),
     TurnInput.OFFSET: lambda turns: turns.offset(8.0),
-    TurnInput.WORDS: lambda turns: turns.transcript(INTERIM, 8.0, 9.0),
-    TurnInput.FINAL: lambda turns: turns.transcript(FINAL, 8.0, 9.0),
-    TurnInput.FINAL_END: lambda turns: turns.transcript(ANSWER, 8.0, 9.0),
-    TurnInput.LATE: lambda turns: turns.transcript(FINAL, 1.5, 2.5),  # of the first turn
-    TurnInput.EMPTY: lambda turns: turns.empty(FINAL),
-    TurnInput.EMPTY_END: lambda turns: turns.empty(ANSWER),
+    TurnInput.WORDS: lambda turns: turns.interim(8.0),
+    TurnInput.FINAL: lambda turns: turns.final(8.0, 9.0, ends=False),
+    TurnInput.FINAL_END: lambda turns: turns.final(8.0, 9.0, ends=True),
+    TurnInput.LATE: lambda turns: turns.final(1.5, 2.5, ends=False),  # of the first turn
+    TurnInput.EMPTY: lambda turns: turns.empty(ends=False),
+    TurnInput.EMPTY_END: lambda turns: turns.empty(ends=True),
+    TurnInput.PAUSE: lambda turns: turns.take(TurnInput.PAUSE),
     TurnInput.END: lambda turns: turns.take(TurnInput.END),
 }
 
 
 def turns_in(state: TurnState) -> Turns:
-    turns = with_vad()
+    turns = Turns()
     turns.onset(1.0)
     turns.offset(2.0)
     WAYS[state](turns)
@@ -80,7 +67,6 @@ def test_every_cell_of_the_table(state: TurnState, what: TurnInput) -> None:
 @pytest.mark.parametrize("what", TurnInput)
 def test_every_input_is_what_it_is_called(state: TurnState, what: TurnInput) -> None:
     turns = Witness()
-    turns.vad_events = True
     turns.onset(1.0)
     turns.offset(2.0)
     WAYS[state](turns)
@@ -101,78 +87,85 @@ def test_no_cell_is_missing_and_none_unpairs_a_turn() -> None:
 # --- the rules, one by one ---
 
 
-@pytest.mark.parametrize("message", [INTERIM, FINAL, ANSWER, LAST, SPEECH_FINAL])
-@pytest.mark.parametrize("vad_events", [False, True])
-def test_without_an_onset_the_first_words_start_the_turn(message: Transcription, vad_events: bool) -> None:
-    turns = Turns()
-    turns.vad_events = vad_events
-    ends = message.is_final and (message is not FINAL or not vad_events)
-    assert turns.transcript(message, 1.0, 2.0) is (BOTH if ends else START)
+def test_without_an_onset_the_first_words_start_the_turn() -> None:
+    assert Turns().interim(1.0) is START
+    assert Turns().final(1.0, 2.0, ends=False) is START
+    assert Turns().final(1.0, 2.0, ends=True) is BOTH
 
 
-@pytest.mark.parametrize("message", [FINAL, ANSWER, LAST, SPEECH_FINAL])
+@pytest.mark.parametrize("ends", [True, False])
 @pytest.mark.parametrize("says", [True, False])
-@pytest.mark.parametrize("vad_events", [False, True])
-def test_which_finals_end_a_turn(message: Transcription, says: bool, vad_events: bool) -> None:
+def test_a_final_ends_a_turn_that_it_is_the_last_of(says: bool, ends: bool) -> None:
     turns = Turns()
-    turns.vad_events = vad_events
-    assert turns.transcript(INTERIM, 1.0, 2.0) is START
-    action = turns.transcript(message, 1.0, 2.0) if says else turns.empty(message)
-    assert action is (NOTHING if message is FINAL and vad_events else END)
+    assert turns.interim(1.0) is START
+    action = turns.final(1.0, 2.0, ends=ends) if says else turns.empty(ends=ends)
+    assert action is (END if ends else NOTHING)
+    assert turns.state is (TurnState.SILENT if ends else TurnState.SETTLED)
+
+
+def test_a_pause_ends_a_turn_of_which_all_is_final() -> None:
+    turns = Turns()
+    assert turns.take(TurnInput.PAUSE) is NOTHING
+    turns.interim(1.0)
+    assert turns.take(TurnInput.PAUSE) is NOTHING  # something said is not final yet
+    turns.final(1.0, 2.0, ends=False)
+    assert turns.take(TurnInput.PAUSE) is END
+    assert turns.take(TurnInput.PAUSE) is NOTHING
+    assert turns.final(2.0, 3.0, ends=False) is START
 
 
 def test_with_voice_activity_events_a_turn_is_what_the_detector_hears() -> None:
-    turns = with_vad()
+    turns = Turns()
     assert turns.onset(1.0) is START
-    assert turns.transcript(INTERIM, 1.0, 1.5) is NOTHING
-    assert turns.transcript(FINAL, 1.0, 1.5) is NOTHING  # max_words, say: a final inside of the utterance
-    assert turns.transcript(INTERIM, 1.5, 2.0) is NOTHING
+    assert turns.interim(1.0) is NOTHING
+    assert turns.final(1.0, 1.5, ends=False) is NOTHING  # max_words, say: a final inside of the utterance
+    assert turns.interim(1.5) is NOTHING
     assert turns.offset(2.0) is END
-    assert turns.transcript(INTERIM, 1.5, 2.0) is NOTHING
-    assert turns.transcript(FINAL, 1.5, 2.0) is NOTHING  # what was said before is final after it
+    assert turns.interim(1.5) is NOTHING
+    assert turns.final(1.5, 2.0, ends=False) is NOTHING  # what was said before is final after it
     assert turns.onset(3.0) is START
 
 
 def test_what_the_detector_missed_is_a_turn_all_the_same() -> None:
-    turns = with_vad()
+    turns = Turns()
     turns.onset(1.0)
     turns.offset(2.0)
-    assert turns.transcript(FINAL, 2.5, 3.0) is START
+    assert turns.final(2.5, 3.0, ends=False) is START
     assert turns.state is TurnState.SETTLED
-    assert turns.transcript(ANSWER, 3.0, 3.5) is END
+    assert turns.final(3.0, 3.5, ends=True) is END
     turns.offset(4.0)
-    assert turns.transcript(ANSWER, 4.5, 5.0) is BOTH
+    assert turns.final(4.5, 5.0, ends=True) is BOTH
 
 
 def test_a_final_of_the_turn_before_does_not_touch_the_one_that_has_begun() -> None:
-    turns = with_vad()
+    turns = Turns()
     turns.onset(1.0)
     turns.offset(2.0)
     assert turns.onset(3.0) is START
-    assert turns.transcript(ANSWER, 1.0, 1.9) is NOTHING
-    assert turns.transcript(ANSWER, 1.0, 3.0) is NOTHING
-    assert turns.transcript(ANSWER, 2.5, 3.0) is END  # not before the end of the one before: it is of this one
+    assert turns.final(1.0, 1.9, ends=True) is NOTHING
+    assert turns.final(1.0, 3.0, ends=True) is NOTHING
+    assert turns.final(2.5, 3.0, ends=True) is END  # not before the end of the one before: it is of this one
     assert turns.onset(3.0) is START
-    assert turns.transcript(ANSWER, 1.0, 3.5) is END  # reaches into this turn: it is of this one as well
+    assert turns.final(1.0, 3.5, ends=True) is END  # reaches into this turn: it is of this one as well
     assert turns.onset(3.6) is START
     assert turns.offset(4.0) is END
 
 
 def test_what_a_new_link_tells_again_is_not_told_again() -> None:
-    turns = with_vad()
+    turns = Turns()
     turns.onset(1.0)
     assert turns.onset(1.0) is NOTHING  # the turn is open
     turns.offset(2.0)
     assert turns.onset(1.0) is NOTHING
     assert turns.offset(2.0) is NOTHING
-    assert turns.transcript(FINAL, 1.0, 2.0) is NOTHING
+    assert turns.final(1.0, 2.0, ends=False) is NOTHING
     assert turns.onset(3.0) is START
     assert turns.offset(2.0) is NOTHING  # of the turn before
     assert turns.offset(3.0) is NOTHING
     assert turns.state is TurnState.SPEAKING
     assert turns.offset(3.5) is END
-    assert turns.transcript(FINAL, 3.0, 3.5) is NOTHING
-    assert turns.transcript(INTERIM, 3.2, 5.0) is START  # by words, as far as is known from before the last end on
+    assert turns.final(3.0, 3.5, ends=False) is NOTHING
+    assert turns.interim(3.2) is START  # by words, as far as is known from before the last end on
     assert turns.offset(3.5) is NOTHING
     assert turns.offset(4.0) is END
 
@@ -197,28 +190,22 @@ def test_punctuation_alone_says_nothing(text: str) -> None:
 # --- any sequence ---
 
 TIMES = st.integers(0, 12).map(float)
-MESSAGES = st.builds(
-    Transcription,
-    text=st.just("a"),
-    is_final=st.booleans(),
-    is_last=st.booleans(),
-    from_finalize=st.booleans(),
-    speech_final=st.booleans(),
-)
 STEPS: st.SearchStrategy[Callable[[Turns], object]] = st.one_of(
     TIMES.map(lambda time: lambda turns: turns.onset(time)),
     TIMES.map(lambda time: lambda turns: turns.offset(time)),
-    st.tuples(MESSAGES, TIMES, TIMES).map(lambda given: lambda turns: turns.transcript(*given)),
-    MESSAGES.map(lambda message: lambda turns: turns.empty(message)),
-    st.booleans().map(lambda on: lambda turns: setattr(turns, "vad_events", on)),  # by an update
+    TIMES.map(lambda time: lambda turns: turns.interim(time)),
+    st.tuples(TIMES, TIMES, st.booleans()).map(
+        lambda given: lambda turns: turns.final(given[0], given[1], ends=given[2])
+    ),
+    st.booleans().map(lambda ends: lambda turns: turns.empty(ends=ends)),
+    st.just(lambda turns: turns.take(TurnInput.PAUSE)),
 )
 
 
 @settings(max_examples=300)
-@given(st.lists(STEPS, max_size=30), st.booleans())
-def test_starts_and_ends_strictly_alternate(steps: list[Callable[[Turns], object]], vad_events: bool) -> None:
+@given(st.lists(STEPS, max_size=30))
+def test_starts_and_ends_strictly_alternate(steps: list[Callable[[Turns], object]]) -> None:
     turns = Turns()
-    turns.vad_events = vad_events
     told = ""
     for step in [*steps, TELLINGS[TurnInput.END]]:
         action = step(turns)

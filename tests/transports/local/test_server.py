@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.reading import Word
+from smallest_proto.server.imperfection import Imperfection
 from smallest_proto.server.recogniser import CodedRecogniser, PlainRecogniser, RecogniserFactory, coded_speech
 from smallest_transports.local import live_link
 from smallest_transports.local.pcm import Samples, to_linear16
@@ -63,6 +64,28 @@ def test_a_finalize_is_answered_and_the_link_goes_on(peer: Peer) -> None:
             await peer.send_audio(socket, speech.pcm)
             await socket.send(CLOSE_STREAM)
             assert (await peer.messages(socket))[-1]["transcript"] == "w7 w8"
+
+    peer.run(main())
+
+
+def test_a_service_that_is_not_ideal(peer: Peer) -> None:
+    imperfection = Imperfection(unlabelled=True, leaves_word=True, words_per_final=2, late=0.01, respelled=True)
+    speech = coded_speech([0.1, 1, 2, 3])
+
+    async def main() -> None:
+        transcripts = []
+        async with LocalServer(recogniser=CodedRecogniser, imperfection=imperfection) as server:
+            for _ in range(2):
+                async with peer.live(server) as socket:
+                    await peer.send_audio(socket, speech.pcm[:-1000])  # in the middle of a word
+                    await socket.send(FINALIZE)
+                    await peer.send_audio(socket, speech.pcm[-1000:])
+                    await socket.send(CLOSE_STREAM)
+                    finals = [message for message in await peer.messages(socket) if message["is_final"]]
+                assert [len(final["transcript"].split()) for final in finals] == [2, 0, 1]
+                assert not any(final["from_finalize"] for final in finals)
+                transcripts.append([final["transcript"] for final in finals])
+        assert transcripts[0] != transcripts[1]  # each link hears in its own way
 
     peer.run(main())
 

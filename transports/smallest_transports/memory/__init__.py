@@ -14,6 +14,9 @@ Test an agent without sockets, sleeping or luck: the same seed gives the same ca
 The faults of a network are methods of ``MemoryLink``. ``network.on_link`` gets each link as it is opened, which is the
 moment to plan what will happen to it: ``network.on_link = lambda link: network.clock.after(2.0, link.lose)``.
 
+A real service is not ideal: ``MemoryNetwork(imperfection=Imperfection(rounding=0.1, twice=True))`` is as awkward as the
+world, and ``Imperfection.draw(7)`` (``smallest_proto.server.imperfection``) is one of the many that there are.
+
 ``replay`` tells a session once more what a trace says it was told: a failure in production becomes a test.
 """
 

@@ -207,12 +207,15 @@ _ROUTES: dict[str, Route] = {
 
 
 def retry_policy(connecting: APIConnectOptions) -> RetryPolicy:
-    """The framework's retries: so many, and none of the waits longer than its own would be."""
+    """The framework's retries: so many, and as long apart, or an outage that it survives would be the end of ours."""
+    first, further = connecting._interval_for_retry(0), connecting._interval_for_retry(1)
     return RetryPolicy(
         max_retries=connecting.max_retry,
-        first_delay=connecting._interval_for_retry(0),
-        longest_delay=connecting._interval_for_retry(1),
-        longest_busy=connecting._interval_for_retry(1),
+        first_delay=min(first, further),
+        growth=max(1.0, min(further / first, 1000.0)) if first else 1.0,
+        longest_delay=further,
+        jitter=0.0,
+        longest_busy=further,
         longest_retry_after=connecting.timeout,
         healthy_after=connecting.timeout,
     )

@@ -1,4 +1,4 @@
-"""A connection passes from link to link: other options, and whatever owner, transport and time can do to it."""
+"""From one link to the next: other options, and whatever owner, transport and time can do to it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from smallest_proto.commands import AbortLink, CloseLink, OpenLink, SendPing, SendText
 from smallest_proto.config import RetryPolicy, Timeouts
-from smallest_proto.connection import Change, ChangeKind, Connection
 from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.events import LinkLost, LinkOpened
 from smallest_proto.link import Link, LinkState
+from smallest_proto.links import Change, ChangeKind, Links
 from smallest_proto.requests import Request
 from smallest_proto.timers import Timer
 
 OLD, NEW, NEWER = (Request(method="GET", url=f"wss://{name}") for name in ("old", "new", "newer"))
 LOST = Failure(kind=FailureKind.DISCONNECTED, reason="lost", code=1006)
+MUTE = Failure(kind=FailureKind.DEADLINE, reason="mute")
 REFUSED = Failure(kind=FailureKind.STATUS, reason="no", status=400)
 BUSY = Failure(kind=FailureKind.STATUS, reason="busy", status=429, retry_after=7.0)
 
@@ -28,8 +29,8 @@ TIMEOUTS = Timeouts(opening=10.0, closing=2.0, ping=5.0, pong=4.0, write=3.0, ke
 QUIET = Timeouts(opening=10.0, ping=1e6, keepalive=1e6)  # nothing happens by itself on an open link
 
 
-class Line(Connection):
-    """A connection whose output is read by ``said``."""
+class Line(Links):
+    """Links whose output is read by ``said``."""
 
     def __init__(self, timeouts: Timeouts = QUIET, keepalive: bool = True, jitter: float = 1.0, **retry: Any) -> None:
         self.output: deque[Any] = deque()
@@ -78,7 +79,6 @@ def test_the_new_link_opens_while_the_old_one_serves() -> None:
     assert change is not None
     assert (change.kind, change.link, change.link.number) == (ChangeKind.ACCEPTED, line.serving, 2)
     assert line.said() == [LinkOpened(link=2, seconds=0.5), CloseLink(link=1, code=1000)]
-    assert line.replaced is old
     assert line.find(1) is None  # what it still hears is heard again by the new one
     change = line.closed(1, LOST, 1.6)
     assert change is not None
@@ -121,11 +121,43 @@ def test_of_several_the_last_one_counts() -> None:
     line.serve(0.0)
     line.replace(NEW, 1.0)
     line.replace(NEWER, 1.1)
-    assert line.said() == [OpenLink(link=2, request=NEW), AbortLink(link=2), OpenLink(link=3, request=NEWER)]
+    assert line.said() == [OpenLink(link=2, request=NEW), AbortLink(link=2)]
     assert line.opened(2, 1.2) is None  # too late
-    line.opened(3, 1.3)
+    assert wake(line, 2.1) is None  # none followed for a while
+    assert line.said() == [OpenLink(link=3, request=NEWER)]
+    line.opened(3, 2.3)
     assert line.serving is not None
     assert line.serving.number == 3
+
+
+def test_a_storm_of_changes_opens_a_few_links_and_ends_in_the_last() -> None:
+    line = Line()
+    line.serve(0.0)
+    line.said()
+    storm = [Request(method="GET", url=f"wss://{number}") for number in range(1000)]
+    for number, request in enumerate(storm):  # one each 20 ms, for 20 s
+        now = 1.0 + number * 0.02
+        while (due := line.next_timer()) is not None and due <= now:
+            assert line.handle_timer(due) is None
+        line.replace(request, now)
+    due = line.next_timer()
+    assert due is not None
+    assert due <= 1.0 + 999 * 0.02 + 1.0
+    assert line.handle_timer(due) is None
+    opened = [output for output in line.said() if isinstance(output, OpenLink)]
+    assert len(opened) <= 6
+    assert opened[-1].request == storm[-1]
+    assert line.opened(opened[-1].link, 25.0) is not None
+    assert line.serving is not None
+    assert line.serving.number == opened[-1].link
+
+
+def test_a_change_a_second_is_tried_at_once() -> None:
+    line = Line()
+    line.serve(0.0)
+    for number, request in enumerate((NEW, NEWER, NEW)):
+        line.replace(request, 1.0 + number)
+        assert line.said()[-1] == OpenLink(link=number + 2, request=request)
 
 
 def test_what_was_wanted_is_taken_back() -> None:
@@ -211,7 +243,7 @@ def test_the_candidate_takes_over_when_the_old_link_dies() -> None:
     assert line.said() == [LinkLost(link=1, failure=LOST, retry_in=0.0)]
     change = line.opened(2, 2.0)
     assert change is not None
-    assert (change.kind, line.replaced) == (ChangeKind.ACCEPTED, None)
+    assert change.kind is ChangeKind.ACCEPTED
     assert line.said() == [LinkOpened(link=2, seconds=1.0)]
 
 
@@ -265,6 +297,115 @@ def test_closing_stops_a_retry_and_drops_a_link_that_is_not_open() -> None:
     assert line.next_timer() is None
 
 
+# --- a link beside ---
+
+
+def test_a_link_beside_is_opened_with_the_same_options_and_hears_as_well() -> None:
+    line = Line()
+    first = line.serve(0.0)
+    assert line.open_beside(1.0)
+    assert line.said() == [OpenLink(link=2, request=OLD)]
+    assert line.find(2) is None
+    assert not line.open_beside(1.1)  # one is enough
+    change = line.opened(2, 1.5)
+    assert change is not None
+    assert (change.kind, change.link) == (ChangeKind.BESIDE, line.beside)
+    assert line.said() == [LinkOpened(link=2, seconds=0.5)]
+    assert (line.find(1), line.find(2)) == (first, line.beside)
+
+
+def test_the_link_beside_takes_the_place_of_the_first() -> None:
+    line = Line()
+    line.serve(0.0)
+    line.open_beside(1.0)
+    line.opened(2, 1.5)
+    second = line.beside
+    line.said()
+    line.switch(MUTE)
+    assert line.said() == [AbortLink(link=1), LinkLost(link=1, failure=MUTE, retry_in=0.0)]
+    assert (line.serving, line.beside, line.find(1)) == (second, None, None)
+    assert [record.failure for record in line.records] == [MUTE, None]
+    assert line.open_beside(9.0)
+
+
+def test_the_link_beside_is_closed_when_it_was_opened_in_vain() -> None:
+    line = Line()
+    first = line.serve(0.0)
+    line.open_beside(1.0)
+    line.opened(2, 1.5)
+    line.said()
+    line.close_beside(2.0)
+    assert line.said() == [CloseLink(link=2, code=1000)]
+    assert (line.serving, line.beside, line.find(2)) == (first, None, None)
+    change = line.closed(2, LOST, 2.1)
+    assert change is not None
+    assert change.kind is ChangeKind.CLOSED
+    line.close_beside(2.2)
+    line.open_beside(3.0)
+    line.close_beside(3.1)  # before it was open
+    assert line.said() == [OpenLink(link=3, request=OLD), AbortLink(link=3)]
+
+
+@pytest.mark.parametrize("failure", [LOST, REFUSED, BUSY])
+@pytest.mark.parametrize("opens", [False, True])
+def test_a_link_beside_that_cannot_be_had_costs_nothing(failure: Failure, opens: bool) -> None:
+    line = Line(max_retries=0)
+    first = line.serve(0.0)
+    line.open_beside(1.0)
+    if opens:
+        line.opened(2, 1.5)
+    line.said()
+    change = line.failed(2, failure, 2.0)
+    assert change is not None
+    assert (change.kind, change.failure) == (ChangeKind.BESIDE_GONE, failure)
+    assert (line.said(), line.serving, line.beside, line.next_timer()) == ([], first, None, 1e6)
+
+
+@pytest.mark.parametrize("opens", [False, True])
+def test_the_link_beside_takes_over_when_the_first_dies(opens: bool) -> None:
+    line = Line(max_retries=0)
+    line.serve(0.0)
+    line.open_beside(1.0)
+    if opens:
+        line.opened(2, 1.5)
+    second = line.beside
+    line.said()
+    change = line.failed(1, LOST, 2.0)
+    assert change is not None
+    assert change.kind is ChangeKind.LOST
+    assert line.said() == [LinkLost(link=1, failure=LOST, retry_in=0.0)]
+    assert (line.serving, line.beside) == (second, None)
+    if not opens:
+        change = line.opened(2, 2.5)
+        assert change is not None
+        assert change.kind is ChangeKind.SERVING
+
+
+def test_other_options_take_the_place_of_a_link_beside() -> None:
+    line = Line()
+    line.serve(0.0)
+    line.open_beside(1.0)
+    line.opened(2, 1.5)
+    line.said()
+    line.replace(NEW, 2.0)
+    assert line.said() == [CloseLink(link=2, code=1000), OpenLink(link=3, request=NEW)]
+    assert not line.open_beside(2.1)  # one is being opened anyway
+    line.opened(3, 2.5)
+    assert line.open_beside(3.0)
+    assert line.said()[-1] == OpenLink(link=4, request=NEW)
+
+
+def test_a_link_beside_goes_when_all_is_over() -> None:
+    line = Line()
+    line.serve(0.0)
+    line.open_beside(1.0)
+    line.opened(2, 1.5)
+    line.said()
+    line.close(2.0)
+    assert line.said() == [CloseLink(link=2, code=1000), CloseLink(link=1, code=1000)]
+    assert (line.serving, line.beside) == (None, None)
+
+
 # --- anything, in any order ---
 
 
@@ -274,7 +415,7 @@ def report_late(line: Line, number: int, now: float) -> None:
     assert line.failed(number, LOST, now) is None
     assert line.closed(number, LOST, now) is None
     line.ponged(number, now)
-    line.written(number)
+    line.written(number, now)
 
 
 class AnyStory(RuleBasedStateMachine):
@@ -338,8 +479,9 @@ class AnyStory(RuleBasedStateMachine):
         self.open.add(number)
         change = self.line.opened(number, self.now)
         assert change is not None
-        assert change.kind in (ChangeKind.SERVING, ChangeKind.ACCEPTED)
-        assert self.line.serving is self.line.find(number) is change.link
+        assert change.kind in (ChangeKind.SERVING, ChangeKind.ACCEPTED, ChangeKind.BESIDE)
+        heard = self.line.beside if change.kind is ChangeKind.BESIDE else self.line.serving
+        assert heard is self.line.find(number) is change.link
         self.read(change)
 
     @precondition(lambda self: self.opening | self.open | self.closing)
@@ -358,7 +500,7 @@ class AnyStory(RuleBasedStateMachine):
     def ponged_and_written(self, data: st.DataObject) -> None:
         number = self.link(data, self.open)
         self.line.ponged(number, self.now)
-        self.line.written(number)
+        self.line.written(number, self.now)
 
     @precondition(lambda self: self.line.serving is not None and self.line.serving.open)
     @rule()
@@ -377,6 +519,26 @@ class AnyStory(RuleBasedStateMachine):
     def replace(self, request: Request | None) -> None:
         self.line.replace(request, self.now)
         self.read()
+
+    @precondition(lambda self: self.line.serving is not None and self.line.serving.open)
+    @rule()
+    def open_beside(self) -> None:
+        self.line.open_beside(self.now)
+        self.read()
+
+    @rule()
+    def close_beside(self) -> None:
+        self.line.close_beside(self.now)
+        self.read()
+        assert self.line.beside is None
+
+    @precondition(lambda self: self.line.beside is not None and self.line.beside.open)
+    @rule()
+    def switch(self) -> None:
+        beside = self.line.beside
+        self.line.switch(MUTE)
+        self.read()
+        assert self.line.serving is beside
 
     @rule(request=st.none() | st.just(NEW))
     def close(self, request: Request | None) -> None:
@@ -398,8 +560,8 @@ class AnyStory(RuleBasedStateMachine):
         assert self.line.idle is (not alive)
         assert [record.link for record in self.line.records] == list(range(1, self.last + 1))
         assert {record.link for record in self.line.records if not record.ended} == alive
-        assert len(self.open) <= 1
-        assert len(self.opening) <= 2
+        assert len(self.open) <= 2
+        assert len(self.open) + len(self.opening) <= 2
         serving = self.line.serving
         assert serving is None or serving.number in self.open | self.opening
         for number in self.closing:

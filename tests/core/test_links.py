@@ -1,4 +1,4 @@
-"""A connection outlives its links: deadlines to the moment, retries within the budget, handovers, late reports."""
+"""Links, one after the other: deadlines to the moment, retries within the budget, handovers, late reports."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 
 from smallest_proto.commands import KEEPALIVE, AbortLink, CloseLink, OpenLink, SendPing, SendText
 from smallest_proto.config import RetryPolicy, Timeouts
-from smallest_proto.connection import Change, ChangeKind, Connection
 from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import LinkLost, LinkOpened
 from smallest_proto.link import Link
+from smallest_proto.links import Change, ChangeKind, Links
 from smallest_proto.reading import ErrorMessage
 from smallest_proto.refusals import closed_failure, told_failure
 from smallest_proto.requests import Request
@@ -30,8 +30,8 @@ TIMEOUTS = Timeouts(opening=10.0, closing=2.0, ping=5.0, pong=4.0, write=3.0, ke
 QUIET = Timeouts(opening=10.0, ping=1e6, keepalive=1e6)  # nothing happens by itself on an open link
 
 
-class Line(Connection):
-    """A connection whose output is read by ``said``."""
+class Line(Links):
+    """Links whose output is read by ``said``."""
 
     def __init__(
         self,
@@ -86,10 +86,8 @@ def test_a_link_is_opened_and_serves() -> None:
     assert change is not None
     assert (change.kind, change.link) == (ChangeKind.SERVING, line.serving)
     assert line.said() == [LinkOpened(link=1, seconds=0.5)]
-    assert line.replaced is None
     assert line.find(1) is line.serving
     assert line.records == [LinkRecord(link=1, opened=True)]
-    assert change.link.next_message == 1.5  # audio may go out at once
 
 
 def test_the_deadline_of_opening() -> None:
@@ -115,7 +113,7 @@ def test_a_ping_and_its_pong() -> None:
     line.ponged(1, 7.0)
     assert wake(line, 12.0) is None
     assert line.said() == [SendPing(link=1)]
-    change = wake(line, 16.0)  # half open: no pong
+    change = wake(line, 17.0)  # half open: no pong in the time that is allowed, and as long as the last one took
     assert change is not None
     assert change.kind is ChangeKind.LOST
     assert line.said()[0] == AbortLink(link=1)
@@ -131,13 +129,66 @@ def test_a_pong_that_nobody_asked_for_changes_nothing() -> None:
     assert line.next_timer() == 12.0
 
 
+def test_a_ping_that_waits_behind_our_own_audio_is_not_overdue_before_it_has_left() -> None:
+    line = Line(Timeouts(ping=5.0, pong=4.0, write=30.0), keepalive=False)
+    link = line.serve(1.0)
+    line.sent(link, 5.9)
+    assert wake(line, 6.0) is None
+    assert line.said() == [SendPing(link=1)]
+    assert line.next_timer() == 35.9  # of the write: nobody can answer what has not left
+    line.written(1, 20.0)
+    change = wake(line, 24.0)
+    assert change is not None
+    assert change.failure is not None
+    assert "ping" in change.failure.reason
+
+
+def test_whatever_is_heard_while_a_pong_is_awaited_puts_its_deadline_off() -> None:
+    line = Line(TIMEOUTS, keepalive=False)
+    link = line.serve(1.0)
+    assert wake(line, 6.0) is None
+    line.said()
+    link.heard_at = 9.5  # a transcript: the service reads what was sent before the ping
+    assert wake(line, 10.0) is None
+    assert line.said() == []
+    link.heard_at = 13.0
+    assert wake(line, 13.5) is None
+    change = wake(line, 17.0)
+    assert change is not None
+    assert change.kind is ChangeKind.LOST
+
+
+def test_a_service_that_reads_late_is_given_as_long_as_it_took_before() -> None:
+    line = Line(Timeouts(ping=5.0, pong=4.0), keepalive=False)
+    line.serve(0.0)
+    for asked, answered in ((5.0, 8.5), (13.5, 20.5), (25.5, 36.0)):  # 3.5 s, 7.0 s, 10.5 s
+        assert wake(line, asked) is None
+        assert line.handle_timer(answered) is None
+        line.ponged(1, answered)
+        line.said()
+    assert wake(line, 41.0) is None
+    line.said()
+    change = wake(line, 41.0 + 4.0 + 10.5)
+    assert change is not None
+    assert change.kind is ChangeKind.LOST
+
+
+def test_what_was_heard_before_the_ping_does_not_put_the_deadline_off() -> None:
+    line = Line(TIMEOUTS, keepalive=False)
+    link = line.serve(1.0)
+    link.heard_at = 5.9
+    assert wake(line, 6.0) is None
+    line.said()
+    assert wake(line, 10.0) is not None
+
+
 def test_the_deadline_of_a_write() -> None:
     line = Line(Timeouts(ping=1e6, write=3.0), keepalive=False)
     link = line.serve(0.0)
     line.sent(link, 1.0)
     line.sent(link, 2.0)  # the first one is what is waited for
     assert line.next_timer() == 4.0
-    line.written(1)
+    line.written(1, 3.0)
     assert line.next_timer() == 1e6
     line.sent(link, 5.0)
     change = wake(line, 8.0)
@@ -191,9 +242,11 @@ def test_keepalive_when_nothing_else_was_sent() -> None:
     link = line.serve(0.0)
     assert wake(line, 6.0) is None
     assert line.said() == [SendText(link=1, text=KEEPALIVE)]
-    line.written(1)
+    line.written(1, 6.0)
     line.sent(link, 9.0)
-    line.written(1)
+    line.written(1, 9.0)
+    assert wake(line, 12.0) is None
+    assert line.said() == []
     assert wake(line, 15.0) is None
     assert line.said() == [SendText(link=1, text=KEEPALIVE)]
 
@@ -212,7 +265,7 @@ def test_a_server_reached_directly_is_sent_no_keepalive() -> None:
     line = Line(Timeouts(ping=1e6, keepalive=6.0), keepalive=False)
     link = line.serve(0.0)
     line.sent(link, 1.0)
-    line.written(1)
+    line.written(1, 1.0)
     assert line.next_timer() == 1e6
 
 
@@ -268,7 +321,7 @@ def test_a_link_that_was_open_for_a_while_starts_the_count_over() -> None:
     for now in (0.0, 20.0, 40.0, 60.0):
         assert line.serving is not None
         line.opened(line.serving.number, now)
-        line.serving.alive = True  # a pong came back, or a message
+        line.serving.heard_at = 0.0  # a pong came back, or a message
         assert fail(line, now + 10.0) is ChangeKind.LOST
     assert {output.retry_in for output in line.said() if isinstance(output, LinkLost)} == {1.0}
 
@@ -288,7 +341,7 @@ def test_a_link_that_was_replaced_after_a_while_starts_the_count_over() -> None:
     assert fail(line, 0.0) is ChangeKind.LOST
     line.opened(2, 1.0)
     assert line.serving is not None
-    line.serving.alive = True
+    line.serving.heard_at = 0.0
     line.replace(NEW, 3000.0)
     line.opened(3, 3001.0)
     line.closed(2, LOST, 3001.5)
@@ -400,7 +453,7 @@ def report_all(line: Line, number: int, now: float) -> None:
     assert line.failed(number, LOST, now) is None
     assert line.closed(number, LOST, now) is None
     line.ponged(number, now)
-    line.written(number)
+    line.written(number, now)
 
 
 def test_late_reports_of_a_link_that_is_gone_find_nobody() -> None:

@@ -1,4 +1,4 @@
-"""A connection that outlives its links: opens them, watches them, replaces them, and gives up when that is hopeless.
+"""The links of one session, one after the other: opened, watched, replaced, and given up when that is hopeless.
 
 Three things are watched on a link: a ping without a pong, a write that does not finish, and quiet where an answer is
 due. What is sent and heard on it is not known here.
@@ -25,13 +25,31 @@ from .values import Name, Sink, Value
 
 NORMAL_CLOSURE = 1000  # WebSocket close code
 
+_AT_ONCE = 2.0  # seconds from opening to a close: far less than the minute that the service waits for a silent client
+_CLOSE_FOLLOWS = 0.5  # seconds after an error message: the service closes with the code that says what kind it is
+
+# Options that change again and again are one change: each link is a session that counts on the service's side.
+_UPDATE_APART = (
+    1.0  # seconds from a change to the next one that is no part of it: so long nothing is to follow the last
+)
+_UPDATE_LATEST = 5.0  # seconds after the first change that waits
+
+_OVERDUE = {
+    Timer.OPENING: "the connection did not open in time: check base_url and the network",
+    Timer.CLOSING: "the connection did not close in time",
+    Timer.PONG: "the service did not answer a ping in time: the connection is dead",
+    Timer.WRITE: "what was sent did not leave in time: the connection is stuck",
+}
+
 
 class ChangeKind(Name):
-    """What became of the connection."""
+    """What became of the links."""
 
     SERVING = "serving"  # a link is open and takes over
     ACCEPTED = "accepted"  # the same, and it was opened with the new options
-    LOST = "lost"  # the link that served is gone; another one follows by itself
+    BESIDE = "beside"  # a link is open beside the one that serves
+    BESIDE_GONE = "beside gone"  # it is gone again, or could not be opened
+    LOST = "lost"  # the link that served is gone; another one follows by itself, or serves already
     LAPSED = "lapsed"  # the same, but it was not needed: none follows before ``want``
     REJECTED = "rejected"  # the new options cannot be had; the old ones go on
     QUIET = "quiet"  # an answer is due, and nothing comes back
@@ -40,15 +58,22 @@ class ChangeKind(Name):
 
 
 class Change(Value, frozen=True):
-    """One change of the connection, told to the session that owns it."""
+    """One change of the links, told to the session that owns them."""
 
     kind: ChangeKind
     link: Link
     failure: Failure | None = None
+    before: LinkState | None = None  # where the link was in its life when it ended
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the service closed the link in all form, and had not sent the last final that it was asked for."""
+        drained = self.before is LinkState.DRAINING
+        return drained and self.failure is not None and self.failure.code == NORMAL_CLOSURE
 
 
-class Connection:
-    """The links of one session: at most one serves, at most one is to replace it, some are saying goodbye.
+class Links:
+    """The links of one session: one serves; one can be opened to replace it, or beside it; some say goodbye.
 
     ``quotes``: what the service says as it closes a link on which it said nothing else may be shown: it cannot repeat
     what the user wrote, as that is only heard. ``needed`` tells whether a link that is lost must be followed by another
@@ -69,6 +94,8 @@ class Connection:
     ) -> None:
         self._request = request
         self._trial: Request | None = None  # options that no link was accepted with yet
+        self._changed_at = -1e9  # when other options were wanted last
+        self._trial_since: float | None = None  # since when some wait for others to follow
         self._keepalive = keepalive
         self._timeouts = timeouts
         self._retry = retry
@@ -77,12 +104,12 @@ class Connection:
         self._needed = needed
         self._quotes = quotes
         self._links: dict[int, Link] = {}
-        self._candidate: Link | None = None
+        self._candidate: Link | None = None  # it is opened to replace the one that serves
         self._failures = 0  # consecutive
         self._silent = 0  # consecutive links that the service closed at once, without a word
         self._timers = Timers()
         self.serving: Link | None = None
-        self.replaced: Link | None = None  # the link that the one that serves took over from
+        self.beside: Link | None = None
         self.records: list[LinkRecord] = []
 
     # What the session tells.
@@ -102,30 +129,49 @@ class Connection:
         self.open(now)
 
     def replace(self, request: Request | None, now: float) -> None:
-        """Go over to ``request``; ``None`` takes back what was wanted. Of several the last one counts."""
-        self._trial = request
+        """Go over to ``request``; ``None`` takes back what was wanted. Of several in a row the last one counts."""
+        changed_at, self._changed_at, self._trial = self._changed_at, now, request
         self._drop_candidate()
-        if self.serving is None:
-            return  # the next try takes it up
-        if self.serving.state is not LinkState.OPENING:
-            self._candidate = self._open(now) if request is not None else None
-        else:
-            self._abort(self.serving, None)
-            self.open(now)
+        self._timers.stop(Timer.UPDATE)
+        if request is None or self.serving is None:
+            self._trial_since = None
+            return  # nothing is wanted, or the next try takes it up
+        if now - changed_at >= _UPDATE_APART:
+            self._try(now)
+            return
+        self._trial_since = now if self._trial_since is None else self._trial_since
+        self._timers[Timer.UPDATE] = min(now + _UPDATE_APART, self._trial_since + _UPDATE_LATEST)
+
+    def open_beside(self, now: float) -> bool:
+        """Open a link beside the one that serves, with the same options; whether it is opened."""
+        if self.beside is not None or self._candidate is not None:
+            return False
+        self.beside = self._open(now, self._request)
+        return True
+
+    def close_beside(self, now: float) -> None:
+        """Say goodbye on the link beside."""
+        if (link := self.beside) is not None:
+            self.beside = None
+            self._say_goodbye(link, now)
+
+    def switch(self, failure: Failure) -> None:
+        """The link beside serves now; the one that served is given up with ``failure``."""
+        lost, self.serving, self.beside = self.serving, self.beside, None
+        if lost is not None:
+            self._abort(lost, failure)
+            self._output.append(LinkLost(link=lost.number, failure=failure, retry_in=0.0))
 
     def sent(self, link: Link, now: float) -> None:
         """Something was sent on ``link``."""
-        timers = link.timers
-        if Timer.WRITE not in timers:
-            timers[Timer.WRITE] = now + self._timeouts.write
-        if self._keepalive and link.open:  # after close_stream it would be no use
-            timers[Timer.KEEPALIVE] = now + self._timeouts.keepalive
-        elif self._keepalive:
-            timers.stop(Timer.KEEPALIVE)
+        link.sent_at = now
+        if Timer.WRITE not in link.timers:
+            link.timers[Timer.WRITE] = now + self._timeouts.write
 
     def close(self, now: float, next_request: Request | None = None) -> None:
-        """Say goodbye on the link that serves; with ``next_request`` another one is opened with that."""
+        """Say goodbye on the links that are open; with ``next_request`` another one is opened with that."""
         self._drop_candidate()
+        self.close_beside(now)
         self._timers.clear()
         if (link := self.serving) is not None:
             self.serving = None
@@ -136,28 +182,31 @@ class Connection:
 
     def doubt(self, link: Link, failure: Failure, now: float) -> None:
         """The service told of an error on ``link``: its close, which usually follows, says what kind of error it is."""
-        if link.told is None:
-            link.told = failure
+        if link.error is None:
+            link.error = failure
             link.timers[Timer.CLOSING] = now + _CLOSE_FOLLOWS
 
     def abandon(self, link: Link, failure: Failure, now: float) -> Change | None:
         """Give up ``link``: it failed."""
+        before = link.state
         self._abort(link, failure)
-        return self._gone(link, failure, now)
+        return self._gone(link, failure, before, now)
 
     def abort(self) -> None:
         """Drop every link at once."""
         self._timers.clear()
         for link in tuple(self._links.values()):
             self._abort(link, None)
-        self.serving = self._candidate = None
+        self.serving = self.beside = self._candidate = None
 
-    # What the transport tells. A number of a link that is gone finds nobody.
+    # What the transport tells. The number of a link that is gone finds none.
 
     def find(self, number: int) -> Link | None:
-        """The link that serves, if ``number`` is its number: what another one hears is heard again by this one."""
-        link = self.serving
-        return link if link is not None and link.number == number and link.serves else None
+        """The link of this number, if it serves, or hears beside: what another one hears is heard again by these."""
+        for link in (self.serving, self.beside):
+            if link is not None and link.number == number and link.serves:
+                return link
+        return None
 
     @property
     def idle(self) -> bool:
@@ -169,24 +218,23 @@ class Connection:
         if (link := self._links.get(number)) is None:
             return None
         link.take(LinkInput.OPENED)
-        link.opened_at = link.next_message = link.confirmed_at = now
+        link.opened_at = link.sent_at = now
         link.timers.stop(Timer.OPENING)
         link.timers[Timer.PING] = now + self._timeouts.ping
         if self._keepalive:
             link.timers[Timer.KEEPALIVE] = now + self._timeouts.keepalive
         self.records[number - 1] = LinkRecord(link=number, opened=True)
         self._output.append(LinkOpened(link=number, seconds=now - link.requested_at))
+        if link is self.beside:
+            return Change(ChangeKind.BESIDE, link)
         kind = ChangeKind.SERVING
-        if link.trial and self._trial is not None:
-            self._request, self._trial, link.trial = self._trial, None, False
+        if self._trial is not None and link.request is self._trial:
+            self._request, self._trial = self._trial, None
             kind = ChangeKind.ACCEPTED
         if link is self._candidate:
             self._candidate = None
-            self.replaced = self.serving
             if self.serving is not None:
                 self._say_goodbye(self.serving, now)
-        else:
-            self.replaced = None
         self.serving = link
         return Change(kind, link)
 
@@ -200,15 +248,20 @@ class Connection:
 
     def ponged(self, number: int, now: float) -> None:
         """The peer answered a ping."""
-        if (link := self._links.get(number)) is not None and Timer.PONG in link.timers:
-            link.alive = True
+        if (link := self._links.get(number)) is not None and link.pinged_at is not None:
+            link.heard_at = now
+            link.round_trip = max(0.0, now - link.pinged_at)
+            link.pinged_at = None
             link.timers.stop(Timer.PONG)
             link.timers[Timer.PING] = now + self._timeouts.ping
 
-    def written(self, number: int) -> None:
-        """What was sent has left."""
+    def written(self, number: int, now: float) -> None:
+        """What was sent has left. What has not cannot be answered: from here on a pong is due."""
         if (link := self._links.get(number)) is not None:
             link.timers.stop(Timer.WRITE)
+            if link.pinged_at is not None and Timer.PONG not in link.timers:
+                link.pinged_at = now
+                link.timers[Timer.PONG] = self._pong_due(link)
 
     def next_timer(self) -> float | None:
         """When to call ``handle_timer``, or ``None``."""
@@ -221,8 +274,11 @@ class Connection:
 
     def handle_timer(self, now: float) -> Change | None:
         """Do what is due; call it again until it returns ``None``."""
-        if self._timers.pop_due(now) is not None:  # RETRY
-            self.open(now)
+        while (due := self._timers.pop_due(now)) is not None:
+            if due is Timer.UPDATE:
+                self._try(now)
+            else:
+                self.open(now)
         for link in tuple(self._links.values()):
             while (timer := link.timers.pop_due(now)) is not None:
                 change = self._due(link, timer, now)
@@ -237,18 +293,45 @@ class Connection:
             return Change(ChangeKind.QUIET, link)
         if timer is Timer.PING:
             self._output.append(SendPing(link=link.number))
-            link.timers[Timer.PONG] = now + self._timeouts.pong
+            link.pinged_at = now
+            if Timer.WRITE not in link.timers:  # else it waits behind what has not left yet
+                link.timers[Timer.PONG] = self._pong_due(link)
             return None
         if timer is Timer.KEEPALIVE:
-            self._output.append(SendText(link=link.number, text=KEEPALIVE))
-            self.sent(link, now)
+            if not link.open:  # after close_stream it would be no use
+                return None
+            if now >= link.sent_at + self._timeouts.keepalive:
+                self._output.append(SendText(link=link.number, text=KEEPALIVE))
+                self.sent(link, now)
+            link.timers[Timer.KEEPALIVE] = link.sent_at + self._timeouts.keepalive
             return None
-        failure = Failure(kind=FailureKind.DEADLINE, reason=_OVERDUE[timer]) if link.told is None else link.told
+        if timer is Timer.PONG and (due := self._pong_due(link)) > now:
+            link.timers[Timer.PONG] = due
+            return None
+        failure = Failure(kind=FailureKind.DEADLINE, reason=_OVERDUE[timer]) if link.error is None else link.error
         return self.abandon(link, failure, now)
 
-    def _open(self, now: float) -> Link:
-        request = self._request if self._trial is None else self._trial
-        link = Link(len(self.records) + 1, now, trial=request is self._trial)
+    def _pong_due(self, link: Link) -> float:
+        """When a pong is overdue: it waits behind what the service has still to read, and what comes back is life."""
+        last = max(link.pinged_at or 0.0, link.heard_at or 0.0)
+        return last + self._timeouts.pong + link.round_trip
+
+    def _try(self, now: float) -> None:
+        """Open a link with the new options."""
+        self._trial_since = None
+        if self._trial is None or self.serving is None:
+            return
+        self.close_beside(now)
+        if self.serving.state is LinkState.OPENING:
+            self._abort(self.serving, None)
+            self.open(now)
+        else:
+            self._candidate = self._open(now)
+
+    def _open(self, now: float, request: Request | None = None) -> Link:
+        if request is None:
+            request = self._request if self._trial is None else self._trial
+        link = Link(len(self.records) + 1, request, now)
         self.records.append(LinkRecord(link=link.number))
         self._links[link.number] = link
         link.timers[Timer.OPENING] = now + self._timeouts.opening
@@ -266,7 +349,11 @@ class Connection:
         self._output.append(CloseLink(link=link.number, code=NORMAL_CLOSURE))
 
     def _forgive_if_healthy(self, link: Link, now: float) -> None:
-        if link.alive and link.opened_at is not None and now - link.opened_at >= self._retry.healthy_after:
+        if (
+            link.heard_at is not None
+            and link.opened_at is not None
+            and now - link.opened_at >= self._retry.healthy_after
+        ):
             self._failures = 0
 
     def _drop_candidate(self) -> None:
@@ -287,20 +374,20 @@ class Connection:
     def _ended(self, number: int, what: LinkInput, failure: Failure, now: float) -> Change | None:
         if (link := self._links.get(number)) is None:
             return None
-        closing = link.state is LinkState.CLOSING
-        if (told := link.told) is not None:
+        before = link.state
+        if (told := link.error) is not None:
             # What no other try can mend says all there is to say; else the close says what kind of error it was.
             reason = told.reason if told.final else f"{told.reason}, and {failure.reason}"
             failure = msgspec.structs.replace(told, code=failure.code, reason=reason)
-        elif not closing:
+        elif before is not LinkState.CLOSING:
             failure = self._closed_silently(link, failure, now)
         link.take(what)
-        self._forget(link, None if closing else failure)
-        return self._gone(link, failure, now)
+        self._forget(link, None if before is LinkState.CLOSING else failure)
+        return self._gone(link, failure, before, now)
 
     def _closed_silently(self, link: Link, failure: Failure, now: float) -> Failure:
         """``failure``, or more of it where link after link is closed as soon as it is open."""
-        unheard = link.opened_at is not None and not link.alive and not link.rested
+        unheard = link.opened_at is not None and link.heard_at is None and not link.rested
         if not unheard or failure.code is None or now - (link.opened_at or 0.0) > _AT_ONCE:
             self._silent = 0
             return failure
@@ -308,45 +395,37 @@ class Connection:
         key = next((value for name, value in self._request.headers if name == "Authorization"), "").rpartition(" ")[2]
         return failure if self._silent == 1 else silent_close(failure, key if self._quotes else None)
 
-    def _gone(self, link: Link, failure: Failure, now: float) -> Change | None:
+    def _gone(self, link: Link, failure: Failure, before: LinkState, now: float) -> Change | None:
         """``link`` is no more: what follows from it."""
         if link is self._candidate:
             self._candidate = self._trial = None
             return Change(ChangeKind.REJECTED, link, failure)
+        if link is self.beside:  # a suspicion costs nothing: neither a failure nor a word
+            self.beside = None
+            return Change(ChangeKind.BESIDE_GONE, link, failure)
         if link is not self.serving:
             return Change(ChangeKind.CLOSED, link)
         self.serving = None
         self._forgive_if_healthy(link, now)
         if link.opened_at is not None and not self._needed():
             return Change(ChangeKind.LAPSED, link, failure)
-        if link.rested and not failure.final:
+        successor = self._candidate or self.beside
+        if (link.rested and not failure.final) or successor is not None:
+            self._failures += not link.rested
             self._output.append(LinkLost(link=link.number, failure=failure, retry_in=0.0))
-            self.open(now)
-            return Change(ChangeKind.LOST, link, failure)
+            self.serving = successor or self._open(now)  # one that was opened already takes over
+            self._candidate = self.beside = None
+            return Change(ChangeKind.LOST, link, failure, before)
         self._failures += 1
-        if self._candidate is not None:  # it takes over when it opens
-            self.serving, self._candidate = self._candidate, None
-            self._output.append(LinkLost(link=link.number, failure=failure, retry_in=0.0))
-            return Change(ChangeKind.LOST, link, failure)
         hopeless = classify(failure) is Verdict.FINAL or self._failures > self._retry.max_retries
-        if hopeless and link.trial:  # the old options were good once
-            self._trial, self._failures = None, 0
+        if hopeless and link.request is not self._request:  # the old options were good once, or newer ones wait
+            newest, self._failures = link.request is self._trial, 0
+            self._trial = None if newest else self._trial
             self.open(now)
-            return Change(ChangeKind.REJECTED, link, failure)
+            return Change(ChangeKind.REJECTED if newest else ChangeKind.LOST, link, failure, before)
         if hopeless:
             return Change(ChangeKind.GIVEN_UP, link, failure)
         wait = delay(failure, self._failures, self._retry, self._jitter)
         self._timers[Timer.RETRY] = now + wait
         self._output.append(LinkLost(link=link.number, failure=failure, retry_in=wait))
-        return Change(ChangeKind.LOST, link, failure)
-
-
-_CLOSE_FOLLOWS = 0.5  # seconds after an error message
-_AT_ONCE = 2.0  # seconds from opening to a close: far less than the minute that the service waits for a silent client
-
-_OVERDUE = {
-    Timer.OPENING: "the connection did not open in time: check base_url and the network",
-    Timer.CLOSING: "the connection did not close in time",
-    Timer.PONG: "the service did not answer a ping in time: the connection is dead",
-    Timer.WRITE: "what was sent did not leave in time: the connection is stuck",
-}
+        return Change(ChangeKind.LOST, link, failure, before)

@@ -1,0 +1,118 @@
+"""Where one link is in the stream: from which sample it serves, how far it was sent, what it was asked.
+
+Positions are samples of the part of the stream that the link serves.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+
+from smallest_proto.audio import Chunk
+from smallest_proto.link import Link
+
+_QUESTIONS = 8  # more are not under way at once, asked 0.3 s apart and answered within some 2 s
+
+
+class Ask:
+    """A finalize that has not been answered: everything before ``position`` is asked for."""
+
+    __slots__ = ("calls", "first", "position")
+
+    def __init__(self, position: int) -> None:
+        self.first = position
+        self.position = position
+        self.calls = 1  # of finalize(): each of them gets one event
+
+
+class Cursor:
+    """The place of one link in one part of the stream."""
+
+    __slots__ = (
+        "_ends",
+        "_heard",
+        "_holes",
+        "_times",
+        "asked",
+        "asked_at",
+        "asked_to",
+        "headers",
+        "heard_at",
+        "judged_to",
+        "link",
+        "next_message",
+        "probe",
+        "questions",
+        "sent",
+        "settled",
+        "start",
+        "waiting",
+    )
+
+    def __init__(self, link: Link, start: int, waiting: deque[Chunk], now: float) -> None:
+        self.link = link
+        self.start = start  # the sample at which the service begins to count this link's seconds
+        self.sent = start  # the end of what it was sent
+        self.waiting = waiting  # what it is to be sent
+        self.next_message = now  # no message of audio before then
+        self.headers = 0  # how many pages of a file's header it was sent
+        self.asked = 0  # how many of the stream's open asks it was sent: the first ones
+        self.asked_at = -1e9  # when it was sent the last one,
+        self.asked_to = start  # and which audio that asked for
+        self.questions: deque[int] = deque(maxlen=_QUESTIONS)  # where it was asked last: a word can be cut there
+        self.probe: int | None = None  # where the session itself asked for a final, while that is not answered
+        self.settled: tuple[int, float] | None = None  # a place where all before it was said to be final, and when
+        self.heard_at = now  # when it was last heard of
+        self._heard = 0  # how many samples it had been sent by then
+        self.judged_to = start  # up to where it was suspected in vain: what is before was no speech
+        self._holes: list[tuple[int, int]] = []  # (samples it was sent by then, samples of the stream left out so far)
+        self._ends = array("q")  # of what it was sent and is not final,
+        self._times = array("d")  # and when that was
+
+    @property
+    def lasting(self) -> int:
+        """Samples that it was sent: the service's clock of this link."""
+        return self.sent - self.start - (self._holes[-1][1] if self._holes else 0)
+
+    @property
+    def whole(self) -> bool:
+        """Whether its seconds are those of the part: it began with it, and nothing was left out."""
+        return self.start == 0 and not self._holes
+
+    def reach(self, start: int, end: int, now: float) -> None:
+        """It is sent the samples from ``start`` to ``end``; what lies between them and the ones before is left out."""
+        if start > self.sent:
+            self._holes.append((self.lasting, (self._holes[-1][1] if self._holes else 0) + start - self.sent))
+            self.sent = start
+        if end > self.sent:
+            self.sent = end
+        self._ends.append(end)
+        self._times.append(now)
+
+    def left_out(self, sample: float) -> int:
+        """Samples of the stream that it was not sent before its own ``sample``."""
+        return next((left_out for at, left_out in reversed(self._holes) if sample >= at), 0)
+
+    def heard(self, now: float) -> None:
+        """The service said something on it."""
+        self.heard_at = now
+        self._heard = self.lasting
+
+    @property
+    def unheard(self) -> int:
+        """Samples that it was sent since it was last heard of."""
+        return self.lasting - self._heard
+
+    def sent_at(self, position: int) -> float | None:
+        """When the sample before ``position`` was sent, if that is known; the times before it are forgotten."""
+        gone = 0
+        for end in self._ends:
+            if end >= position:
+                break
+            gone += 1
+        del self._ends[:gone], self._times[:gone]
+        return self._times[0] if self._times else None
+
+    def first_sent_after(self, position: int) -> float | None:
+        """When the first message that ends after ``position`` was sent, if that is known."""
+        return next((time for end, time in zip(self._ends, self._times, strict=True) if end > position), None)
