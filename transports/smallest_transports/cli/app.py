@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from smallest_proto import __version__
 from smallest_proto.config import SPEECH_SAMPLE_RATES, OutputFormat, SynthesisConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.values import Secret
@@ -48,7 +49,7 @@ def _only_key(context: click.Context, parameter: click.Parameter, value: str | N
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_CODES)
-@click.version_option(package_name="smallest-proto", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 @debug_option
 def commands() -> None:
     """Transcription (live and of files) and speech synthesis with Smallest AI's Pulse and Lightning, or with a local
