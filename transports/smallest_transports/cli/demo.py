@@ -12,6 +12,7 @@ from smallest_transports.local.recogniser import engines
 from smallest_transports.local.recordings import two_cities
 from smallest_transports.local.server import LocalServer
 
+from .connecting import PATIENT
 from .course import Course
 from .outages import tell_left
 from .output import show
@@ -31,8 +32,7 @@ async def _demo(fast: bool, faults: Sequence[Fault]) -> None:
     with AudioReader(find_source(str(recording.path), live=True)) as reader:
         pieces = list(reader.pieces())
     audio_seconds = sum(map(len, pieces)) / 2 / LIVE_RATE
-    # Faster than real time the recogniser is behind at the end: its last final takes its time.
-    timeouts = Timeouts(message_interval=0, last=300.0) if fast else Timeouts()
+    timeouts = PATIENT if fast else Timeouts()
     config = TranscriptionConfig(language="en", sample_rate=LIVE_RATE)
     course = Course(paced=not fast)
     await asyncio.to_thread(engines)  # loaded first: it is not to count as latency

@@ -15,7 +15,7 @@ from smallest_proto.values import Value
 from smallest_transports._speech import SynthesisStream
 from smallest_transports.local.faults import Fault
 
-from .connecting import connect
+from .connecting import PATIENT, connect
 from .course import Course
 from .options import Service
 from .outages import Outages
@@ -68,9 +68,8 @@ async def _say_and_hear(text: str, voice: SynthesisConfig, ear: TranscriptionCon
 def _timeouts(options: Options) -> Timeouts:
     if not options.fast:
         return Timeouts()
-    # Faster than real time the recogniser is behind at the end: its last final takes its time. The pause between
-    # messages is the service's wish, not our own server's.
-    return Timeouts(last=300.0, message_interval=0.0 if options.service.local else Timeouts().message_interval)
+    # Faster than real time the recogniser is behind at the end: its last final takes its time.
+    return PATIENT if options.service.local else Timeouts(last=300.0)
 
 
 def _load_engines() -> None:

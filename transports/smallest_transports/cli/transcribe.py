@@ -15,17 +15,16 @@ from smallest_transports.asyncio import Client
 from smallest_transports.local.decoding import Raw
 from smallest_transports.local.faults import Fault
 
-from .connecting import connect
+from .connecting import LONGEST_ANSWER, PATIENT, connect
 from .formats import SUFFIXES, Transcript, render
 from .options import Service
 from .outages import Outages, missing_by
-from .output import check_output, output_names, write_file, write_out
+from .output import check_output, keep, output_names, write_file, write_out
 from .problems import Problem, WrongUse, explain, say, show_details
 from .progress import Bar, Progress
 from .running import in_real_time, in_thread, run, stream_pieces
 from .sources import LIVE_RATE, PIECE_SECONDS, AudioReader, Source, find_source, seconds_of, why_unreadable
 
-_LONGEST_ANSWER = 3600.0  # seconds for a whole file: Ctrl-C is there for whoever has less patience
 # What a service may hear less of a file than it tells of: decoders trim what encoders padded.
 _LEAST_MISSING, _PART_MISSING = 1.0, 0.02  # seconds, and a part of the whole
 _LONGEST_LAST = 60.0  # seconds for the last final: a recogniser on a small machine can be behind
@@ -128,6 +127,10 @@ async def _transcribe(
                             well = False
                             say(f"Error: {explain(problem)}")
                             show_details(problem)
+        except asyncio.CancelledError:
+            if texts:  # they were paid for
+                say(f"Interrupted before {options.output} was whole{keep(''.join(texts), 'transcripts')}")
+            raise
         finally:
             for task in tasks:
                 task.cancel()
@@ -142,13 +145,10 @@ _Outcome = tuple[Transcript | None, Exception | None]  # both, where something o
 
 def _timeouts(options: Options) -> Timeouts:
     if not options.service.local:
-        return Timeouts(response=_LONGEST_ANSWER, last=_LONGEST_LAST)
+        return Timeouts(response=LONGEST_ANSWER, last=_LONGEST_LAST)
     if options.faults:  # then a link can be lost: it is to be noticed as it would be in a call
         return Timeouts(last=_LONGEST_LAST)
-    # Our own server is not lost, it is behind at most: sockets and recogniser may hold minutes of audio. It needs no
-    # pauses between messages either.
-    patience = dict.fromkeys(("response", "last", "ping", "pong", "write", "mute"), _LONGEST_ANSWER)
-    return Timeouts(**patience, message_interval=0)
+    return PATIENT
 
 
 async def _transcribe_one(

@@ -215,7 +215,10 @@ def _mapped(path: str | os.PathLike[str]) -> Data:
     with open(path, "rb") as file:
         if not os.fstat(file.fileno()).st_size:
             return b""
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):  # a file system that cannot do that
+            return file.read()
 
 
 def _rest(resampler: Any) -> Iterator[Samples]:
