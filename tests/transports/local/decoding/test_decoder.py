@@ -216,6 +216,21 @@ def test_what_is_damaged_is_named() -> None:
 SAMPLES = {kind: make(0.3) for kind, make in KINDS.items()}
 
 
+@pytest.mark.parametrize("rate", [0, 1, 2**31 - 1, 1_929_387_840])
+def test_a_rate_that_cannot_be_is_refused_and_fills_no_memory(rate: int) -> None:
+    wav = encoded("WAV", 0.1)
+    with pytest.raises(Unreadable, match="no audio"):
+        Decoder(wav[:24] + struct.pack("<I", rate) + wav[28:])
+
+
+@pytest.mark.parametrize("loud", [1e38, -3e38, float("inf"), float("nan")])
+def test_what_no_microphone_gives_is_still_a_number(loud: float) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.full((8000, 2), loud, np.float32), 44100, "FLOAT", format="WAV")
+    with Decoder(file.getvalue()) as decoder:
+        assert all(np.isfinite(block).all() for block in decoder.blocks())
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.sampled_from(list(SAMPLES)) | st.binary(max_size=60), max_size=3),

@@ -21,6 +21,9 @@ from .parts import Data, Part, Window
 READABLE = "WAV, MP3, FLAC, OGG or another that soundfile reads"
 _BLOCK = 1  # seconds that are decoded at once: a long file is never held at its full rate and width
 _TOLERANCE = 0.1  # seconds that a file may lack of what it tells of: encoders round up
+_RATES = range(1000, 1_000_001)  # Hz: a damaged head can say anything, and a second of it would fill the memory
+_CHANNELS = range(1, 65)  # the most that microphones have in one file, in ambisonics
+_LOUDEST = 16.0  # of full scale: nothing that was recorded, and small enough to be counted with
 _UNKNOWN = 2**48  # frames: libsndfile's word for a FLAC stream that says no length is larger
 _SUBTYPES = {"linear16": "PCM_16", "linear32": "PCM_32", "alaw": "ALAW", "mulaw": "ULAW"}
 
@@ -105,7 +108,8 @@ class Decoder:
             mixer, count = Mixer(part.channels, rate), 0
             try:
                 for block in self._held(part.blocks()):
-                    mono = mixer.mix(np.nan_to_num(block, posinf=1.0, neginf=-1.0))
+                    finite = np.nan_to_num(block, posinf=1.0, neginf=-1.0)
+                    mono = mixer.mix(np.clip(finite, -_LOUDEST, _LOUDEST))
                     yield mono if resampler is None else resampler.resample_chunk(mono)
                     count += len(block)
             except _Broken:
@@ -162,6 +166,8 @@ class Decoder:
                 rate, channels, frames = file.samplerate, file.channels, file.frames
         except (soundfile.SoundFileError, TypeError, ValueError):
             return None
+        if rate not in _RATES or channels not in _CHANNELS:
+            return None
         known = frames if frames < _UNKNOWN else None
         return _Opened(rate, channels, known, lambda: self._decode(part, options))
 
@@ -189,7 +195,7 @@ class Decoder:
             if (name := media_name(self._data)) is not None:
                 raise Unreadable(f"is {name}, which needs PyAV: {media.PACKAGE}; or convert it to WAV") from None
             return None
-        if info is None:
+        if info is None or info.rate not in _RATES or info.channels not in _CHANNELS:
             return None
         found = info
 

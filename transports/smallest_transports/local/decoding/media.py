@@ -28,7 +28,7 @@ def probe(data: Data, part: Part) -> MediaInfo | None:
     try:
         with av.open(Window(data, part)) as container:
             stream = container.streams.best("audio")
-            if stream is None or not stream.rate:
+            if stream is None or not getattr(stream, "rate", None):  # a codec that nobody knows
                 return None
             length = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / 1e6
             return MediaInfo(stream.rate, stream.channels, float(length))
