@@ -15,12 +15,13 @@ from .errors import LocalProtocolError
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # the standard library has it since 3.12
 
-_BYTES = "Bbc"  # whoever gives bytes has made the samples
+_BYTES = frozenset("Bbc")  # whoever gives bytes has made the samples
 _SAMPLES = {"linear16": "int16", "linear32": "int32"}
 _FULL_SCALE = {"linear16": 32767, "linear32": 2147483647}
 _KINDS = {"int": "bhilqn", "uint": "BHILQN", "float": "efd", "bool": "?"}  # the codes of struct
 _LITTLE = struct.pack("=H", 1) == b"\1\0"
 _OURS = "@=<" if _LITTLE else "<"  # the marks of the order of bytes that the service reads
+_WHOLE = frozenset(mark + code for mark in (*_OURS, *([""] if _LITTLE else [])) for code in _KINDS["int"])
 
 # How a file begins that is no raw audio, in so many bytes that no samples do by accident.
 _FILES = tuple(
@@ -50,36 +51,35 @@ def read_buffer(audio: Buffer, encoding: str, width: int | None) -> memoryview:
         raise LocalProtocolError(
             f"audio must be bytes-like (bytes, bytearray, memoryview, an array), not {type(audio).__name__}"
         ) from None
-    code = view.format.lstrip("@=<>!")
-    if code not in _BYTES or len(code) != 1:
-        _check_items(view, code, encoding, width)
-    shape = view.shape or ()
-    if sum(length != 1 for length in shape) > 1 or not shape:
-        raise LocalProtocolError(
-            f"audio has the shape {shape}, and a stream has one channel: give one of them, such as audio[:, 0], "
-            "as a flat array (in a mean of several what is out of phase is lost)"
-        )
-    if not view.nbytes:  # an empty view of several dimensions cannot be cast
-        return memoryview(b"")
+    format = view.format
+    if format not in _BYTES and (format not in _WHOLE or view.itemsize != width):
+        raise LocalProtocolError(_wrong_items(view, encoding))
+    if view.ndim != 1:
+        shape = view.shape or ()
+        if sum(length != 1 for length in shape) > 1 or not shape:
+            raise LocalProtocolError(
+                f"audio has the shape {shape}, and a stream has one channel: give one of them, such as audio[:, 0], "
+                "as a flat array (in a mean of several what is out of phase is lost)"
+            )
+        if not view.nbytes:  # an empty view of several dimensions cannot be cast
+            return memoryview(b"")
     return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
 
 
-def _check_items(view: memoryview, code: str, encoding: str, width: int | None) -> None:
+def _wrong_items(view: memoryview, encoding: str) -> str:
+    code = view.format.lstrip("@=<>!")
     kind = next((kind for kind, codes in _KINDS.items() if code and code in codes), "")
-    native = view.itemsize == 1 or view.format[0] in _OURS or (_LITTLE and view.format == code)
-    if kind == "int" and native and view.itemsize == width:
-        return
+    swapped = kind != "" and view.itemsize > 1 and view.format[0] in "=@<>!" and view.format[0] not in _OURS
     found = kind if kind == "bool" else f"{kind}{8 * view.itemsize}" if kind else f"{view.itemsize}-byte"
-    found = found if native or not kind else f"big-endian {found}"
     if encoding not in _SAMPLES:
         due, advice = "bytes", "encode it, or set the encoding"
     else:
         due, advice = _SAMPLES[encoding], "convert it, or set the encoding"
         if kind == "float":
             advice = f"multiply what is from -1 to 1 by {_FULL_SCALE[encoding]} and convert it to {due}"
-        elif not native:
+        elif swapped:
             advice = f"convert it to {due} in little-endian order, or swap its bytes"
-    raise LocalProtocolError(f"audio has {found} items where {encoding} has {due}: {advice}")
+    return f"audio has {'big-endian ' * swapped}{found} items where {encoding} has {due}: {advice}"
 
 
 def check_raw(data: bytes | memoryview, encoding: str, sample_rate: int) -> None:
