@@ -30,7 +30,9 @@ def probe(data: Data, part: Part) -> MediaInfo | None:
             stream = container.streams.best("audio")
             if stream is None or not getattr(stream, "rate", None):  # a codec that nobody knows
                 return None
-            length = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / 1e6
+            # A film can be longer than its sound.
+            whole = (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0
+            length = stream.duration * stream.time_base if stream.duration else whole
             return MediaInfo(stream.rate, stream.channels, float(length))
     except (av.FFmpegError, ValueError, EOFError):
         return None
