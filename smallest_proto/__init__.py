@@ -66,6 +66,9 @@ from .transcription.events import (
     Usage,
 )
 from .transcription.session import TranscriptionSession
+from .values import reveal
+
+__version__ = "0.1.0.dev0"  # of the distribution: it is read here when it is built
 
 __all__ = [
     "BASE_URL",
@@ -138,5 +141,7 @@ __all__ = [
     "Voices",
     "Word",
     "WordSpoken",
+    "__version__",
     "check_voice",
+    "reveal",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
+from .buffers import check_raw, read_buffer
 from .errors import ConfigurationError, LocalProtocolError
 from .values import Value
 
@@ -105,18 +106,23 @@ class Framer:
         """Take audio; return the messages that are full now, in order.
 
         Raises ``LocalProtocolError``, and takes nothing, if it is not bytes-like, if its items are not the samples of
-        the format (float32 where linear16 is due), or if a packet is longer than the service takes.
+        the format (float32 where linear16 is due, two channels), if the first of it is the head of a file that says
+        otherwise (a WAV of 44.1 kHz where 16 kHz was set), or if a packet is longer than the service takes.
         """
         if type(audio) is bytes:
             size = len(audio)
             if size == self._message_bytes and not self._pending:
                 start = self._start
+                if not start:
+                    check_raw(audio, self._format.encoding, self._format.sample_rate)
                 self._start = end = start + self._format.message_samples
                 return [Chunk(start, end, audio)]
             view = memoryview(audio)
         else:
-            view = self._view(audio)
+            view = read_buffer(audio, self._format.encoding, self._width)
             size = len(view)
+        if not self._start and not self._pending and self._format.encoding != "ogg_opus":
+            check_raw(view, self._format.encoding, self._format.sample_rate)
         if self._width is None:
             return self._packet(audio if type(audio) is bytes else bytes(view))
         if self._pending + size < self._message_bytes:
@@ -163,20 +169,6 @@ class Framer:
                 self._ogg_start = start
             self._start = max(start, self._ogg_start + ogg_page_end(data))
         return [Chunk(start, self._start, data)]
-
-    def _view(self, audio: Buffer) -> memoryview:
-        try:
-            view = memoryview(audio)
-        except (TypeError, ValueError, BufferError):  # no buffer, a released one, one that may not be exported
-            raise LocalProtocolError(
-                f"audio must be bytes-like (bytes, bytearray, memoryview, an array), not {type(audio).__name__}"
-            ) from None
-        if view.itemsize != 1 and view.itemsize != self._width:
-            raise LocalProtocolError(
-                f"audio has items of {view.itemsize} bytes where {self._format.encoding} has samples of "
-                f"{self._width or 'no fixed number of'} bytes: convert it, or set the encoding"
-            )
-        return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
 
 
 def opus_packet_samples(packet: bytes) -> int:

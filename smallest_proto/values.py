@@ -2,7 +2,7 @@
 
 Values are msgspec structs, not dataclasses: a struct is built in about a tenth of the time, and a live call builds some
 thousand of them each minute. What a value holds of the user's (the key, what was said, the audio) never shows in its
-``repr``; whoever wants it reads the field.
+``repr``; whoever wants it reads the field, or asks ``reveal``.
 """
 
 from __future__ import annotations
@@ -57,6 +57,21 @@ class Extra(dict[str, str]):
         raise TypeError("a configuration does not change: make another one with msgspec.structs.replace")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+
+def reveal(value: object) -> str:
+    """A value's ``repr`` with what was said in it, for a console or a test: ``print(reveal(event))``.
+
+    What it hides is shown, texts and words and the service's own words of an error, in the values within it too; audio
+    stays a number of bytes, and a key is never shown.
+    """
+    if isinstance(value, Value):
+        fields = ((name, getattr(value, name)) for name in value.__struct_fields__)
+        shown = ", ".join(f"{name}={reveal(field)}" for name, field in fields if field is not None)
+        return f"{type(value).__name__}({shown})"
+    if type(value) is tuple:
+        return f"({', '.join(map(reveal, value))}{',' * (len(value) == 1)})"
+    return f"<{len(value)} bytes>" if isinstance(value, bytes) else repr(value)
 
 
 class Name(enum.Enum):

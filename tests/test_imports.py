@@ -69,6 +69,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "smallest_transports.local": SHARED,
     "smallest_transports.cli": (*SHARED, DRIVERS[0], "smallest_transports.memory", "smallest_transports.local"),
     "livekit.plugins.smallest_proto": (*CORE, "smallest_transports", DRIVERS[3]),
+    "__main__": ("smallest_transports.cli",),  # what `python -m` runs, of whichever package: nothing imports it
 }
 OURS = ("smallest_proto", "smallest_transports", "livekit.plugins.smallest_proto")
 
@@ -111,6 +112,8 @@ def room_of(name: str) -> str | None:
     if within(name, "livekit.plugins.smallest_proto"):
         return "livekit.plugins.smallest_proto"
     top, *rest = name.split(".")
+    if rest == ["__main__"]:
+        return "__main__"
     if top == GROUND:
         return next((room for room in CORE[1:] if within(name, room)), GROUND)
     if not rest or rest[0][:1].isupper() or rest[0].startswith("__"):

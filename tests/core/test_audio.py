@@ -196,43 +196,6 @@ def test_views_that_skip_samples_are_read_as_they_say() -> None:
     assert chunk.data + second.data == left[:1600].tobytes()
 
 
-def _released() -> memoryview:
-    view = memoryview(b"ab")
-    view.release()
-    return view
-
-
-@pytest.mark.parametrize(
-    ("audio", "says"),
-    [
-        ("text", "bytes-like .* not str"),
-        (None, "not NoneType"),
-        (5, "not int"),
-        ([1, 2], "not list"),
-        (_released(), "not memoryview"),
-        (array.array("f", [0.5]), "items of 4 bytes where linear16 has samples of 2 bytes: convert"),
-        (np.zeros(8, np.float64), "items of 8 bytes"),
-        (np.zeros(8, np.int32), "set the encoding"),
-    ],
-    ids=["text", "nothing", "number", "list", "released", "floats", "float64", "int32"],
-)
-def test_what_is_no_audio_is_refused_and_changes_nothing(audio: Any, says: str) -> None:
-    framer = Framer(AudioFormat())
-    framer.push(b"abc")
-    with pytest.raises(LocalProtocolError, match=says):
-        framer.push(audio)
-    assert framer.position == 1
-    assert framer.push(bytes(1597))[0].data == b"abc" + bytes(1597)
-
-
-def test_samples_of_the_right_width_are_audio() -> None:
-    assert Framer(AudioFormat(encoding="linear32")).push(array.array("i", bytes(3200)))[0].data == bytes(3200)
-    with pytest.raises(LocalProtocolError, match="linear32 has samples of 4 bytes"):
-        Framer(AudioFormat(encoding="linear32")).push(array.array("h", [1]))
-    with pytest.raises(LocalProtocolError, match="no fixed number of bytes"):
-        Framer(AudioFormat(encoding="opus")).push(array.array("h", [1]))
-
-
 # --- packets ---
 
 

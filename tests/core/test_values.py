@@ -26,7 +26,7 @@ from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.http import exchange, files
 from smallest_proto.reading import ErrorMessage, Utterance, Word
 from smallest_proto.transcription import events, messages
-from smallest_proto.values import Secret, Value
+from smallest_proto.values import Secret, Value, reveal
 
 KEY = "k3y" * 40  # longer than what printers show whole
 SAID = "Wilhelmina"
@@ -136,6 +136,23 @@ def test_a_secret_is_text_that_shows_nothing(text: str, start: int, end: int) ->
     assert secret[start:end] == text[start:end]
     again = pickle.loads(pickle.dumps(secret))
     assert (again, type(again)) == (text, Secret)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_reveal_shows_what_was_said_and_no_key(value: Value) -> None:
+    shown = reveal(value)
+    assert shown.startswith(type(value).__name__)
+    assert "k3y" not in shown
+    texts = [name for name in value.PRIVATE if isinstance(getattr(value, name), str)]
+    assert all(f"{name}={getattr(value, name)!r}" in shown for name in texts)
+
+
+def test_reveal_reaches_into_what_is_within() -> None:
+    final = events.FinalTranscript(text=SAID, start=0.0, end=1.0, words=(WORD,), languages=("en", "de"))
+    assert f"words=(Word(text='{SAID}', start=0.0, end=1.0),)" in reveal(final)
+    assert "languages=('en', 'de')" in reveal(final)
+    assert reveal(Chunk(0, 1, SAID.encode())) == f"Chunk(start=0, end=1, data=<{len(SAID)} bytes>)"
+    assert reveal(SAID) == repr(SAID)
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import json
 import ssl
 import subprocess
@@ -11,12 +10,14 @@ from collections.abc import Coroutine
 from os import PathLike
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smallest_proto.audio import AudioFormat
 from smallest_proto.config import Endpoint, FileTranscriptionConfig, RetryPolicy, Timeouts, TranscriptionConfig
-from smallest_proto.errors import ConfigurationError, DisconnectedError, Failure, FailureKind
+from smallest_proto.errors import ConfigurationError, DisconnectedError, Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import EndReason, LinkOpened, SessionEnded
 from smallest_proto.http.exchange import ExchangeFailed
 from smallest_proto.http.files import FileTranscript, FileTranscription
@@ -203,20 +204,22 @@ class TestAnExchange:
 
 
 class TestPieces:
-    @given(st.integers(0, 3 * PIECE_BYTES), st.sampled_from("bhi"))
-    def test_are_the_audio(self, items: int, kind: str) -> None:
-        audio = array.array(kind, bytes(range(256)) * (items // 256 + 1))
-        cut = list(pieces(audio))
-        assert b"".join(bytes(memoryview(piece)) for piece in cut) == audio.tobytes()
-        assert max(memoryview(piece).nbytes for piece in cut) <= PIECE_BYTES
-        assert {memoryview(piece).itemsize for piece in cut} == {audio.itemsize}
+    @given(st.integers(0, 3 * PIECE_BYTES), st.sampled_from("bh"), st.sampled_from(("flat", "column", "row", "other")))
+    def test_are_the_audio(self, items: int, kind: str, shape: str) -> None:
+        audio: Any = np.frombuffer(bytes(range(256)) * (items // 256 + 1), kind)
+        audio = {"flat": audio, "column": audio[:, None], "row": audio[None], "other": audio[::2]}[shape]
+        cut = list(pieces(audio, AudioFormat()))
+        assert b"".join(cut) == audio.tobytes()
+        assert max(map(len, cut)) <= PIECE_BYTES
 
-    def test_a_short_one_is_what_was_given(self) -> None:
-        assert next(iter(pieces(MESSAGE))) is MESSAGE
+    def test_nothing_is_one_piece_of_nothing(self) -> None:
+        nothing: Any = np.zeros((0, 1), np.int16)
+        assert list(pieces(nothing, AudioFormat())) == [b""]
 
-    def test_what_is_no_audio_is_for_the_session_to_refuse(self) -> None:
-        text: Any = "text"
-        assert list(pieces(text)) == [text]
+    def test_what_is_no_audio_is_refused_before_a_part_of_it_is_given(self) -> None:
+        for audio in ("text", np.zeros((PIECE_BYTES, 2), np.int16), np.zeros(PIECE_BYTES, np.float32)):
+            with pytest.raises(LocalProtocolError):
+                next(pieces(audio, AudioFormat()))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("size", "wrong"), [(0, "empty"), (1, None), (250_000_000, None), (250_000_001, "250 MB")])

@@ -8,6 +8,8 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypedDict
 
+from smallest_proto.audio import AudioFormat
+from smallest_proto.buffers import read_buffer
 from smallest_proto.checks import check_whole
 from smallest_proto.config import (
     BASE_URL,
@@ -332,7 +334,8 @@ class TranscriptionStream:
         ``RemoteError`` of its failure.
         """
         driver = self._driver
-        for piece in (audio,) if type(audio) is bytes and len(audio) <= PIECE_BYTES else pieces(audio):
+        whole = type(audio) is bytes and len(audio) <= PIECE_BYTES
+        for piece in (audio,) if whole else pieces(audio, self.config.audio_format):
             await driver.until_ready()
             driver.check()
             driver.tell(self._session.send_audio, piece)
@@ -364,21 +367,14 @@ class TranscriptionStream:
         return event
 
 
-def pieces(audio: Buffer) -> Iterator[Buffer]:
+def pieces(audio: Buffer, format: AudioFormat) -> Iterator[memoryview]:
     """Audio of any length in pieces that a session can hold, so that back-pressure holds for a whole file at once too.
 
-    What is no audio comes out as it is: the session says what is wrong with it.
+    Raises ``LocalProtocolError`` for what is no audio of the format.
     """
-    try:
-        view = memoryview(audio)
-    except TypeError:
-        view = memoryview(b"")
-    if view.nbytes <= PIECE_BYTES or view.ndim != 1:
-        yield audio
-        return
-    items = PIECE_BYTES // view.itemsize
-    for at in range(0, len(view), items):
-        yield view[at : at + items]
+    view = read_buffer(audio, format.encoding, format.sample_width)
+    for at in range(0, max(1, len(view)), PIECE_BYTES):
+        yield view[at : at + PIECE_BYTES]
 
 
 def check_webhook(config: FileTranscriptionConfig | None, *, wanted: bool) -> FileTranscriptionConfig:

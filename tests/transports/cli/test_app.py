@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+import smallest_proto
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind
 from smallest_transports import cli
 from smallest_transports.cli.app import Commands, commands
@@ -50,7 +51,17 @@ def test_help_is_quick() -> None:
 def test_the_version_is_the_distributions() -> None:
     from importlib.metadata import version
 
-    assert typed("--version").stdout == f"smallest-proto {version('smallest-proto')}\n"
+    assert smallest_proto.__version__ == version("smallest-proto")
+    assert typed("--version").stdout == f"smallest-proto {smallest_proto.__version__}\n"
+
+
+@pytest.mark.parametrize("package", ["smallest_proto", "smallest_transports"])
+@pytest.mark.parametrize(("arguments", "code", "said"), [(["--version"], 0, "smallest-proto "), (["wink"], 2, "wink")])
+def test_either_package_runs_as_the_command(package: str, arguments: list[str], code: int, said: str) -> None:
+    ran = subprocess.run([sys.executable, "-m", package, *arguments], capture_output=True, text=True)
+    assert ran.returncode == code
+    assert said in ran.stdout + ran.stderr
+    assert "__main__" not in ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_a_terminal_sees_the_interim_move_and_the_final_stay() -> None:
     asyncio.run(send(course, clock, 20))
     with (screen := Screen(Console(file=file, force_terminal=True, width=80), course, 44.0)):
         screen.interim("it was [the] west")
-        screen._live.refresh()
+        screen._display._draw()
         screen.final(final("It was [the] best.", 1.2), None)
     shown = file.getvalue()
     assert "it was [the] west" in shown

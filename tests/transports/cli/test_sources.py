@@ -15,7 +15,7 @@ import soundfile
 
 from smallest_proto.requests import MAX_FILE_BYTES
 from smallest_transports.cli.problems import Problem
-from smallest_transports.cli.sources import PIECE_SAMPLES, AudioReader, Source, find_source, is_audio
+from smallest_transports.cli.sources import PIECE_SAMPLES, AudioReader, Source, find_source, why_unreadable
 
 WriteAudio = Callable[..., Path]
 
@@ -119,7 +119,7 @@ def test_more_than_http_takes_is_refused_before_it_is_read(tmp_path: Path) -> No
 def test_what_is_no_audio(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.wav"
     path.write_bytes(content)
-    assert not is_audio(find_source(str(path), live=False))
+    assert "notes.wav" in (why_unreadable(find_source(str(path), live=False)) or "")
     with pytest.raises(Problem, match=r"notes\.wav: is no audio file .* use WAV"):
         AudioReader(find_source(str(path), live=True))
 
@@ -136,8 +136,8 @@ def test_a_file_that_is_damaged_in_the_middle(tmp_path: Path) -> None:
     data = bytearray((tmp_path / "whole.flac").read_bytes())
     data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
     (tmp_path / "damaged.flac").write_bytes(data)
-    with (
-        AudioReader(find_source(str(tmp_path / "damaged.flac"), live=True)) as reader,
-        pytest.raises(Problem, match=r"damaged\.flac: breaks off or is damaged"),
-    ):
-        list(reader.pieces())
+    with AudioReader(find_source(str(tmp_path / "damaged.flac"), live=True)) as reader:
+        read = sum(map(len, reader.pieces())) / 32000
+        (missing,) = reader.missing
+    assert 4.0 < read <= 5.0  # all before the place
+    assert missing == f"what comes after {read:.1f} s, as the file is damaged there"

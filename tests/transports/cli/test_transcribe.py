@@ -99,7 +99,7 @@ def test_one_failure_does_not_stop_the_others(run_server: RunServer, write_audio
     assert result.stdout == f"==> {good} <==\n{HEARD}\n"
     missing, no_audio, directory = result.stderr.splitlines()
     assert missing == f"Error: {tmp_path / 'missing.wav'}: there is no such file"
-    assert re.search(r"text\.wav: is no audio that the service can read \(HTTP 4\d\d\): use WAV", no_audio)
+    assert re.search(r"text\.wav: is no audio file that can be read: use WAV.* \(the service: HTTP 4\d\d\)", no_audio)
     assert "is a directory" in directory
 
 

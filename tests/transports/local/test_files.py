@@ -63,10 +63,10 @@ def test_what_is_no_number_or_too_loud_is_put_right() -> None:
     ("data", "message"),
     [
         (b"", "the upload is empty"),
-        (b"this is text, not audio", "no audio that can be read"),
-        (bytes(5000), "no audio that can be read"),
+        (b"this is text, not audio", "no audio file that can be read"),
+        (bytes(5000), "no audio file that can be read"),
         (encoded("FLAC")[:30], "the upload"),
-        (encoded("WAV")[:44], "holds no sound"),
+        (encoded("WAV")[:44], "holds no audio"),
     ],
 )
 def test_what_is_no_audio_is_refused(data: bytes, message: str) -> None:
@@ -102,7 +102,7 @@ def test_paths_that_lead_nowhere_are_named(tmp_path: Path) -> None:
 def test_a_file_is_what_is_in_it_whatever_it_is_called(tmp_path: Path) -> None:
     """libsndfile takes ``.raw`` for samples without a header, and then wants to know their rate."""
     (tmp_path / "samples.raw").write_bytes(bytes(3200))
-    with pytest.raises(ConfigurationError, match=r"samples\.raw is no audio that can be read"):
+    with pytest.raises(ConfigurationError, match=r"samples\.raw is no audio file that can be read"):
         read_samples(tmp_path / "samples.raw")
     (tmp_path / "wave.RAW").write_bytes(encoded("WAV"))
     assert len(read_samples(tmp_path / "wave.RAW")) == SAMPLE_RATE

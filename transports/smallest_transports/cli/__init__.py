@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from .signs import spare_strict_terminals
+
 
 def main() -> None:
     """Run the command line and exit with its code: 0 fine, 1 something failed, 2 wrong use, 130 interrupted."""
+    spare_strict_terminals()
     try:
         try:
             from .app import commands

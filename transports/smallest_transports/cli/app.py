@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from smallest_proto import __version__
 from smallest_proto.config import SPEECH_SAMPLE_RATES, OutputFormat, SynthesisConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.values import Secret
@@ -48,7 +49,7 @@ def _only_key(context: click.Context, parameter: click.Parameter, value: str | N
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_CODES)
-@click.version_option(package_name="smallest-proto", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 @debug_option
 def commands() -> None:
     """Transcription (live and of files) and speech synthesis with Smallest AI's Pulse and Lightning, or with a local
@@ -99,6 +100,12 @@ def demo(fast: bool, faults: tuple[Fault, ...]) -> None:
     show_default=True,
     help="How many files to transcribe at a time.",
 )
+@click.option(
+    "--encoding",
+    type=click.Choice(["linear16", "linear32", "alaw", "mulaw"]),
+    help="For raw samples, which no file says anything of: what they are; with --rate.",
+)
+@click.option("--rate", type=click.IntRange(1000, 384_000), metavar="HZ", help="Their sample rate, such as 8000.")
 @fault_option
 @debug_option
 def transcribe(
@@ -110,16 +117,23 @@ def transcribe(
     model: str,
     output: Path | None,
     jobs: int,
+    encoding: str | None,
+    rate: int | None,
     faults: tuple[Fault, ...],
 ) -> None:
     """Transcribe audio files; "-" is standard input.
 
-    Any format that the service reads (WAV, MP3, FLAC, OGG and more); with --live any that soundfile reads, at any
-    sample rate. Standard output gets the transcripts and nothing else. With --fault audio is given in real time, as in
-    a call.
+    Any format that the service reads. With --live or --local WAV, MP3, FLAC, OGG and what else soundfile reads, at any
+    sample rate, and with the extra "media" also m4a, mp4, webm and what else PyAV reads; raw samples with --encoding
+    and --rate. Standard output gets the transcripts and nothing else. With --fault audio is given in real time, as in a
+    call.
     """
+    if (encoding is None) != (rate is None):
+        raise WrongUse("raw samples need both, such as --encoding linear16 --rate 16000; any other file needs neither")
     if faults and not (live and service.local):
         raise WrongUse("--fault is done to live links of the local server: add --live --local")
+    from smallest_transports.local.decoding import Raw
+
     from .transcribe import Options
     from .transcribe import transcribe as transcribe_files
 
@@ -132,6 +146,7 @@ def transcribe(
         output=output if output != Path("-") else None,
         jobs=jobs,
         faults=faults,
+        raw=Raw(encoding, rate) if encoding is not None and rate is not None else None,
     )
     if not transcribe_files(files, options):
         raise click.exceptions.Exit(1)

@@ -16,6 +16,12 @@ from .options import Service
 from .outages import tell_left
 from .problems import say
 
+LONGEST_ANSWER = 3600.0  # seconds for a whole file: Ctrl-C is there for whoever has less patience
+# For our own server, faster than real time: it is not lost, it is behind at most, as sockets and recogniser may hold
+# minutes of audio. It needs no pauses between messages either.
+PATIENT = Timeouts(
+    **dict.fromkeys(("response", "last", "ping", "pong", "write", "mute"), LONGEST_ANSWER), message_interval=0.0
+)
 # Some eight seconds in all for a link, half a minute for a file while the service is busy: somebody is waiting.
 RETRY = RetryPolicy(max_retries=5)
 _WORTH_A_LINE = 1.0  # seconds of waiting of which somebody wants to know before they are over

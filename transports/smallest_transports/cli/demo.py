@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-import click
-
 from smallest_proto.config import Timeouts, TranscriptionConfig
 from smallest_transports.asyncio import Client
 from smallest_transports.local.faults import Fault, links_of
@@ -14,8 +12,10 @@ from smallest_transports.local.recogniser import engines
 from smallest_transports.local.recordings import two_cities
 from smallest_transports.local.server import LocalServer
 
+from .connecting import PATIENT
 from .course import Course
-from .outages import Outages, tell_left
+from .outages import tell_left
+from .output import show
 from .problems import Problem, say
 from .running import run
 from .sources import LIVE_RATE, AudioReader, find_source
@@ -32,8 +32,7 @@ async def _demo(fast: bool, faults: Sequence[Fault]) -> None:
     with AudioReader(find_source(str(recording.path), live=True)) as reader:
         pieces = list(reader.pieces())
     audio_seconds = sum(map(len, pieces)) / 2 / LIVE_RATE
-    # Faster than real time the recogniser is behind at the end: its last final takes its time.
-    timeouts = Timeouts(message_interval=0, last=300.0) if fast else Timeouts()
+    timeouts = PATIENT if fast else Timeouts()
     config = TranscriptionConfig(language="en", sample_rate=LIVE_RATE)
     course = Course(paced=not fast)
     await asyncio.to_thread(engines)  # loaded first: it is not to count as latency
@@ -42,19 +41,17 @@ async def _demo(fast: bool, faults: Sequence[Fault]) -> None:
         LocalServer(faults=faults, max_live=1 + links_of(faults)) as server,
         Client(api_key="local", base_url=server.base_url, timeouts=timeouts) as client,
     ):
-        click.echo(
-            f"A local server listens at {server.base_url}; {audio_seconds:.0f} s of human speech go there {pace}."
-        )
-        click.echo("")
-        missing = await show_live(client, config, _each(pieces), course, Outages(say), audio_seconds=audio_seconds)
+        show(f"A local server listens at {server.base_url}; {audio_seconds:.0f} s of human speech go there {pace}.")
+        show()
+        missing = await show_live(client, config, _each(pieces), course, audio_seconds=audio_seconds)
         tell_left(say, server.faults_left)
-    click.echo("")
+    show()
     for line in (course.accuracy(recording.text), course.effort(), *course.latency()):
-        click.echo(line)
-    click.echo("")
+        show(line)
+    show()
     if missing:
         raise Problem(f"the transcript may lack {'; '.join(missing)}")
-    click.echo(
+    show(
         'Next: smallest-proto transcribe --local YOUR_FILE, smallest-proto speak --local "Hello there" -o hello.wav, '
         "or smallest-proto serve and point any client at it."
     )

@@ -5,23 +5,57 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-
-import click
 
 from .problems import Problem, WrongUse
 
 
 def write_out(content: str | bytes) -> None:
-    """To standard output: text as the terminal takes it, and in UTF-8 to anything else."""
-    click.echo(content if sys.stdout.isatty() else _encoded(content), nl=False)
+    """To standard output: text as the terminal takes it, and in UTF-8 to anything else.
+
+    Raises ``Problem`` if it cannot be written; it is kept elsewhere then.
+    """
+    try:
+        if isinstance(content, str) and sys.stdout.isatty():
+            sys.stdout.write(content)
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(_encoded(content))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has had enough
+        raise
+    except OSError as error:
+        kept = keep(content, "output" if isinstance(content, str) else "speech")
+        raise Problem(f"standard output cannot be written: {error.strerror}{kept}") from None
+
+
+def show(line: str = "") -> None:
+    """A line for a person: on a terminal broken between words, if it has to be."""
+    if not sys.stdout.isatty():
+        write_out(line + "\n")
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    Console().print(Text(line))
+
+
+def keep(content: str | bytes, name: str) -> str:
+    """What was paid for is not lost because of where it was to go: where it is now, as the end of a sentence."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="smallest-proto-"))
+        (folder / name).write_bytes(_encoded(content))
+    except OSError:
+        return ""
+    return f"; it is kept in {folder / name}"
 
 
 def write_file(path: Path, content: str | bytes) -> None:
     """Make ``path`` hold ``content``: beside it first, then renamed, so that a reader never sees a part.
 
-    Raises ``Problem`` if it cannot be written.
+    Raises ``Problem`` if it cannot be written; it is kept elsewhere then.
     """
     data = _encoded(content)
     path = path.resolve()  # a link stays, and leads to the new content
@@ -37,7 +71,8 @@ def write_file(path: Path, content: str | bytes) -> None:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise Problem(f"{path}: cannot be written: {error.strerror or type(error).__name__}") from None
+        why = error.strerror or type(error).__name__
+        raise Problem(f"{path}: cannot be written: {why}{keep(data, path.name)}") from None
 
 
 def _encoded(content: str | bytes) -> bytes:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import traceback
+from collections.abc import Callable, Iterator
 
 import click
 
@@ -59,8 +62,29 @@ def debugging() -> bool:
 
 
 def say(text: str) -> None:
-    """One line to standard error: standard output is for transcripts."""
-    click.echo(redact(text), err=True)
+    """One line to standard error: standard output is for transcripts.
+
+    Where a display moves on the same terminal, it goes through that.
+    """
+    text = redact(text)
+    if _displays and sys.stderr.isatty():
+        _displays[-1](text)
+        return
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+_displays: list[Callable[[str], None]] = []
+
+
+@contextlib.contextmanager
+def said_through(display: Callable[[str], None]) -> Iterator[None]:
+    """Lines that are said meanwhile are given to what draws on the terminal: they would run into what it has drawn."""
+    _displays.append(display)
+    try:
+        yield
+    finally:
+        _displays.remove(display)
 
 
 def explain(error: BaseException) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
-import click
 import msgspec
 
 from smallest_proto.audio import AudioFormat, Framer
@@ -16,11 +15,11 @@ from smallest_proto.values import Value
 from smallest_transports._speech import SynthesisStream
 from smallest_transports.local.faults import Fault
 
-from .connecting import connect
+from .connecting import PATIENT, connect
 from .course import Course
 from .options import Service
 from .outages import Outages
-from .output import write_out
+from .output import show
 from .problems import Problem, say
 from .running import run
 from .sources import LIVE_RATE
@@ -55,12 +54,13 @@ async def _say_and_hear(text: str, voice: SynthesisConfig, ear: TranscriptionCon
         client.stream_synthesis(voice, resume=bool(options.faults)) as stream,
     ):
         mouth = Mouth(stream)
-        write_out(f"Said:\n{text.strip()}\n\nHeard:\n")
+        for line in ("Said:", text.strip(), "", "Heard:"):
+            show(line)
         await mouth.say(text)
-        missing = await show_live(client, ear, mouth.pieces(), course, Outages(lambda line: say(f"hearing: {line}")))
-    click.echo("")
+        missing = await show_live(client, ear, mouth.pieces(), course, who="hearing: ")
+    show()
     for line in (course.accuracy(text), *mouth.latency(), *course.latency()):
-        click.echo(line)
+        show(line)
     if missing or mouth.missing:
         raise Problem("; ".join([*mouth.missing, *(f"the transcript may lack {what}" for what in missing)]))
 
@@ -68,9 +68,8 @@ async def _say_and_hear(text: str, voice: SynthesisConfig, ear: TranscriptionCon
 def _timeouts(options: Options) -> Timeouts:
     if not options.fast:
         return Timeouts()
-    # Faster than real time the recogniser is behind at the end: its last final takes its time. The pause between
-    # messages is the service's wish, not our own server's.
-    return Timeouts(last=300.0, message_interval=0.0 if options.service.local else Timeouts().message_interval)
+    # Faster than real time the recogniser is behind at the end: its last final takes its time.
+    return PATIENT if options.service.local else Timeouts(last=300.0)
 
 
 def _load_engines() -> None:

@@ -8,11 +8,10 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 
-import click
-
 from smallest_transports.local.faults import Fault
 from smallest_transports.local.server import LocalServer
 
+from .output import write_out
 from .problems import KEY_VARIABLE, Problem, say
 from .running import run
 
@@ -30,9 +29,9 @@ def serve(*, host: str, port: int, key: str | None, max_live: int, faults: Seque
 async def _serve(host: str, port: int, key: str | None, max_live: int, faults: Sequence[Fault]) -> None:
     try:
         async with LocalServer(host=host, port=port, key=key, max_live=max_live, faults=faults) as server:
-            click.echo("\n".join(instructions(server.base_url, with_key=key is not None)))
+            write_out("\n".join([*instructions(server.base_url, with_key=key is not None), ""]))
             if faults:
-                click.echo(f"Faults, one after the other: {', '.join(map(str, faults))}")
+                write_out(f"Faults, one after the other: {', '.join(map(str, faults))}\n")
             await asyncio.Event().wait()
     except OSError as error:
         raise Problem(_cannot_listen(host, port, error)) from None

@@ -6,23 +6,20 @@ import io
 import os
 import stat
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from smallest_proto.requests import MAX_FILE_BYTES
+from smallest_transports.local.decoding import Decoder, Raw, Unreadable
 
 from .problems import Problem
 
 LIVE_RATE = 16000  # Hz: what the recogniser was made for; any other rate is resampled
 PIECE_SECONDS = 0.05
 PIECE_SAMPLES = round(LIVE_RATE * PIECE_SECONDS)
-_READ_SECONDS = 1  # of audio decoded at a time
-READABLE = "WAV, MP3, FLAC, OGG or another that soundfile reads"
 
 
 class Source(NamedTuple):
@@ -31,6 +28,7 @@ class Source(NamedTuple):
     name: str  # as the user gave it; "-" is standard input
     path: Path | None
     data: bytes = b""
+    raw: Raw | None = None  # what its samples are, where the file does not say it
 
     @property
     def size(self) -> int:
@@ -38,9 +36,10 @@ class Source(NamedTuple):
         return len(self.data) if self.path is None else self.path.stat().st_size
 
 
-def find_source(name: str, *, live: bool) -> Source:
+def find_source(name: str, *, live: bool, raw: Raw | None = None) -> Source:
     """The file of that name, known to be there and to hold something; what is not a regular file is read to its end.
 
+    ``raw`` samples that are not streamed become a WAV file: the service drops what a request says of them.
     Raises ``Problem``. Blocks on a pipe.
     """
     if name == "-":
@@ -51,6 +50,8 @@ def find_source(name: str, *, live: bool) -> Source:
         source = _open_named(name, live=live)
     if source.size == 0:
         raise Problem(f"{source.name}: is empty: there is nothing to transcribe")
+    if raw is not None:
+        source = source._replace(raw=raw) if live else _as_wav(source, raw)
     if not live and source.size > MAX_FILE_BYTES:
         raise Problem(
             f"{source.name}: has {source.size / 1e6:.0f} MB, and the service takes at most "
@@ -83,40 +84,53 @@ def _read_pipe(pipe: IO[bytes], *, live: bool) -> bytes:
     return pipe.read() if live else pipe.read(MAX_FILE_BYTES + 1)
 
 
-def is_audio(source: Source) -> bool:
-    """Whether soundfile can read it."""
+def _as_wav(source: Source, raw: Raw) -> Source:
+    """Raw samples with a head, as linear16. Raises ``Problem`` for a file that has one."""
+    import soundfile
+
+    with AudioReader(source._replace(raw=raw)):
+        pass  # it is what it is said to be
+    data = source.data if source.path is None else source.path.read_bytes()
+    width = raw.width
+    made = io.BytesIO()
+    samples, rate = soundfile.read(
+        io.BytesIO(data[: len(data) - len(data) % width]), dtype="int16", always_2d=True, **raw.options
+    )
+    soundfile.write(made, samples, rate, "PCM_16", format="WAV")
+    return Source(source.name, None, made.getvalue())
+
+
+def seconds_of(source: Source) -> float:
+    """How long it is, as it says itself; 0 where that is not known."""
+    try:
+        with AudioReader(source) as reader:
+            return reader.duration
+    except (Problem, ImportError):
+        return 0.0
+
+
+def why_unreadable(source: Source) -> str | None:
+    """What is wrong with it, if it cannot be decoded here."""
     try:
         with AudioReader(source):
-            return True
-    except Problem:
-        return False
+            return None
+    except Problem as problem:
+        return problem.message
 
 
 class AudioReader:
     """A file as linear16 at 16 kHz, mono: ``pieces`` of 50 ms. Decodes as it goes, so that length costs no memory.
 
-    Raises ``Problem`` for what is no audio, at the start or in the middle.
+    Raises ``Problem`` for what is no audio. What of it could not be decoded is in ``missing`` at the end, and what
+    else is to be told in ``notes``.
     """
 
     def __init__(self, source: Source) -> None:
-        import soundfile
-
-        self._name = source.name
-        self._lock = threading.Lock()  # a read in another thread must be over before the file is closed
-        self._file: Any
         try:
-            # By its content, not by its name: soundfile would take a name that ends in .raw at its word.
-            self._opened = open(source.path, "rb") if source.path else io.BytesIO(source.data)  # noqa: SIM115
-            try:
-                self._file = soundfile.SoundFile(_Nameless(self._opened))
-            except BaseException:
-                self._opened.close()
-                raise
-        except (soundfile.SoundFileError, TypeError):
-            raise Problem(f"{source.name}: is no audio file that can be read: use {READABLE}") from None
-        if self._file.frames <= 0:
-            self.close()
-            raise Problem(f"{source.name}: holds no audio: there is nothing to transcribe")
+            self._decoder = Decoder(source.data if source.path is None else source.path, raw=source.raw)
+        except Unreadable as error:
+            raise Problem(f"{source.name}: {error}") from None
+        self.notes, self.missing = self._decoder.notes, self._decoder.missing
 
     def __enter__(self) -> AudioReader:
         return self
@@ -126,19 +140,17 @@ class AudioReader:
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            self._file.close()
-            self._opened.close()
+        self._decoder.close()
 
     @property
     def duration(self) -> float:
-        """Seconds, as the file's header says."""
-        return float(self._file.frames / self._file.samplerate)
+        """Seconds, as the file says; 0 where it does not."""
+        return self._decoder.duration
 
     def pieces(self) -> Iterator[bytes]:
         """The audio in pieces of 50 ms, the last one shorter."""
         held = np.zeros(0, np.int16)
-        for block in self._resampled():
+        for block in self._decoder.blocks():
             # Louder than the format can say (resampling overshoots): clipped, not wrapped around.
             whole = np.clip(np.rint(block * 32768), -32768, 32767).astype("<i2")
             held = np.concatenate((held, whole))
@@ -148,38 +160,3 @@ class AudioReader:
             held = held[full:]
         if len(held):
             yield held.tobytes()
-
-    def _resampled(self) -> Iterator[npt.NDArray[np.float32]]:
-        import soxr
-
-        rate = self._file.samplerate
-        if rate == LIVE_RATE:
-            yield from self._mono()
-            return
-        resampler = soxr.ResampleStream(rate, LIVE_RATE, 1, dtype="float32")
-        for block in self._mono():
-            yield resampler.resample_chunk(block)
-        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-
-    def _mono(self) -> Iterator[npt.NDArray[np.float32]]:
-        import soundfile
-
-        while True:
-            try:
-                with self._lock:
-                    if self._file.closed:
-                        return
-                    block = self._file.read(self._file.samplerate * _READ_SECONDS, dtype="float32", always_2d=True)
-            except soundfile.SoundFileError:
-                raise Problem(f"{self._name}: breaks off or is damaged: it cannot be decoded to its end") from None
-            if not len(block):
-                return
-            # A float file can hold what is no number; the recogniser would hear nothing after it.
-            yield np.nan_to_num(block.mean(axis=1), posinf=1.0, neginf=-1.0)
-
-
-class _Nameless:
-    """A binary file without its name."""
-
-    def __init__(self, file: io.BufferedReader | io.BytesIO) -> None:
-        self.read, self.readinto, self.seek, self.tell = file.read, file.readinto, file.seek, file.tell

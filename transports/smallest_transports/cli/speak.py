@@ -13,7 +13,7 @@ from typing import get_args
 import msgspec
 
 from smallest_proto.config import OutputFormat, SynthesisConfig
-from smallest_proto.errors import StatusError
+from smallest_proto.errors import RemoteError, StatusError
 from smallest_proto.http.voices import Voice, check_voice
 from smallest_proto.values import Value
 from smallest_transports._speech import SUFFIXES
@@ -21,9 +21,9 @@ from smallest_transports.asyncio import Client
 
 from .connecting import connect
 from .options import Service
-from .output import check_output, write_file, write_out
+from .output import check_output, keep, write_file, write_out
 from .playing import Player
-from .problems import Problem, WrongUse
+from .problems import Problem, WrongUse, explain
 from .progress import Progress
 from .running import run
 from .texts import given_text, pieces_of
@@ -51,7 +51,16 @@ def speak(words: Sequence[str], options: Options) -> None:
     rate = options.rate or (_TELEPHONE_RATE if kind in ("ulaw", "alaw") else options.voice.sample_rate)
     config = msgspec.structs.replace(options.voice, sample_rate=rate)
     encode = _encoder(kind, rate)
-    pcm = run(_speak(pieces_of(text), config, options))
+    audio: list[bytes] = []
+    try:
+        run(_speak(pieces_of(text), config, options, audio))
+    except (RemoteError, Problem) as error:
+        if not audio or options.output is None:
+            raise
+        # What was spoken by then was paid for.
+        name = f"speech.{kind}" if options.output == Path("-") else options.output.name
+        raise Problem(f"{explain(error)}; not all was spoken{keep(encode(b''.join(audio)), name)}") from error
+    pcm = b"".join(audio)
     if options.output is None:
         return
     if options.output == Path("-"):
@@ -124,8 +133,7 @@ def _wav(pcm: bytes, rate: int) -> bytes:
     return file.getvalue()
 
 
-async def _speak(pieces: Sequence[str], config: SynthesisConfig, options: Options) -> bytes:
-    audio: list[bytes] = []
+async def _speak(pieces: Sequence[str], config: SynthesisConfig, options: Options, audio: list[bytes]) -> None:
     spoken, whole = 0, sum(map(len, pieces))
     with Player(config.sample_rate) if options.play else contextlib.nullcontext(None) as player:
         async with connect(options.service) as client:
@@ -144,7 +152,6 @@ async def _speak(pieces: Sequence[str], config: SynthesisConfig, options: Option
                     bar.move(spoken, whole)
         if player is not None:
             await player.finish()
-    return b"".join(audio)
 
 
 async def _check_voice(client: Client, config: SynthesisConfig) -> None:

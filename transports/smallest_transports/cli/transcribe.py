@@ -12,19 +12,21 @@ from smallest_proto.errors import StatusError
 from smallest_proto.transcription.events import Event, FinalTranscript
 from smallest_proto.values import Value
 from smallest_transports.asyncio import Client
+from smallest_transports.local.decoding import Raw
 from smallest_transports.local.faults import Fault
 
-from .connecting import connect
+from .connecting import LONGEST_ANSWER, PATIENT, connect
 from .formats import SUFFIXES, Transcript, render
 from .options import Service
 from .outages import Outages, missing_by
-from .output import check_output, output_names, write_file, write_out
+from .output import check_output, keep, output_names, write_file, write_out
 from .problems import Problem, WrongUse, explain, say, show_details
 from .progress import Bar, Progress
 from .running import in_real_time, in_thread, run, stream_pieces
-from .sources import LIVE_RATE, PIECE_SECONDS, READABLE, AudioReader, Source, find_source, is_audio
+from .sources import LIVE_RATE, PIECE_SECONDS, AudioReader, Source, find_source, seconds_of, why_unreadable
 
-_LONGEST_ANSWER = 3600.0  # seconds for a whole file: Ctrl-C is there for whoever has less patience
+# What a service may hear less of a file than it tells of: decoders trim what encoders padded.
+_LEAST_MISSING, _PART_MISSING = 1.0, 0.02  # seconds, and a part of the whole
 _LONGEST_LAST = 60.0  # seconds for the last final: a recogniser on a small machine can be behind
 
 
@@ -39,6 +41,7 @@ class Options(Value, frozen=True, kw_only=True):
     output: Path | None
     jobs: int
     faults: tuple[Fault, ...] = ()
+    raw: Raw | None = None
 
 
 def transcribe(names: Sequence[str], options: Options) -> bool:
@@ -75,7 +78,7 @@ def _places(names: Sequence[str], options: Options) -> list[Path] | None:
 
 def _found(name: str, options: Options) -> Source | Problem:
     try:
-        return find_source(name, live=options.live)
+        return find_source(name, live=options.live, raw=options.raw)
     except Problem as problem:
         return problem
 
@@ -124,6 +127,10 @@ async def _transcribe(
                             well = False
                             say(f"Error: {explain(problem)}")
                             show_details(problem)
+        except asyncio.CancelledError:
+            if texts:  # they were paid for
+                say(f"Interrupted before {options.output} was whole{keep(''.join(texts), 'transcripts')}")
+            raise
         finally:
             for task in tasks:
                 task.cancel()
@@ -138,13 +145,10 @@ _Outcome = tuple[Transcript | None, Exception | None]  # both, where something o
 
 def _timeouts(options: Options) -> Timeouts:
     if not options.service.local:
-        return Timeouts(response=_LONGEST_ANSWER, last=_LONGEST_LAST)
+        return Timeouts(response=LONGEST_ANSWER, last=_LONGEST_LAST)
     if options.faults:  # then a link can be lost: it is to be noticed as it would be in a call
         return Timeouts(last=_LONGEST_LAST)
-    # Our own server is not lost, it is behind at most: sockets and recogniser may hold minutes of audio. It needs no
-    # pauses between messages either.
-    patience = dict.fromkeys(("response", "last", "ping", "pong", "write", "mute"), _LONGEST_ANSWER)
-    return Timeouts(**patience, message_interval=0)
+    return PATIENT
 
 
 async def _transcribe_one(
@@ -159,7 +163,7 @@ async def _transcribe_one(
         try:
             if isinstance(config, TranscriptionConfig):
                 return await _live(client, source, config, bar, paced=paced)
-            return await _over_http(client, source, config), None
+            return await _over_http(client, source, config)
         except Exception as error:  # whatever it is, it is this file's alone
             return None, _of(source, error)
 
@@ -173,16 +177,21 @@ def _of(source: Source, error: Exception) -> Exception:
     return named
 
 
-async def _over_http(client: Client, source: Source, config: FileTranscriptionConfig) -> Transcript:
+async def _over_http(client: Client, source: Source, config: FileTranscriptionConfig) -> _Outcome:
     try:
         answer = await client.transcribe(source.path if source.path is not None else source.data, config)
     except StatusError as error:
-        if error.failure.status in (400, 415, 422) and not await asyncio.to_thread(is_audio, source):
-            raise Problem(
-                f"{source.name}: is no audio that the service can read (HTTP {error.failure.status}): use {READABLE}"
-            ) from error
+        if error.failure.status in (400, 415, 422) and (why := await asyncio.to_thread(why_unreadable, source)):
+            raise Problem(f"{why} (the service: HTTP {error.failure.status})") from error
         raise
-    return Transcript(
+    whole = await asyncio.to_thread(seconds_of, source)
+    problem = None
+    if answer.duration is not None and whole - answer.duration > max(_LEAST_MISSING, whole * _PART_MISSING):
+        heard = f"the service heard {answer.duration:.1f} s of its {whole:.1f} s"
+        problem = Problem(
+            f"{source.name}: {heard}: the transcript may lack the rest; --live streams all that can be read"
+        )
+    transcript = Transcript(
         name=source.name,
         text=answer.text,
         words=answer.words,
@@ -191,6 +200,7 @@ async def _over_http(client: Client, source: Source, config: FileTranscriptionCo
         duration=answer.duration,
         request_id=answer.request_id,
     )
+    return transcript, problem
 
 
 async def _live(client: Client, source: Source, config: TranscriptionConfig, bar: Bar, *, paced: bool) -> _Outcome:
@@ -210,6 +220,9 @@ async def _live(client: Client, source: Source, config: TranscriptionConfig, bar
         bar.move(0.0, duration)
         pieces = in_thread(reader.pieces())
         await stream_pieces(client, config, in_real_time(pieces, PIECE_SECONDS) if paced else pieces, heard, outages)
+        for note in reader.notes:
+            bar.say(f"{source.name}: {note}")
+        missing += reader.missing
     transcript = Transcript(
         name=source.name,
         text=" ".join(final.text.strip() for final in finals if final.text.strip()),

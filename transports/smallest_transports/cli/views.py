@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 
-import click
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.text import Text
 
 from smallest_proto.config import TranscriptionConfig
@@ -14,8 +12,13 @@ from smallest_proto.transcription.events import Event, FinalTranscript, InterimT
 from smallest_transports.asyncio import Client
 
 from .course import Course
+from .display import Display
 from .outages import Outages, missing_by
+from .output import show
+from .problems import say
 from .running import stream_pieces
+
+_INTERIM_LINES = 4  # of text that moves: its end is what is new
 
 
 async def show_live(
@@ -23,11 +26,14 @@ async def show_live(
     config: TranscriptionConfig,
     pieces: AsyncIterable[bytes],
     course: Course,
-    outages: Outages,
     *,
+    who: str = "",
     audio_seconds: float | None = None,
 ) -> list[str]:
-    """Stream audio, ``audio_seconds`` long if that is known, and show what is heard. Returns what may be missing."""
+    """Stream audio, ``audio_seconds`` long if that is known, and show what is heard. Returns what may be missing.
+
+    What became of the links is said, of ``who`` if it is named.
+    """
     missing: list[str] = []
     console = Console()
     # A pipe has no screen to redraw, and a terminal that cannot move its cursor none either.
@@ -41,8 +47,13 @@ async def show_live(
         elif what := missing_by(event):
             missing.append(what)
 
+    async def moving() -> AsyncIterator[bytes]:
+        async for piece in course.pieces(pieces):
+            view.move()
+            yield piece
+
     with view:
-        await stream_pieces(client, config, course.pieces(pieces), heard, outages)
+        await stream_pieces(client, config, moving(), heard, Outages(lambda line: say(f"{who}{line}")))
     return missing
 
 
@@ -52,7 +63,7 @@ def _clock(seconds: float) -> str:
 
 def _settled(final: FinalTranscript, latency: float | None) -> str:
     late = f"  (+{latency:.2f} s)" if latency is not None else ""
-    return f"{_clock(final.start)} – {_clock(final.end)}  {final.text}{late}"
+    return f"{_clock(final.start)} – {_clock(final.end)}  {final.text.strip()}{late}"
 
 
 class Lines:
@@ -67,37 +78,47 @@ class Lines:
     def interim(self, text: str) -> None:
         """Shown on a screen alone."""
 
+    def move(self) -> None:
+        """Nothing moves in a pipe."""
+
     def final(self, final: FinalTranscript, latency: float | None) -> None:
         """A line, out at once."""
-        click.echo(_settled(final, latency))
+        show(_settled(final, latency))
 
 
 class Screen:
-    """For a terminal: finals scroll up and stay, the interim moves below them."""
+    """For a terminal: finals and what is said of links scroll up and stay, the interim and the clock move below."""
 
     def __init__(self, console: Console, course: Course, audio_seconds: float | None) -> None:
         self._console = console
         self._course = course
-        self._audio_seconds = audio_seconds
+        self._whole = f" of {_clock(audio_seconds)}" if audio_seconds is not None else ""
         self._interim = ""
-        self._live = Live(get_renderable=self._render, console=console, transient=True, refresh_per_second=12)
+        self._display = Display(console, self._lines)
 
     def __enter__(self) -> None:
-        self._live.start()
+        self._display.__enter__()
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        self._display.__exit__()
 
     def interim(self, text: str) -> None:
         """What is believed so far."""
         self._interim = text
+        self.move()
 
     def final(self, final: FinalTranscript, latency: float | None) -> None:
         """What stays."""
         self._interim = ""
-        self._console.print(Text(_settled(final, latency)))
+        self._display.stay(Text(_settled(final, latency)))
 
-    def _render(self) -> Group:
-        whole = f" of {_clock(self._audio_seconds)}" if self._audio_seconds is not None else ""
-        where = Text(f"{_clock(self._course.sent_seconds)}{whole}", style="dim")
-        return Group(Text(self._interim or "…", style="italic cyan"), where)
+    def move(self) -> None:
+        """Time has passed."""
+        self._display.move()
+
+    def _lines(self, width: int, height: int) -> list[Text]:
+        heard = Text(self._interim or "…", style="italic cyan").wrap(self._console, width)
+        for line in heard:
+            line.rstrip()
+        where = Text(f"{_clock(self._course.sent_seconds)}{self._whole}", style="dim")
+        return [*heard[-min(_INTERIM_LINES, max(1, height - 1)) :], where]

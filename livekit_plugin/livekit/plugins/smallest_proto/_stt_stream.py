@@ -103,7 +103,7 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
         Raises ``ValueError`` for several channels and where the sample rate changes, ``RuntimeError`` after the end.
         """
         if frame.num_channels != 1:
-            raise ValueError(f"the frame has {frame.num_channels} channels: mix them down to one first")
+            raise ValueError(f"the frame has {frame.num_channels} channels: give one of them (a mean can cancel)")
         held, samples = self._held, frame.samples_per_channel
         if held and frame.sample_rate != held[0].sample_rate:
             self._push_held()  # and what follows is refused

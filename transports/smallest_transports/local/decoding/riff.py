@@ -1,0 +1,147 @@
+"""WAV: where the samples lie, whatever the head says of their number.
+
+A recorder writes the lengths when it is done. One that was killed, or wrote into a pipe, leaves 0 or the largest number
+there is; editors leave out the byte that fills up an odd chunk; and WAV files are joined with ``cat``. So a length is
+believed where what follows it can be a chunk, another file or the end.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import NamedTuple
+
+from .mpeg import mpeg_parts
+from .parts import Data, Part, Shape
+
+_FILE = re.compile(rb"(?:RIFF|RF64|BW64).{4}WAVE[ -~]{4}", re.DOTALL)
+_ID = re.compile(rb"[0-9A-Za-z_ ][0-9A-Za-z_\-. ]{3}")
+_UNKNOWN = 0x7FFF0000  # bytes: what wrote into a pipe says so much or more (sox, ffmpeg, arecord, browsers)
+_MOST = 0xFFFFFFFF
+_LARGEST = 0xFFFFFF00  # bytes: more needs RF64 (EBU Tech 3306)
+_FILES = (b"RIFF", b"RF64", b"BW64")
+# What stands behind samples as a rule: its name is enough, a file can be cut off in the middle of it.
+_KNOWN = (
+    b"data",
+    b"LIST",
+    b"id3 ",
+    b"ID3 ",
+    b"bext",
+    b"iXML",
+    b"JUNK",
+    b"junk",
+    b"PAD ",
+    b"fact",
+    b"cue ",
+    b"smpl",
+    b"FLLR",
+)
+_MPEG = (0x50, 0x55)  # MPEG audio with the head of a WAV file
+
+
+class _Chunk(NamedTuple):
+    name: bytes
+    start: int  # of what is in it
+    size: int  # as it says
+
+
+def riff_parts(data: Data, start: int) -> Shape:
+    """The samples of one WAV file or of several that are joined."""
+    parts: list[Part] = []
+    notes: list[str] = []
+    while start < len(data):
+        start = _read_file(data, start, parts, notes)
+        if (found := _FILE.search(data, start)) is None:
+            break
+        start = found.start()
+    return Shape(parts, notes)
+
+
+def _read_file(data: Data, start: int, parts: list[Part], notes: list[str]) -> int:
+    """One file: its parts, and where it ends."""
+    format, length, before = b"", None, len(parts)
+    at, sound = start + 12, True
+    while at < len(data):
+        chunk = _chunk(data, at)
+        if chunk is not None and chunk.name in _FILES:
+            break
+        if chunk is None or (chunk.name != b"data" and chunk.start + chunk.size > len(data)):
+            # A length that cannot be. Before the samples: they come somewhere behind it.
+            found = data.find(b"data", at) if format and len(parts) == before else -1
+            if found < 0:
+                break
+            chunk, sound = _Chunk(b"data", found + 8, int.from_bytes(data[found + 4 : found + 8], "little")), False
+        at = chunk.start + chunk.size
+        if chunk.name == b"data" and format:
+            said = length if length is not None and chunk.size == _MOST else chunk.size
+            at, believed = _end_of_samples(data, chunk.start, said)
+            if not believed and at - chunk.start < said < _UNKNOWN:
+                there = _seconds(format, at - chunk.start)
+                notes.append(f"breaks off: its head tells of {_seconds(format, said)}, and there are {there}")
+            whole = sound and believed and len(parts) == before and at_end(data, at)
+            _add(data, parts, Part(start if whole else chunk.start, at), format, headed=whole)
+            continue
+        if chunk.name == b"ds64":
+            length = int.from_bytes(data[chunk.start + 8 : chunk.start + 16], "little")
+        elif chunk.name == b"fmt ":
+            format = data[chunk.start : at]
+        if chunk.size % 2 and (_fits(data, at + 1) or not _fits(data, at)):
+            at += 1
+        elif chunk.size % 2:
+            sound = False  # libsndfile looks for the byte that fills it up
+    return at
+
+
+def _add(data: Data, parts: list[Part], part: Part, format: bytes, *, headed: bool) -> None:
+    if int.from_bytes(format[:2], "little") in _MPEG:
+        parts += mpeg_parts(data, part.start, part.end).parts
+    elif headed:
+        parts.append(part)
+    elif part.end > part.start:
+        parts.append(part._replace(head=_head(format, part.end - part.start)))
+
+
+def _head(format: bytes, size: int) -> bytes:
+    """The head of a WAV file with so many bytes of samples."""
+    chunk = struct.pack("<4sI", b"fmt ", len(format)) + format + b"\0" * (len(format) % 2)
+    if size <= _LARGEST:
+        return (
+            struct.pack("<4sI4s", b"RIFF", 12 + len(chunk) + size, b"WAVE") + chunk + struct.pack("<4sI", b"data", size)
+        )
+    sizes = struct.pack("<4sIQQQI", b"ds64", 28, 48 + len(chunk) + size, size, 0, 0)
+    return struct.pack("<4sI4s", b"RF64", _MOST, b"WAVE") + sizes + chunk + struct.pack("<4sI", b"data", _MOST)
+
+
+def _chunk(data: Data, at: int) -> _Chunk | None:
+    head = data[at : at + 8]
+    if len(head) < 8 or not _ID.match(head):
+        return None
+    return _Chunk(head[:4], at + 8, int.from_bytes(head[4:], "little"))
+
+
+def _fits(data: Data, at: int) -> bool:
+    """Whether a chunk, a file or the end can be here."""
+    if at_end(data, at) or _FILE.match(data, at):
+        return True
+    chunk = _chunk(data, at)
+    return chunk is not None and (chunk.name in _KNOWN or chunk.start + chunk.size <= len(data) + 1)
+
+
+def at_end(data: Data, at: int) -> bool:
+    """Whether nothing follows, or what many programs leave behind the last chunk: a few zeros, an ID3v1 tag."""
+    rest = len(data) - at
+    return rest <= 1 or (rest == 128 and data[at : at + 3] == b"TAG") or (rest < 4096 and not any(data[at:]))
+
+
+def _end_of_samples(data: Data, start: int, said: int) -> tuple[int, bool]:
+    """Where they end, and whether that is what was ``said``."""
+    for end in (start + said, start + said + said % 2):
+        if end <= len(data) and (said or not at_end(data, start) or start == len(data)) and _fits(data, end):
+            return end, True
+    found = _FILE.search(data, start)
+    return (found.start() if found else len(data)), False
+
+
+def _seconds(format: bytes, size: int) -> str:
+    rate = int.from_bytes(format[8:12], "little")  # bytes a second, if that is true
+    return f"{size / rate:.1f} s" if rate > 1000 else f"{size} bytes"
