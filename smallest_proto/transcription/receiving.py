@@ -81,6 +81,8 @@ class Receiver:
         """The link of ``cursor`` serves: it begins before the watermark and hears some words again."""
         timeline = self.timeline
         start = timeline.seconds(cursor.start)
+        if sender.silent(cursor.start, timeline.watermark):  # nothing of them is heard again
+            start = max(start, timeline.seconds(timeline.watermark))
         known = list(dropwhile(lambda word: word.end is not None and word.end <= start, self._known))
         self._repetition = Repetition(known, timeline.seconds(timeline.watermark), whole=cursor.start == 0)
         # A service can be late with what it heard again.

@@ -27,6 +27,8 @@ REMEMBERED = 500  # words: more than are said in what can be held for replay
 REACH = 0.3  # seconds between the middles of a word heard twice: both times are off by up to 0.1, and by the word's cut
 _CUT = 0.15  # seconds by which a word can end later when it is heard again: more, and it was cut
 _EDGE = 0.05  # seconds by which the middle of the last word can be told to lie behind its end: of the shortest words
+_TWICE = 0.2  # seconds between the middles of two words that a doubled final has at the same place
+_AT_ONCE = 0.03  # seconds between the starts of a part of a word that came twice; of a whole word twice that
 _SURE = 3  # so many words in a row are no coincidence
 _CLEAR = 0.25  # of the letters may differ in two hearings of the same words,
 _FEWEST = 8  # letters: of fewer ones a difference makes another word
@@ -81,11 +83,9 @@ def _same_place(known: Known, word: Word, *, alone: bool) -> bool:
     middle, at = known.middle, _middle(word)
     if known.text != _normalised(word.text) or middle is None or at is None:
         return False
-    # A short word can be said twice in a row: then the two lie its own length apart.
-    length = min((known.end or 0.0) - (known.start or 0.0), (word.end or 0.0) - (word.start or 0.0))
-    if known.cut:  # its other part follows at once; how long this one is can have changed with the audio that is sent
-        return abs((known.start or 0.0) - (word.start or 0.0)) <= 0.01
-    return abs(middle - at) <= (max(0.05, length / 2) if alone else 0.2)
+    if alone:  # "no, no": a short word can be said twice in a row, and a word that was cut goes on at once
+        return abs((known.start or 0.0) - (word.start or 0.0)) <= (_AT_ONCE if known.cut else 2 * _AT_ONCE)
+    return abs(middle - at) <= _TWICE
 
 
 class Repetition:
@@ -111,6 +111,8 @@ class Repetition:
         """How many words of a final, from the first on, are repetitions. Every word has times."""
         if not self._known:
             return 0
+        if any(known.end is None for known in self._known):
+            return self._timed_by_text(words)
         known = list(self._known)
         near = [w for w in words if (w.start or 0.0) + (w.end or 0.0) < 2 * (self._until + REACH)]
         if not near:
@@ -125,6 +127,17 @@ class Repetition:
             self._known.popleft()
         if count < len(words):
             self._known.clear()  # what follows is new
+        return count
+
+    def _timed_by_text(self, words: Sequence[Word]) -> int:
+        """The same where what is known has no times: an earlier final came without them."""
+        lengths = [len(normalised(word.text)) for word in words]
+        again, count = self.text(" ".join(word.text for word in words), final=True), 0
+        if again < sum(lengths):
+            self._known.clear()  # what follows is new
+        while count < len(words) and lengths[count] <= again:
+            again -= lengths[count]
+            count += 1
         return count
 
     def text(self, text: str, *, final: bool) -> int:

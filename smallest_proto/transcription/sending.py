@@ -50,7 +50,7 @@ class Sender:
         self._timeline = timeline
         self._interval = interval
         self._bound = format.samples(bound)
-        self._cut = format.sample_width is not None  # the messages are made here, all of one length
+        self._width = format.sample_width  # bytes; where there is one, the messages are made here, all of one length
         self._message_samples = format.message_samples
         self._usage_samples = _USAGE_SECONDS * format.clock_rate
         self._ask_samples = format.samples(_ASK_INTERVAL)
@@ -140,14 +140,11 @@ class Sender:
             if len(buffer.chunks) == 1 and not later:  # a page of ogg_opus alone can be longer than the bound
                 break
             chunk, level = buffer.drop()
-            serving = self.cursors[0] if self.cursors else None
-            if serving is None:
-                missed = level != SILENT or chunk.end > self.sent
-            else:
-                missed = bool(serving.waiting) and serving.waiting[0] is chunk
+            missed = not self.cursors and (level != SILENT or chunk.end > self.sent)
             for cursor in self.cursors:
-                if cursor.waiting and cursor.waiting[0] is chunk:
+                while cursor.waiting and cursor.waiting[0].end <= chunk.end:
                     cursor.waiting.popleft()
+                    missed = missed or cursor is self.cursors[0]
             if chunk.start < self._timeline.watermark and chunk.end <= self.sent:
                 continue  # at most the end of the last word
             if missed:
@@ -225,19 +222,20 @@ class Sender:
                 continue
             if cursor.asked < len(self.asks):
                 position = self.asks[cursor.asked].position
-                if not waiting or waiting[0].start >= position:
-                    storm = cursor.asked and position - cursor.asked_to < self._ask_samples
-                    if storm and now < cursor.asked_at + _ASK_INTERVAL:
-                        if not waiting:
-                            return cursor.asked_at + _ASK_INTERVAL
-                    elif not waiting and cursor.sent < position and self.flush():
-                        continue  # the tail goes first
-                    else:
-                        cursor.asked += 1
-                        cursor.asked_at, cursor.asked_to = now, position
-                        cursor.questions.append(position)
-                        output.append(SendText(link=link, text=FINALIZE))
-                        continue
+                storm = cursor.asked and position - cursor.asked_to < self._ask_samples
+                if storm and now < cursor.asked_at + _ASK_INTERVAL:
+                    if not waiting:
+                        return cursor.asked_at + _ASK_INTERVAL
+                elif not waiting and cursor.sent < position and self.flush():
+                    continue  # the tail goes first
+                elif not waiting or waiting[0].start >= position:
+                    cursor.asked += 1
+                    cursor.asked_at, cursor.asked_to = now, position
+                    cursor.questions.append(position)
+                    output.append(SendText(link=link, text=FINALIZE))
+                    continue
+                elif waiting[0].end > position and self._width:
+                    self._split(waiting, position)
             if not waiting:
                 return None
             if now < cursor.next_message:
@@ -245,9 +243,16 @@ class Sender:
             chunk = waiting.popleft()
             output.append(SendBinary(link=link, data=chunk.data))
             # Packets are as long as the application made them: their pace is that of messages of 50 ms.
-            share = 1.0 if self._cut else (chunk.end - chunk.start) / self._message_samples
+            share = 1.0 if self._width else (chunk.end - chunk.start) / self._message_samples
             cursor.next_message = now + self._interval * share
             self._count(cursor, chunk, now)
+
+    def _split(self, waiting: deque[Chunk], position: int) -> None:
+        """Make two messages of the first one: a finalize goes out between them."""
+        chunk, width = waiting.popleft(), self._width or 1
+        at = (position - chunk.start) * width
+        waiting.appendleft(Chunk(position, chunk.end, chunk.data[at:]))
+        waiting.appendleft(Chunk(chunk.start, position, chunk.data[:at]))
 
     def probe(self, cursor: Cursor) -> bool:
         """Ask for a final of what was sent, where that is surely a pause and half of what may be held is not final."""
@@ -264,6 +269,10 @@ class Sender:
     def paused_before(self, position: int) -> int | None:
         """A place in the pause that ``position`` lies in: no word is unfinished there. ``None`` if it is no pause."""
         return position - self._pause // 2 if self._buffer.silent(position - self._pause, position) else None
+
+    def silent(self, start: int, end: int) -> bool:
+        """Whether everything from ``start`` to ``end`` is held, and surely silence."""
+        return self._buffer.silent(start, end)
 
     def silent_after(self, position: int) -> bool:
         """Whether it is known that silence follows ``position``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -201,7 +202,7 @@ def test_the_link_that_was_suspected_in_vain_is_trusted_longer() -> None:
                 assert beside is not None
                 watch.liveness.judge(beside, watch.part, now)
         watch.said()
-    gaps = [later - earlier for earlier, later in zip(opened, opened[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(opened)]
     assert gaps == sorted(gaps)
     assert len(opened) <= 10, "at most one in five minutes after the first ones"
     watch.liveness.heard(watch.first, watch.sender, now)

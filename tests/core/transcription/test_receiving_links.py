@@ -100,6 +100,18 @@ def test_what_a_new_link_repeats_is_taken_off() -> None:
     assert ear.texts() == ["how are"]  # said once more
 
 
+@pytest.mark.parametrize(("text", "told"), [("yes", []), ("no", ["no"])])
+def test_after_a_final_with_word_times_nothing_is_taken_off_any_more(text: str, told: list[str]) -> None:
+    ear = Ear()
+    ear.speak(2.0)
+    ear.final("yes", 1.0)
+    ear.new_link(2.0)
+    ear.say((text, 0.5, 1.0), now=3.0)
+    ear.speak(2.0)
+    ear.final("yes", 9.0)
+    assert ear.texts() == ["yes", *told, "yes"]
+
+
 def test_what_may_be_told_twice_says_so() -> None:
     ear = Ear()
     ear.speak(2.0)

@@ -119,6 +119,18 @@ def test_the_other_half_of_a_word_that_a_question_cut_is_not_taken_for_the_first
     assert repetition.timed([word("hello", 99.0, 99.6)]) == 0, "heard whole now: rather its half twice than lost"
 
 
+def test_words_with_times_are_told_by_their_text_where_the_first_hearing_had_none() -> None:
+    spans = [word("Hello,", 0.2, 0.5), word("New York", 0.6, 0.9), word("now", 1.0, 1.2)]
+    assert untimed("hello new york").timed(spans) == 2
+    assert untimed("hello").timed(spans) == 1
+    assert untimed("good bye").timed(spans) == 0
+    repetition = untimed("hello new york and more")
+    assert repetition.timed(spans[:2]) == 2
+    assert not repetition.over
+    assert repetition.timed([word("other", 1.0, 1.2)]) == 0
+    assert repetition.over
+
+
 # --- by text ---
 
 

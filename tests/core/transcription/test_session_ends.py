@@ -312,9 +312,9 @@ def test_formats_that_are_over_hold_nothing(calls: Any) -> None:
     assert call.text == " ".join(f"w{number}" for number in range(len(rates)))
     assert call.session.stats.seconds_given == pytest.approx(sum(event.seconds for event in call.of(Usage)))
     held = [thing for thing in gc.get_objects() if type(thing).__name__ == "Sender"]
-    reachable = [sender for sender in held if any(part.sender is sender for part in call.session._stream._parts)]
+    reachable = [sender for sender in held if any(part.sender is sender for part in call.session._course.stream._parts)]
     assert len(reachable) == 1
-    assert len(call.session._stream._parts) == 1
+    assert len(call.session._course.stream._parts) == 1
 
 
 # Usage.

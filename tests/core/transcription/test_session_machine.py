@@ -169,7 +169,7 @@ class Run:
 
     def check_memory(self) -> None:
         """Each format's part of the stream that is not over may hold its bound; in 64 KiB is all the rest."""
-        parts = len(self.session._stream._parts)
+        parts = len(self.session._course.stream._parts)
         most = self.buffer_seconds * 4 * 48000 if self.wide else self.buffer_seconds * 2 * 16000
         assert held_bytes(self.session) <= parts * most + 65536
 
@@ -403,7 +403,7 @@ class SessionMachine(RuleBasedStateMachine):
         """After ``end_input`` time alone brings a session to its end; before ``start`` only ``abort`` does."""
         if not self.tell("end_input") and not self.run.session.ended and not self.run.peers:
             assert self.tell("abort")
-        parts = len(self.run.session._stream._parts)
+        parts = len(self.run.session._course.stream._parts)
         longest = parts * (2 * TIMEOUTS.last + self.run.session.stats.seconds_given) + TIMEOUTS.closing
         until = self.now + longest
         while not self.run.session.ended:

@@ -104,14 +104,14 @@ def session_in(state: SessionState) -> Told:
     for step in WAYS[state]:
         step(session)
     session.drain()
-    assert session._state is state
+    assert session._course.state is state
     return session
 
 
 def check_action(session: Told, action: SessionAction | EndReason, outputs: list[Any]) -> None:
     ends = [output for output in outputs if isinstance(output, SessionEnded)]
     assert [end.reason for end in ends] == ([action] if isinstance(action, EndReason) else [])
-    assert session.ended is (session._state is SessionState.ENDED)
+    assert session.ended is (session._course.state is SessionState.ENDED)
     if ends:
         assert outputs[-1] is ends[0]
         assert (ends[0].failure is None) is (ends[0].reason in (EndReason.COMPLETED, EndReason.ABORTED))
@@ -131,18 +131,18 @@ def test_every_cell_of_the_table(state: SessionState, what: SessionInput) -> Non
         TELLINGS[what](session)
         session.drain()
         action, after = cell
-        assert session._state is after
+        assert session._course.state is after
         check_action(session, action, session.outputs)
         return
     with pytest.raises(LocalProtocolError) as raised:
-        session._step(what, session.now)
+        session._course.step(what, session.now)
     assert str(raised.value) == f"{what.value} is not possible {state.value}"
     if what in BY_THE_APPLICATION:
         with pytest.raises(LocalProtocolError, match="is not possible"):
             TELLINGS[what](session)
         assert session.drain() == []
         assert (session.get_timer(), session.stats, session.config.audio_format, session.ready_for_audio) == before
-        assert session._state is state
+        assert session._course.state is state
     else:  # what a peer can say then raises nothing, whatever else comes of it
         TELLINGS[what](session)
 

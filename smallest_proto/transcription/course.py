@@ -1,0 +1,282 @@
+"""The course of a live transcription: audio goes out on links that come and go, part after part, to an end.
+
+``session.py`` has what an application and a transport say and ask; here is what follows from it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from smallest_proto.commands import Command, SendText
+from smallest_proto.config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig
+from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
+from smallest_proto.events import EndReason, SessionEnded
+from smallest_proto.link import Link, LinkInput, LinkState
+from smallest_proto.links import Change, ChangeKind, Links
+from smallest_proto.requests import live_transcription_request
+from smallest_proto.timers import Timer, Timers
+
+from .cursor import Cursor
+from .events import Event, LossReason, UpdateRejected
+from .handover import Handover, HandoverAction
+from .liveness import Liveness
+from .messages import CLOSE_STREAM, Transcription
+from .receiving import Receiver
+from .states import SESSIONS, SessionAction, SessionInput, SessionState
+from .stream import Stream
+
+_TURN_PAUSE = 1.5  # seconds: twice the silence that ends an utterance, and what a final is under way
+_NO_LAST = Failure(kind=FailureKind.DEADLINE, reason="the service did not send the last final")
+
+
+class Course:
+    """What one session does: its state, its links, its stream, and what is owed at which time."""
+
+    def __init__(
+        self,
+        config: TranscriptionConfig,
+        endpoint: Endpoint,
+        *,
+        timeouts: Timeouts,
+        retry: RetryPolicy,
+        jitter: Callable[[], float],
+        buffer_seconds: float,
+    ) -> None:
+        self._endpoint = endpoint
+        self._timeouts = timeouts
+        self.state = SessionState.NEW
+        self.output: deque[Command | Event] = deque()
+        self.timers = Timers()
+        self.links = Links(
+            live_transcription_request(config, endpoint),
+            keepalive=endpoint.paths.gateway,
+            quotes=True,
+            timeouts=timeouts,
+            retry=retry,
+            jitter=jitter,
+            output=self.output,
+        )
+        self.liveness = Liveness(self.links, timeouts.mute)
+        self.stream = Stream(config, timeouts.message_interval, buffer_seconds, self.output)
+        self.handover = Handover(self.links, self.stream, endpoint)
+        self.receiver = Receiver(config, self.stream.first.timeline, self.output)
+        self.now = 0.0  # the time of the last call that moved audio
+        self._unanswered = 0  # links that were asked for the last final of the part, and closed without it
+
+    # Audio goes out.
+
+    def step(self, what: SessionInput, now: float, failure: Failure | None = None) -> SessionAction | None:
+        try:
+            action, self.state = SESSIONS[self.state, what]
+        except KeyError:
+            raise LocalProtocolError(f"{what.value} is not possible {self.state.value}") from None
+        if isinstance(action, SessionAction):
+            return action
+        self._end(action, failure, now)
+        return None
+
+    @property
+    def _part_complete(self) -> bool:
+        """Whether no more audio comes for the part that is being served."""
+        return self.stream.several or self.state is SessionState.ENDING
+
+    def pump(self, now: float) -> None:
+        """Send what waits, as far as links and pace let it; after the last of a part, ask for its last final."""
+        self.now = now
+        sender = self.stream.first.sender
+        for cursor in sender.cursors:
+            if cursor.link.open:
+                self._pump_one(cursor, now)
+
+    def _pump_one(self, cursor: Cursor, now: float) -> None:
+        sender, link = self.stream.first.sender, cursor.link
+        output, before, asked = self.output, len(self.output), cursor.asked
+        wake = sender.pump(cursor, now)
+        if wake is not None:
+            timers = self.timers
+            if (due := timers.get(Timer.PACE)) is None or due <= now or wake < due:
+                timers[Timer.PACE] = wake
+        elif self._part_complete:
+            link.take(LinkInput.DRAIN)
+            output.append(SendText(link=link.number, text=CLOSE_STREAM))
+            link.timers[Timer.QUIET] = now + self.liveness.shortest
+            if Timer.LAST not in self.timers:  # after end_input() it counts from there
+                self.expect_last(now)
+        if len(output) > before:
+            self.links.sent(link, now)
+            if Timer.QUIET not in link.timers:
+                link.timers[Timer.QUIET] = now + self.liveness.patience
+            if cursor.asked > asked and Timer.ANSWER not in self.timers:
+                self.timers[Timer.ANSWER] = (
+                    now + self._timeouts.finalize + self.stream.first.timeline.ahead(cursor, now)
+                )
+
+    def expect_last(self, now: float) -> None:
+        """Bound the wait for the last final: a recogniser may need as long as what it has not finalised lasts."""
+        self.timers[Timer.LAST] = now + self._timeouts.last + self.stream.first.sender.unfinalised
+
+    def answer_due(self, now: float) -> None:
+        """A finalize was not answered in time: the service had nothing to say, and did not say so."""
+        sender = self.stream.first.sender
+        if not sender.cursors or not sender.cursors[0].link.serves:
+            return  # it is asked again on the next link
+        cursor = sender.cursors[0]
+        if cursor.probe is not None:
+            cursor.probe = None
+        elif cursor.asked:
+            self.receiver.answer(sender.answered(), self.stream.first.timeline)
+        if cursor.asked:
+            self.timers[Timer.ANSWER] = max(cursor.asked_at + self._timeouts.finalize, now + 0.1)
+
+    # Links come and go.
+
+    def changed(self, change: Change | None, now: float) -> None:
+        """The links changed: take the stream on from there."""
+        if change is None:
+            return
+        kind, link, failure = change.kind, change.link, change.failure
+        if kind is ChangeKind.SERVING or kind is ChangeKind.ACCEPTED:
+            self._serve(link, now, accepted=kind is ChangeKind.ACCEPTED)
+        elif kind is ChangeKind.QUIET:
+            self.changed(self.liveness.judge(link, self.stream.first, now), now)
+        elif kind is ChangeKind.BESIDE:
+            self._join(link, now)
+            self.pump(now)
+        elif kind is ChangeKind.BESIDE_GONE:
+            sender = self.stream.first.sender
+            sender.leave(link)
+            self.liveness.beside_gone(sender, now)
+        elif kind is ChangeKind.CLOSED:
+            if self.state is SessionState.CLOSING and self.links.idle:
+                self.step(SessionInput.LINKS_GONE, now)
+        elif kind is ChangeKind.GIVEN_UP:
+            self.step(SessionInput.GIVEN_UP, now, failure)
+        else:
+            self._lost(change, now)
+
+    def _lost(self, change: Change, now: float) -> None:
+        """The link that served is gone, or the options of an update are refused."""
+        self.stream.first.sender.leave(change.link)
+        if self.links.serving is None or not self.links.serving.serves:
+            if self.state is SessionState.STREAMING:  # nobody waits for an end
+                self.timers.stop(Timer.LAST)
+            self.timers.stop(Timer.ANSWER)
+        elif change.kind is ChangeKind.LOST:  # the link beside it serves already
+            self.take_over(now)
+        if change.kind is ChangeKind.REJECTED and change.failure is not None:
+            self._rejected(change.failure, now)
+        elif change.unfinished:
+            self._unanswered += 1
+            if self._unanswered == 2:  # once more would be the same: this service sends none
+                self.part_over(SessionInput.UNANSWERED, now)
+
+    def _join(self, link: Link, now: float) -> Cursor:
+        """``link`` is open: it is sent everything from a margin before the watermark on."""
+        sender = self.stream.first.sender
+        cursor = sender.begin(link, now)
+        sender.cursors.append(cursor)
+        return cursor
+
+    def _serve(self, link: Link, now: float, *, accepted: bool) -> None:
+        """``link`` is open and serves."""
+        part = self.stream.first
+        self.handover.opened(accepted=accepted, now=now)
+        for before in tuple(part.sender.cursors):
+            part.sender.leave(before.link)
+        self.liveness.replaced(part.sender, now)
+        self.receiver.use(part.config, part.timeline)
+        self.receiver.serve(self._join(link, now), part.sender)
+        self.timers.stop(Timer.ANSWER)
+        self.pump(now)
+
+    def take_over(self, now: float) -> None:
+        """The link that was opened beside serves from now on: it began at the watermark as well."""
+        sender = self.stream.first.sender
+        self.liveness.replaced(sender, now)
+        self.receiver.serve(sender.cursors[0], sender)
+        if sender.cursors[0].asked:
+            self.timers[Timer.ANSWER] = now + self._timeouts.finalize
+
+    # Transcripts come in.
+
+    def transcribed(self, cursor: Cursor, message: Transcription, now: float) -> None:
+        last = message.is_last
+        draining = cursor.link.state is LinkState.DRAINING
+        if last and not (draining and self.state is SessionState.ENDING and not self.stream.several):
+            message = msgspec.structs.replace(message, is_last=False)  # of a part of the stream, or before its end
+        self.receiver.transcription(cursor, message, self.stream.first.sender, now)
+        if self.receiver.pausing:
+            self.timers[Timer.TURN] = now + _TURN_PAUSE
+        else:
+            self.timers.stop(Timer.TURN)
+        if last and draining:
+            self.part_over(SessionInput.LAST, now)
+
+    # Parts come to their end.
+
+    def _rejected(self, failure: Failure, now: float) -> None:
+        part, fallback = self.stream.first, self.handover.fallback or self.stream.first.config
+        action = self.handover.refused()
+        if action is HandoverAction.NOTHING:
+            return
+        self.output.append(UpdateRejected(failure=failure))
+        if action is HandoverAction.REJECT:
+            return
+        # What was given in the format that the service refused cannot be heard by it.
+        part.sender.lose(0, part.sender.given, LossReason.REJECTED)
+        if action is HandoverAction.SKIP:
+            self._next_part(fallback, now)
+        else:
+            self.stream.add(fallback, part.end)
+            self._answer_all()
+            self.stream.forget_first()
+            self._begin_part(now)
+
+    def part_over(self, how: SessionInput, now: float) -> None:
+        """The last final of the part is here, or will not come."""
+        self.timers.clear()
+        if self.stream.several:
+            over = self.stream.first
+            if how is not SessionInput.LAST:
+                self.receiver.provisional()
+            over.close(None if how is SessionInput.LAST else LossReason.ENDED)
+            self._next_part(self.handover.fallback or over.config, now)
+        elif self.step(how, now, _NO_LAST) is SessionAction.CLOSE:
+            self._answer_all()
+            self.links.close(now)
+
+    def _next_part(self, fallback: TranscriptionConfig, now: float) -> None:
+        """The first part is over: open a link for the next one."""
+        self._answer_all()
+        self.stream.forget_first()
+        self.handover.next_part(fallback)
+        self.liveness.replaced(self.stream.first.sender, now)
+        self.links.close(now, live_transcription_request(self.stream.first.config, self._endpoint))
+        self._begin_part(now)
+
+    def _begin_part(self, now: float) -> None:
+        self._unanswered = 0
+        self.timers.clear()
+        self.receiver.use(self.stream.first.config, self.stream.first.timeline)
+        if self.state is SessionState.ENDING:
+            self.expect_last(now)
+
+    def _answer_all(self) -> None:
+        """No more finals come of the first part: what was asked and not answered gets its event."""
+        self.receiver.answer_all(self.stream.first)
+
+    def _end(self, reason: EndReason, failure: Failure | None, now: float) -> None:
+        """Put everything out that is owed, ``SessionEnded`` last."""
+        self.links.abort()
+        self.timers.clear()
+        first = self.stream.first
+        self.receiver.end(first.timeline.seconds(first.sender.sent))
+        if reason is not EndReason.ABORTED:
+            for part in self.stream.parts:
+                self.receiver.answer_all(part)
+        unheard = reason is EndReason.FAILED or reason is EndReason.INCOMPLETE
+        self.stream.close(LossReason.ENDED if unheard else None)
+        self.output.append(SessionEnded(reason=reason, failure=failure))
