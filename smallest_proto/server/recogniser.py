@@ -263,6 +263,11 @@ class CodedRecogniser:
         self._segmenter.flush()
         return self._segmenter.take()
 
+    def finalize_words(self) -> Sequence[Recognised]:
+        """Make final the words that are over; one in the middle of which this comes is left for the next final."""
+        self._segmenter.flush()
+        return self._segmenter.take()
+
     def _go_on(self, data: bytes, at: int, size: int) -> int:
         """Hear the next part of a word; return how many bytes it had."""
         length = min(size - at, len(self._coded) - self._offset)

@@ -8,19 +8,22 @@ transcription link. What can be decided without a model is decided here; a host 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
 from smallest_proto.audio import MAX_MESSAGE_BYTES
 from smallest_proto.commands import KEEPALIVE
+from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.reading import read_json_object
 from smallest_proto.transcription.messages import CLOSE_STREAM, FINALIZE
 from smallest_proto.values import Value
 
 from .answers import wire_utterances, wire_word
+from .imperfection import Imperfect, Imperfection
+from .recogniser import Recogniser
 from .requests import (
     FileRequest,
     LiveRequest,
@@ -69,6 +72,13 @@ class Hear(Value, frozen=True, kw_only=True):
 class Finalize(Value, frozen=True, kw_only=True):
     """Finalize the recogniser, then give its results to ``finalized``."""
 
+    leaves_word: bool = False  # the word that is being said is left for the next final, where the recogniser can
+
+    def ask(self, recogniser: Recogniser) -> Sequence[Recognised]:
+        """Finalize ``recogniser``; one that can leave a word has ``finalize_words`` for it."""
+        leave: Callable[[], Sequence[Recognised]] | None = getattr(recogniser, "finalize_words", None)
+        return leave() if self.leaves_word and leave is not None else recogniser.finalize()
+
 
 class Reply(Value, frozen=True, kw_only=True):
     """Send one text message."""
@@ -98,10 +108,22 @@ class LiveService:
     Over 8192 bytes in one binary message are an error message and a close with 1009; a text message that is not
     understood is an error message, and the link goes on. ``inactivity``: after so many seconds without a message from
     the client the link is closed with 1000.
+
+    ``imperfection`` makes it as awkward as the world is. Then it is to be given as it is on this link
+    (``imperfection.on_link(3)``), and the recogniser is to be made with ``recogniser_options``.
     """
 
-    def __init__(self, request: LiveRequest, session_id: str, *, inactivity: float = INACTIVITY_SECONDS) -> None:
+    def __init__(
+        self,
+        request: LiveRequest,
+        session_id: str,
+        *,
+        inactivity: float = INACTIVITY_SECONDS,
+        imperfection: Imperfection = Imperfection(),  # noqa: B008 - frozen
+    ) -> None:
         self._options = request.options
+        self._imperfection = imperfection
+        self._imperfect = Imperfect(imperfection)
         self._gateway = request.gateway
         self._session_id = session_id
         self._inactivity = inactivity
@@ -109,10 +131,16 @@ class LiveService:
         self._part = b""  # of a sample whose rest comes with the next message
         self._deadline: float | None = None
         self._out: deque[ServiceCommand] = deque()
+        self._later: deque[tuple[float, ServiceCommand]] = deque()  # what an imperfect service says late, and when
         self._finalizing: deque[bool] = deque()  # the finalizes under way; True for the one of close_stream
         self._ending = False  # close_stream came
         self._closed = False
         self._full = ""  # all finals
+
+    @property
+    def recogniser_options(self) -> TranscriptionConfig:
+        """The options that the recogniser of this link is to have."""
+        return self._imperfection.options(self._options)
 
     @property
     def closed(self) -> bool:
@@ -125,7 +153,8 @@ class LiveService:
 
     def get_timer(self) -> float | None:
         """When to call ``handle_timer``, or ``None``."""
-        return self._deadline
+        times = [time for time in (self._deadline, self._later[0][0] if self._later else None) if time is not None]
+        return min(times, default=None)
 
     def start(self, now: float) -> None:
         """The WebSocket is open."""
@@ -137,17 +166,17 @@ class LiveService:
             return
         self._deadline = now + self._inactivity
         if isinstance(data, str):
-            self._told(data)
+            self._told(data, now)
         elif len(data) > MAX_MESSAGE_BYTES:
-            self._error(f"a binary message may have {MAX_MESSAGE_BYTES} bytes: send less at a time")
-            self._close(1009, "message too big")
+            self._error(f"a binary message may have {MAX_MESSAGE_BYTES} bytes: send less at a time", now)
+            self._close(1009, "message too big", now)
         else:
             self._hear(data)
 
     def recognised(self, items: Sequence[Recognised], now: float) -> None:
         """The results of the oldest ``Hear`` under way."""
         for item in items:
-            self._tell(item)
+            self._tell(item, now)
 
     def finalized(self, items: Sequence[Recognised], now: float) -> None:
         """The results of the oldest ``Finalize`` under way. Raises ``LocalProtocolError`` if there is none."""
@@ -158,28 +187,33 @@ class LiveService:
         # The answer is the last final; with nothing said there is none, and an empty one answers.
         answer = finals[-1] if finals else len(items)
         for item in items[:answer]:
-            self._tell(item)
+            self._tell(item, now)
         heard = items[answer] if finals else Heard(text="", final=True)
-        self._tell(heard, from_finalize=not last, is_last=last)
+        assert isinstance(heard, Heard)
         if last:
-            self._close(1000, "")
+            self._transcription(self._imperfect.last(heard, now), now, is_last=True)
+            self._close(1000, "", now)
             return
+        for part, labelled in self._imperfect.answers(heard):
+            self._transcription(part, now, from_finalize=labelled)
         for item in items[answer + 1 :]:
-            self._tell(item)
+            self._tell(item, now)
 
     def handle_timer(self, now: float) -> None:
         """The time of ``get_timer`` has come."""
+        while self._later and self._later[0][0] <= now:
+            self._out.append(self._later.popleft()[1])
         if self._deadline is not None and now >= self._deadline:
-            self._close(1000, f"no message from the client for {self._inactivity:g} s")
+            self._close(1000, f"no message from the client for {self._inactivity:g} s", now)
 
     def fail(self, message: str, code: int, now: float) -> None:
         """The service cannot go on (1011), is full (1013) or goes away (1001): an error message, then the close."""
         if not self._closed:
             message = message.encode("utf-8", "replace").decode()
-            self._error(message)
-            self._close(code, message)
+            self._error(message, now)
+            self._close(code, message, now)
 
-    def _told(self, text: str) -> None:
+    def _told(self, text: str, now: float) -> None:
         read = read_json_object(text)
         kind = read if isinstance(read, str) else read.get("type")
         if kind == "finalize":
@@ -189,13 +223,15 @@ class LiveService:
             self._deadline = None
             self._finalize(last=True)
         elif kind == "keepalive" and self._gateway:
-            self._reply({"type": "pong"})
+            self._reply({"type": "pong"}, now)
         else:  # what the client said is not repeated: it may be private
-            self._error("unknown message: " + " or ".join(_CLIENT_MESSAGES if self._gateway else _CLIENT_MESSAGES[:2]))
+            known = _CLIENT_MESSAGES if self._gateway else _CLIENT_MESSAGES[:2]
+            self._error("unknown message: " + " or ".join(known), now)
 
     def _finalize(self, *, last: bool) -> None:
-        self._finalizing.append(last)
-        self._out.append(Finalize())
+        if last or not self._imperfection.unanswered:
+            self._finalizing.append(last)
+            self._out.append(Finalize(leaves_word=not last and self._imperfection.leaves_word))
 
     def _hear(self, audio: bytes) -> None:
         if self._part or len(audio) % self._width:
@@ -205,16 +241,20 @@ class LiveService:
         if audio:
             self._out.append(Hear(audio=audio))
 
-    def _tell(self, item: Recognised, *, from_finalize: bool = False, is_last: bool = False) -> None:
-        if self._closed:
-            return
+    def _tell(self, item: Recognised, now: float) -> None:
         if isinstance(item, Heard):
-            self._transcription(item, from_finalize, is_last)
+            self._transcription(item, now)
         elif self._options.vad_events:
             kind = "speech_started" if isinstance(item, VoiceStarted) else "speech_ended"
-            self._reply({"type": kind, "session_id": self._session_id, "timestamp": item.time})
+            self._reply({"type": kind, "session_id": self._session_id, "timestamp": item.time}, now)
 
-    def _transcription(self, heard: Heard, from_finalize: bool, is_last: bool) -> None:
+    def _transcription(self, heard: Heard, now: float, *, from_finalize: bool = False, is_last: bool = False) -> None:
+        told = self._imperfect.heard(heard, now)
+        if told is not None:
+            for delay, message in self._imperfect.messages(self._message(told, from_finalize, is_last)):
+                self._reply(message, now, delay)
+
+    def _message(self, heard: Heard, from_finalize: bool, is_last: bool) -> dict[str, Any]:
         options = self._options
         message: dict[str, Any] = {"type": "transcription", "status": "success"} if self._gateway else {}
         message |= {"session_id": self._session_id, "transcript": heard.text}
@@ -231,19 +271,30 @@ class LiveService:
                 message["utterances"] = wire_utterances(heard)
         if options.full_transcript:
             message["full_transcript"] = self._full
-        self._reply(message)
+        return message
 
-    def _error(self, message: str) -> None:
+    def _error(self, message: str, now: float) -> None:
         if self._gateway:
-            self._reply({"type": "error", "status": "error", "message": message, "session_id": self._session_id})
+            told = {"type": "error", "status": "error", "message": message, "session_id": self._session_id}
         else:
-            self._reply({"error": message})
+            told = {"error": message}
+        self._reply(told, now)
 
-    def _reply(self, message: Mapping[str, Any]) -> None:
-        self._out.append(Reply(text=msgspec.json.encode(message).decode()))
+    def _reply(self, message: Mapping[str, Any], now: float, delay: float = 0.0) -> None:
+        if not self._closed:
+            self._put(Reply(text=msgspec.json.encode(message).decode()), now, delay)
 
-    def _close(self, code: int, reason: str) -> None:
+    def _close(self, code: int, reason: str, now: float) -> None:
+        if self._closed:
+            return
         self._closed = True
         self._deadline = None
         # A close frame has room for 123 bytes of reason (RFC 6455, section 5.5).
-        self._out.append(Close(code=code, reason=reason.encode()[:123].decode(errors="ignore")))
+        self._put(Close(code=code, reason=reason.encode()[:123].decode(errors="ignore")), now)
+
+    def _put(self, command: Reply | Close, now: float, delay: float = 0.0) -> None:
+        """Put it out after ``delay``, and after what was put out before it."""
+        if self._later or delay:
+            self._later.append((max(now + delay, self._later[-1][0] if self._later else now), command))
+        else:
+            self._out.append(command)

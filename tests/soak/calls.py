@@ -1,7 +1,8 @@
-"""Calls over a bad network, each from one seed, in virtual time: every word is counted.
+"""Calls over a bad network to an imperfect service, each from one seed, in virtual time: every word is counted.
 
-python tests/soak/calls.py --seeds 10000        many calls; a failing seed prints how to run it again
-python tests/soak/calls.py --seed 4711 --trace  one call, told event by event
+python tests/soak/calls.py --seeds 10000     many calls; a failing seed prints how to run it again
+python tests/soak/calls.py --seed 4711 -v    one call, told event by event
+python tests/soak/calls.py --only twice      those to a service that does this, alone or with others
 """
 
 from __future__ import annotations
@@ -9,42 +10,27 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from pathlib import Path
 
 import msgspec
 
-from smallest_proto.config import Endpoint, Timeouts, TranscriptionConfig
-from smallest_proto.events import EndReason, SessionEnded
-from smallest_proto.reading import Word
-from smallest_proto.server.recogniser import CodedSpeech, coded_speech
-from smallest_proto.server.transcription import error_answer
-from smallest_proto.transcription.events import (
-    AudioLost,
-    Event,
-    FinalTranscript,
-    InterimTranscript,
-    SpeechEnded,
-    SpeechStarted,
-    UpdateRejected,
-    Usage,
-)
-from smallest_proto.transcription.session import TranscriptionSession
-from smallest_transports.memory import FAULTS, MemoryCall, MemoryLink, MemoryNetwork, refuse_next
+sys.path[:0] = [str(Path(__file__).parents[2])]  # as a script, and as a module
+
+from smallest_proto.config import Endpoint, Timeouts, TranscriptionConfig  # noqa: E402
+from smallest_proto.reading import Word  # noqa: E402
+from smallest_proto.server.imperfection import Imperfection  # noqa: E402
+from smallest_proto.server.recogniser import CodedSpeech, coded_speech  # noqa: E402
+from smallest_proto.server.transcription import error_answer  # noqa: E402
+from smallest_proto.transcription.session import TranscriptionSession  # noqa: E402
+from smallest_transports.memory import FAULTS, MemoryCall, MemoryLink, MemoryNetwork, refuse_next  # noqa: E402
+from tests.soak.judge import Call, Tally, faults_of, wrongs_of  # noqa: E402
+
+__all__ = ["Call", "complaint", "faults_of", "run", "said"]
 
 REFUSED = "refused"  # the service of these calls takes no session of this name
 MOST_FAULTS = 8  # as many as are forgiven, should each one hit a link before it has been healthy for a while
-
-
-class Call(NamedTuple):
-    """One call, run to its end."""
-
-    words: list[Word]  # what was said, in seconds of the stream
-    seconds: float
-    events: list[tuple[float, Event]]
-    session: TranscriptionSession
-    story: list[tuple[float, str]]  # what was done to it, and when
 
 
 class Caller(MemoryCall):
@@ -57,6 +43,7 @@ class Caller(MemoryCall):
         self.real_time = True
         self.chunk = 0.02
         self.done = False  # all is given: no more changes
+        self.finalized: list[float] = []  # where it finalized, in seconds of the stream
 
     def end_input(self) -> None:
         if not self.parts:
@@ -67,6 +54,11 @@ class Caller(MemoryCall):
         if part.sample_rate != self.config.sample_rate:
             self.change(sample_rate=part.sample_rate)
         self.feed(part.pcm, real_time=self.real_time, chunk=self.chunk, format=self.config.audio_format)
+
+    def finalize(self) -> None:
+        if not self.done and not self.session.ended:
+            self.finalized.append(self.session.stats.seconds_given)
+            super().finalize()
 
     def change(self, **options: object) -> None:
         """Update the configuration."""
@@ -123,9 +115,9 @@ class Chaos:
             self.plan(time, f"{name} in catch-up", lambda: FAULTS[name](link))
 
 
-def script(random: random.Random, numbers: Iterator[int]) -> list[int | float]:
-    """Words, pauses between turns, now and then a long one; silence at the end."""
-    said: list[int | float] = []
+def script(random: random.Random, numbers: Iterator[int], *, at_once: bool) -> list[int | float]:
+    """Words, pauses between turns, now and then a long one; silence at the end, and unless ``at_once`` before it."""
+    said: list[int | float] = [] if at_once else [0.3]
     for _ in range(random.randrange(4, 24)):
         said.append(next(numbers))
         if random.random() < 0.25:
@@ -137,8 +129,10 @@ def run(seed: int) -> Call:
     """Run the call of ``seed``."""
     chance = random.Random(seed)
     numbers = iter(range(1, 1000))
+    imperfection = Imperfection.draw(seed)
+    at_once = chance.random() < 0.5 and not imperfection.edges  # else it would damage what is the caller's first word
     parts = [
-        coded_speech(script(chance, numbers), gap=chance.choice((0.0, 0.05, 0.1)), sample_rate=rate)
+        coded_speech(script(chance, numbers, at_once=at_once), gap=chance.choice((0.0, 0.05, 0.1)), sample_rate=rate)
         for rate in chance.choice(((16000,), (16000,), (16000,), (8000,), (8000, 16000), (16000, 8000, 48000)))
     ]
     config = TranscriptionConfig(
@@ -153,6 +147,7 @@ def run(seed: int) -> Call:
         jitter=chance.choice((0.0, 0.05)),
         decode_time=chance.choice((0.0, 0.1, 0.3)),
         seed=seed,
+        imperfection=imperfection,
     )
     session = TranscriptionSession(
         config,
@@ -180,9 +175,12 @@ def run(seed: int) -> Call:
     if call.real_time:  # else nobody knows when a pause is
         for pause in chance.sample(pauses, chance.randrange(len(pauses) + 1)):
             chaos.plan(pause, "finalize", call.finalize)
+        for _ in range(chance.choice((0, 0, 0, 1, 3))):  # and in the middle of a word, perhaps
+            chaos.plan(chance.uniform(0.0, lasts - 0.2), "finalize anywhere", call.finalize)
     call.start()
     call.end_input()
-    return Call(words, seconds, call.run(limit=900.0), session, chaos.story)
+    events = call.run(limit=900.0)
+    return Call(words, seconds, events, session, chaos.story, imperfection, tuple(call.finalized))
 
 
 def said(parts: list[CodedSpeech]) -> tuple[list[Word], list[float], float]:
@@ -197,79 +195,18 @@ def said(parts: list[CodedSpeech]) -> tuple[list[Word], list[float], float]:
     return words, [(start + end) / 2 for start, end in gaps if end - start > 0.8], origin
 
 
-def faults_of(call: Call) -> Iterator[str]:
-    """Everything about ``call`` that is not as promised."""
-    events = [event for _, event in call.events]
-    yield from _wrong_words(call.words, events)
-    yield from _wrong_turns(events)
-    yield from _wrong_times(events, call.seconds)
-    end = events[-1]
-    if not isinstance(end, SessionEnded) or sum(isinstance(event, SessionEnded) for event in events) != 1:
-        yield "the session did not end with SessionEnded, once"
-    elif end.reason is not EndReason.COMPLETED:
-        yield f"the session ended {end.reason.value}: {end.failure}"
-    stats = call.session.stats
-    told = sum(event.seconds for event in events if isinstance(event, Usage))
-    if abs(told - stats.seconds_sent) > 1e-6 or abs(stats.seconds_given - call.seconds) > 1e-6:
-        yield f"usage tells of {told} s, sent {stats.seconds_sent} s, given {stats.seconds_given} of {call.seconds} s"
-    if sum(isinstance(event, UpdateRejected) for event in events) > len(call.story):
-        yield "more updates were rejected than asked for"
-
-
-def _wrong_words(words: list[Word], events: list[Event]) -> Iterator[str]:
-    if lost := [(event.start, event.end) for event in events if isinstance(event, AudioLost)]:
-        yield f"lost audio: {lost}"
-    expected = {word.text: word for word in words}
-    heard: list[str] = []
-    for event in events:
-        if not isinstance(event, FinalTranscript) or not event.text:
-            continue
-        texts = event.text.split()
-        heard += texts
-        if event.words and texts != [word.text for word in event.words]:
-            yield f"text and words differ: {event.text!r}"
-        ends = (Word(text=texts[0], start=event.start), Word(text=texts[-1], end=event.end))
-        for word in event.words if event.provisional else (*event.words, *ends):
-            coded = expected.get(word.text, word)
-            for time, right in ((word.start, coded.start), (word.end, coded.end)):
-                if time is not None and right is not None and abs(time - right) > 1e-6:
-                    yield f"{word.text} has the time {time}, not {right}"
-    for text in expected:
-        if (count := heard.count(text)) != 1:
-            yield f"{text} was heard {count} times"
-    known = [int(text[1:]) for text in heard if text in expected]
-    if known != sorted(known):
-        yield f"out of order: {known}"
-    if damaged := [text for text in heard if text not in expected]:
-        yield f"damaged: {damaged}"
-
-
-def _wrong_turns(events: list[Event]) -> Iterator[str]:
-    speaking = False
-    for event in events:
-        if isinstance(event, (SpeechStarted, SpeechEnded)):
-            if isinstance(event, SpeechStarted) is speaking:
-                yield f"{type(event).__name__} at {event.time} does not alternate"
-            speaking = isinstance(event, SpeechStarted)
-    if speaking:
-        yield "a turn has no end"
-
-
-def _wrong_times(events: list[Event], seconds: float) -> Iterator[str]:
-    before = 0.0
-    for event in events:
-        if isinstance(event, (InterimTranscript, FinalTranscript)):
-            if not 0.0 <= event.start <= event.end <= seconds + 1e-6:
-                yield f"{type(event).__name__} from {event.start} to {event.end} of {seconds} s"
-            if isinstance(event, FinalTranscript) and event.text:
-                if event.start < before - 1e-6:
-                    yield f"a final from {event.start} after one up to {before}"
-                before = event.end
-
-
-def complaint(seed: int, wrong: list[str]) -> str:
+def complaint(seed: int, wrong: Sequence[str]) -> str:
     """What is wrong with the call of ``seed``, and the command that runs it once more and tells all of it."""
-    return f"seed {seed}: {'; '.join(wrong)}\n  again: python tests/soak/calls.py --seed {seed} --trace"
+    kinds = ", ".join(Imperfection.draw(seed).kinds) or "ideal"
+    return f"seed {seed} ({kinds}): {'; '.join(wrong)}\n  again: python tests/soak/calls.py --seed {seed} -v"
+
+
+def tell(call: Call) -> None:
+    """Print all that happened."""
+    print(f"{call.imperfection}")
+    for time, told in sorted([*call.story, *call.events], key=lambda entry: entry[0]):
+        shown = told if isinstance(told, str) else f"{told} {getattr(told, 'text', '')}"
+        print(f"{time:9.3f}  {shown}")
 
 
 def main() -> int:
@@ -277,35 +214,40 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000, help="how many calls")
     parser.add_argument("--first", type=int, default=0, help="the seed of the first one")
     parser.add_argument("--seed", type=int, help="one call alone")
-    parser.add_argument("--trace", action="store_true", help="tell every event")
+    parser.add_argument("--only", help="only calls to a service that is imperfect in this way: twice, rounding=0.1")
+    parser.add_argument("--quiet", "-q", action="store_true", help="the table alone")
+    parser.add_argument("--verbose", "-v", action="store_true", help="tell every event")
     asked = parser.parse_args()
     seeds = range(asked.first, asked.first + asked.seeds) if asked.seed is None else (asked.seed,)
-    failed = links = words = happenings = 0
+    tally = Tally()
+    links = happenings = 0
     replayed = 0.0
     for seed in seeds:
+        if asked.only and asked.only not in (Imperfection.draw(seed).kinds or ("ideal",)):
+            continue
         try:
             call = run(seed)
         except Exception:
             print(complaint(seed, ["it raised"]), file=sys.stderr)
             raise
-        wrong = list(faults_of(call))
-        words += len(call.words)
+        wrongs = list(wrongs_of(call))
+        tally.add(seed, call, wrongs)
         links += len(call.session.stats.links)
         happenings += len(call.story)
         replayed += call.session.stats.seconds_replayed
-        if asked.trace:
-            for time, told in sorted([*call.story, *call.events], key=lambda entry: entry[0]):
-                shown = told if isinstance(told, str) else f"{told} {getattr(told, 'text', '')}"
-                print(f"{time:9.3f}  {shown}")
-        if wrong:
-            failed += 1
-            print(complaint(seed, wrong), flush=True)
+        if asked.verbose:
+            tell(call)
+        if wrongs and not asked.quiet:
+            print(complaint(seed, [wrong.text for wrong in wrongs]), flush=True)
+    print(*tally.lines(), sep="\n")
+    total = tally.total
     print(
-        f"{len(seeds)} calls, {words} words, {happenings} faults and changes, {links} links, "
-        f"{replayed:.0f} s replayed: "
-        f"{failed} calls with a word lost, repeated, damaged or mistimed, or a turn unpaired"
+        f"{total['calls']} calls, {total['words']} words, {happenings} faults and changes, {links} links, "
+        f"{replayed:.0f} s replayed: {total['lost']} words lost, {total['repeated']} repeated, "
+        f"{total['damaged']} damaged, {total['mistimed']} times wrong, {total['told']} given up and told; "
+        f"{total['failed']} calls with anything of it, or a turn unpaired"
     )
-    return 1 if failed else 0
+    return 1 if total["failed"] else 0
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.http.exchange import Answer, ExchangeFailed, HttpExchange
 from smallest_proto.refusals import refusal
 from smallest_proto.requests import Request
+from smallest_proto.server.imperfection import Imperfection
 from smallest_proto.server.recogniser import CodedRecogniser, Heard, Recognised, RecogniserFactory
 from smallest_proto.server.transcription import (
     Close,
@@ -82,6 +83,7 @@ class MemoryNetwork:
     ``recogniser`` makes the service's ear, one for each link. ``latency`` is one way, in seconds; ``jitter`` is what
     can come on top of it, evenly spread (messages stay in order). ``decode_time`` is what the recogniser needs for an
     interim or a final, in seconds, one after the other. ``api_key``: the one that is let in; ``None`` lets in any.
+    ``imperfection`` is what the service does otherwise than an ideal one: ``Imperfection.draw(7)`` is one of the many.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class MemoryNetwork:
         seed: int = 0,
         api_key: str | None = None,
         inactivity: float = 60.0,
+        imperfection: Imperfection = Imperfection(),  # noqa: B008 - frozen
     ) -> None:
         self.clock = VirtualClock()
         self.random = random.Random(seed)  # the one source of chance; take yours from here as well
@@ -103,6 +106,7 @@ class MemoryNetwork:
         self.decode_time = decode_time
         self.api_key = api_key
         self.inactivity = inactivity
+        self.imperfection = imperfection
         self.links: list[MemoryLink] = []  # all that were ever opened, in order
         self.refusals: list[Response] = []  # the links that are opened next are refused with them, one each
         self.on_link: Callable[[MemoryLink], object] | None = None  # gets each link as it is opened
@@ -275,9 +279,14 @@ class _Service:
     def __init__(self, network: MemoryNetwork, link: MemoryLink, request: LiveRequest) -> None:
         self._network = network
         self._link = link
-        name = f"session-{network.links.index(link) + 1}"
-        self._service = LiveService(request, name, inactivity=network.inactivity)
-        self._recogniser = network.recogniser(request.options)
+        number = network.links.index(link) + 1
+        self._service = LiveService(
+            request,
+            f"session-{number}",
+            inactivity=network.inactivity,
+            imperfection=network.imperfection.on_link(number),
+        )
+        self._recogniser = network.recogniser(self._service.recogniser_options)
         self._busy_until = 0.0
         self._alarm = Alarm(network.clock, self._service, self._settle)
         self._service.start(network.clock.now)
@@ -295,7 +304,7 @@ class _Service:
             if isinstance(command, Hear):
                 self._decode(self._recogniser.hear(command.audio), self._service.recognised)
             elif isinstance(command, Finalize):
-                self._decode(self._recogniser.finalize(), self._service.finalized)
+                self._decode(command.ask(self._recogniser), self._service.finalized)
             elif isinstance(command, Reply):
                 self._link.say(command.text)
             elif isinstance(command, Close):

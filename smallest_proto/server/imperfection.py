@@ -1,0 +1,284 @@
+"""How a service is less than ideal: a value with a seed, so that a test, a soak or a local server can be as awkward.
+
+Each field is a kind of thing that real services were seen to do: they round the times of words, cut sentences into
+finals, answer a question without saying so or not at all, say a final twice, and hear the same audio differently the
+second time. ``LiveService`` takes an ``Imperfection`` and does it, link by link: the same seed on the same link does
+the same again, and nothing here asks the world for chance.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from smallest_proto.config import TranscriptionConfig
+from smallest_proto.reading import Word
+from smallest_proto.values import Value
+
+from .segmenter import Heard
+
+__all__ = ["Imperfect", "Imperfection"]
+
+EDGE_SECONDS = 0.1  # a word that begins so soon on a link is at its edge: a recogniser has not warmed up
+DRIFT_MOST = 0.05  # seconds: where a drift of the times comes to rest
+TWICE_SECONDS = 0.2  # within which a final was seen to come for a second time
+
+_Item = TypeVar("_Item")
+
+
+class Imperfection(Value, frozen=True, kw_only=True):
+    """What a service does otherwise than an ideal one. Without fields it is one.
+
+    ``kinds`` names what was asked for; ``draw`` makes one of the many by its seed; ``on_link`` is the same service as
+    it is on one of its links.
+    """
+
+    seed: int = 0
+    # The times of words.
+    rounding: float = 0.0  # seconds: times are multiples of it
+    jitter: float = 0.0  # seconds: each is off by up to so much, either way
+    bias: float = 0.0  # seconds: all come so much later, or earlier
+    drift: float = 0.0  # seconds per second of the link's audio, up to 50 ms
+    no_times: bool = False  # ``words`` is empty although it was asked for
+    # The words.
+    edges: bool = False  # a word that begins in the first 0.1 s of a link is cut, heard otherwise, or not heard
+    respelled: bool = False  # other letters, case or punctuation on each link
+    joined: bool = False  # two words are written as one, as "five five" is "55"; other ones on each link
+    # The finals.
+    words_per_final: int | None = None  # a final comes after so many words, in mid-sentence
+    no_interims: bool = False
+    blank: bool = False  # a final's text ends in a blank, unless the speaker paused
+    twice: bool = False  # a final can come again within 0.2 s, and the last one can say again what was just said
+    empty_finals: bool = False  # an empty final can follow another one
+    # The answers to a finalize.
+    unlabelled: bool = False  # without ``from_finalize``
+    silent_when_empty: bool = False  # none, if nothing was said
+    unanswered: bool = False  # none at all
+    empty_answer: bool = False  # the answer is empty, and what was said is a final of its own, before or after it
+    two_answers: bool = False  # what was said comes in two finals
+    leaves_word: bool = False  # the word that is being said is left for the next final, where the recogniser can
+    # Messages.
+    late: float = 0.0  # seconds: each takes up to so much longer; they stay in order
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What is imperfect, in words: ``("rounding=0.1", "twice")``."""
+        named = [(field.name, getattr(self, field.name), field.default) for field in msgspec.structs.fields(self)]
+        return tuple(
+            name if value is True else f"{name}={value:g}"
+            for name, value, default in named
+            if value != default and name != "seed"
+        )
+
+    @property
+    def time_error(self) -> float:
+        """The most by which the time of a word can be off, in seconds."""
+        return self.rounding / 2 + self.jitter + abs(self.bias) + (DRIFT_MOST if self.drift else 0.0)
+
+    @classmethod
+    def draw(cls, seed: int) -> Imperfection:
+        """One of the services that there are: some are ideal, most have one kind of imperfection, some have several."""
+        chance = Chance(seed)
+        made = cls(seed=seed)
+        how_many = chance("how many")
+        if how_many < 0.15:
+            return made
+        one = {**chance.choice(_TIMES, "times"), **chance.choice(_TIMES[:2], "rounding")}
+        if how_many < 0.6:
+            kinds = [*_TIMES, *_OTHERS]
+            return msgspec.structs.replace(made, **chance.choice(kinds, "kind"))
+        for kind in _OTHERS:
+            if chance("with", kind) < 0.2:
+                one.update(kind)
+        return msgspec.structs.replace(made, **one)
+
+    def on_link(self, link: int) -> Imperfection:
+        """The service as it is on one of its links, by the link's number: the same audio gives another text."""
+        return msgspec.structs.replace(self, seed=int(Chance(self.seed)("link", link) * 2**32))
+
+    def options(self, options: TranscriptionConfig) -> TranscriptionConfig:
+        """The options that the recogniser is to have, for those that a client asked for."""
+        if self.words_per_final is None or options.max_words is not None:
+            return options
+        return msgspec.structs.replace(options, max_words=self.words_per_final, finalize_on_words=None)
+
+
+# What ``draw`` draws from. Together the errors of times stay below 0.15 s: the largest that were measured are a tenth.
+_TIMES: tuple[dict[str, Any], ...] = (
+    {},
+    {"rounding": 0.02},
+    {"rounding": 0.1},
+    {"jitter": 0.05},
+    {"bias": -0.04},
+    {"bias": 0.08},
+    {"drift": 0.001},
+    {"drift": -0.001},
+)
+_OTHERS: tuple[dict[str, Any], ...] = (
+    {"no_times": True},
+    {"edges": True},
+    {"respelled": True},
+    {"joined": True},
+    {"words_per_final": 3},
+    {"words_per_final": 10},
+    {"no_interims": True},
+    {"blank": True},
+    {"twice": True},
+    {"empty_finals": True},
+    {"unlabelled": True},
+    {"silent_when_empty": True},
+    {"unanswered": True},
+    {"empty_answer": True},
+    {"two_answers": True},
+    {"leaves_word": True},
+    {"late": 0.3},
+    {"late": 1.0},
+)
+
+
+class Imperfect:
+    """What an imperfection makes of what a recogniser heard on one link, and of what is said about it."""
+
+    def __init__(self, imperfection: Imperfection) -> None:
+        self._of = imperfection
+        self._chance = Chance(imperfection.seed)
+        self._messages = 0
+        self._before: tuple[float, Heard] | None = None  # the last final with words, and when it was told
+
+    def heard(self, heard: Heard, now: float) -> Heard | None:
+        """The words and their times as this service tells them; ``None``: it says nothing of them."""
+        of = self._of
+        if not heard.final and of.no_interims:
+            return None
+        if not heard.text:
+            return heard
+        if heard.final:
+            self._before = now, heard
+        words = [word for word in map(self._at_the_edge, heard.words) if word is not None] if of.edges else heard.words
+        if heard.words:
+            words = [self._timed(word) for word in self._joined(words)]
+            texts = [word.text for word in words]
+        else:
+            texts = heard.text.split()
+        if of.respelled:
+            texts = [self._respelled(text) for text in texts]
+            words = [msgspec.structs.replace(w, text=text) for w, text in zip(words, texts, strict=False)]
+        # The sentences are made of the text and the words.
+        told = () if of.no_times else tuple(words)
+        return msgspec.structs.replace(heard, text=" ".join(texts), words=told, utterances=())
+
+    def answers(self, heard: Heard) -> Sequence[tuple[Heard, bool]]:
+        """The finals that answer a finalize, each with whether it is said to do so."""
+        of, nothing = self._of, Heard(text="", final=True)
+        labelled = not of.unlabelled
+        if not heard.text:
+            return () if of.silent_when_empty else ((heard, labelled),)
+        self._messages += 1
+        first = self._chance("answer", self._messages) < 0.5
+        if of.empty_answer:
+            parts = [(nothing, labelled), (heard, False)]
+            return parts if first else parts[::-1]
+        half = len(heard.words) // 2
+        if of.two_answers and half:
+            return [
+                (_part(heard, heard.words[:half]), labelled and first),
+                (_part(heard, heard.words[half:]), labelled),
+            ]
+        return ((heard, labelled),)
+
+    def last(self, heard: Heard, now: float) -> Heard:
+        """The last final: some services say again what they have just said."""
+        if self._of.twice and not heard.text and self._before is not None:
+            time, before = self._before
+            if now - time <= TWICE_SECONDS:
+                return before
+        return heard
+
+    def messages(self, message: dict[str, Any]) -> Iterator[tuple[float, dict[str, Any]]]:
+        """A transcription on its way out: how many seconds it takes each time that it comes, and it."""
+        of, text = self._of, message["transcript"]
+        self._messages += 1
+        chance = self._chance
+        final = bool(message["is_final"])
+        if final and text and of.blank and not message["speech_final"] and not message["is_last"]:
+            text += " "
+            message |= {name: text for name in ("transcript", "transcription") if name in message}
+        yield of.late * chance("late", self._messages), message
+        if not final or message["is_last"]:
+            return
+        if of.twice and text and chance("twice", self._messages) < 0.5:
+            yield TWICE_SECONDS * chance("again", self._messages), message
+        if of.empty_finals and text and chance("empty", self._messages) < 0.4:
+            yield (
+                0.0,
+                message
+                | {"transcript": "", "words": [], "from_finalize": False}
+                | ({"transcription": ""} if "transcription" in message else {}),
+            )
+
+    def _at_the_edge(self, word: Word) -> Word | None:
+        start, end = word.start or 0.0, word.end or 0.0
+        if start >= EDGE_SECONDS:
+            return word
+        how = self._chance("edge", start)
+        if how < 0.2:
+            return None
+        cut = (start + end) / 2 if how < 0.6 else start
+        return msgspec.structs.replace(word, text=f"?{word.text[1:]}", start=cut)
+
+    def _joined(self, words: Sequence[Word]) -> Sequence[Word]:
+        if not self._of.joined:
+            return words
+        told: list[Word] = []
+        pending = False  # the last one may take another one in
+        for word in words:
+            if pending and self._chance("joined", told[-1].text) < 0.3:
+                told[-1] = msgspec.structs.replace(told[-1], text=told[-1].text + word.text, end=word.end)
+                pending = False
+            else:
+                told.append(word)
+                pending = True
+        return told
+
+    def _timed(self, word: Word) -> Word:
+        start = None if word.start is None else self._time(word.start)
+        end = None if word.end is None else max(self._time(word.end), start or 0.0)
+        return msgspec.structs.replace(word, start=start, end=end)
+
+    def _time(self, time: float) -> float:
+        of = self._of
+        told = time + of.bias + max(-DRIFT_MOST, min(DRIFT_MOST, of.drift * time))
+        if of.jitter:
+            told += of.jitter * (2 * self._chance("time", time) - 1)
+        if of.rounding:
+            told = round(told / of.rounding) * of.rounding
+        return max(0.0, told)
+
+    def _respelled(self, text: str) -> str:
+        how = int(6 * self._chance("spelling", text))
+        return (text, text.upper(), f"{text},", f"{text}.", f"{text.capitalize()}!", f"{text[0]}{text}")[how]
+
+
+class Chance:
+    """Numbers from 0 to 1 that depend on a seed and on what they are for: no state, no clock, no luck."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def __call__(self, *what: object) -> float:
+        mixed = binascii.crc32(repr((self._seed, what)).encode())
+        # A checksum of texts that differ in little differs in little: two rounds of a well-mixing multiplication.
+        for factor in (0x7FEB352D, 0x846CA68B):
+            mixed = ((mixed ^ mixed >> 16) * factor) & 0xFFFFFFFF
+        return (mixed ^ mixed >> 16) / 2**32
+
+    def choice(self, items: Sequence[_Item], *what: object) -> _Item:
+        """One of ``items``."""
+        return items[int(self(*what) * len(items))]
+
+
+def _part(heard: Heard, words: Sequence[Word]) -> Heard:
+    return msgspec.structs.replace(heard, text=" ".join(word.text for word in words), words=tuple(words), utterances=())
