@@ -14,11 +14,13 @@ from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.http.exchange import ExchangeFailed
 from smallest_proto.http.files import FileTranscript, FileTranscription
 from smallest_proto.reading import Word
+from smallest_proto.server.imperfection import Imperfection
 from smallest_proto.server.recogniser import PlainRecogniser, coded_speech
 from smallest_proto.server.transcription import error_answer
 from smallest_proto.transcription.events import Event, FinalTranscript, SpeechEnded, SpeechStarted
 from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports.memory import MemoryCall, MemoryLink, MemoryNetwork, Pipe, VirtualClock
+from tests.soak.judge import Call, faults_of
 
 ENDPOINT = Endpoint(api_key="the-key", base_url="http://localhost/waves/v1")
 SPEECH = coded_speech([1, 2, 3, 0.8, 4, 5, 0.3])
@@ -148,6 +150,21 @@ def test_every_word_of_a_call_is_heard_with_its_exact_times(route: Any, real_tim
     assert len(network.links) == 1
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 9999).map(Imperfection.draw), st.booleans())
+def test_an_imperfect_service_alone_loses_nothing(imperfection: Imperfection, vad_events: bool) -> None:
+    speech = coded_speech([0.3, 1, 2, 3, 0.8, 4, 5, 0.3])
+    network = MemoryNetwork(imperfection=imperfection)
+    call = make_call(network, vad_events=vad_events)
+    call.feed(speech.pcm)
+    call.at(1.5, call.finalize)  # the speaker pauses
+    events = call.run()
+    words = [Word(text=word.text, start=word.start / 16000, end=word.end / 16000) for word in speech.words]
+    judged = Call(words, speech.seconds, events, call.session, [], imperfection, (1.5,))
+    assert list(faults_of(judged)) == []
+    assert len(network.links) == 1
+
+
 def test_what_comes_takes_as_long_as_the_network_says() -> None:
     def final_at(**more: Any) -> float:
         call = make_call(MemoryNetwork(**more))
@@ -162,10 +179,10 @@ def test_what_comes_takes_as_long_as_the_network_says() -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(), st.floats(0, 0.2))
-def test_the_same_seed_gives_the_same_call(seed: int, jitter: float) -> None:
+@given(st.integers(), st.floats(0, 0.2), st.integers(0, 9999).map(Imperfection.draw))
+def test_the_same_seed_gives_the_same_call(seed: int, jitter: float, imperfection: Imperfection) -> None:
     def run() -> list[tuple[float, Event]]:
-        network = MemoryNetwork(seed=seed, jitter=jitter)
+        network = MemoryNetwork(seed=seed, jitter=jitter, imperfection=imperfection)
         call = make_call(network, vad_events=True)
         call.feed(SPEECH.pcm)
         call.at(network.random.uniform(0.0, 2.0), call.finalize)

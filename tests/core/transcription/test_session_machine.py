@@ -1,6 +1,7 @@
 """A session under arbitrary sequences of what an application, a network and a peer can do: what always holds.
 
-The test is the transport, and no good one: it reports what it likes in any order, of any link that ever was.
+The test is the transport, and no good one: it reports what it likes in any order, of any link that ever was. At the
+far end of each link is a service that is imperfect in one way or another, and lies are told in its name as well.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from smallest_proto.commands import AbortLink, CloseLink, OpenLink, SendBinary, 
 from smallest_proto.config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig
 from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import LinkLost, LinkOpened, SessionEnded
+from smallest_proto.server.imperfection import Imperfection
+from smallest_proto.server.transcription import Reply
 from smallest_proto.transcription.events import (
     AudioLost,
     FinalTranscript,
@@ -31,8 +34,9 @@ from smallest_proto.transcription.events import (
 )
 from smallest_proto.transcription.session import TranscriptionSession
 
+from .peer import SECRET, Peer, messages, transcriptions
+
 KEY = "the-key-of-the-machine"
-SECRET = "sesame"  # said in every transcript: no repr may hold it
 TIMEOUTS = Timeouts()
 
 FORMATS: tuple[dict[str, Any], ...] = (
@@ -41,57 +45,22 @@ FORMATS: tuple[dict[str, Any], ...] = (
     {"encoding": "mulaw", "sample_rate": 8000},
     {"encoding": "linear32", "sample_rate": 48000},
 )
-FAILURES = (
-    Failure(kind=FailureKind.CONNECT, reason="nobody there"),
+FINAL_FAILURES = (
     Failure(kind=FailureKind.CONNECT, reason="a bad certificate", final=True),
-    Failure(kind=FailureKind.DISCONNECTED, reason="lost", code=1006),
     Failure(kind=FailureKind.STATUS, reason="an option", status=400),
     Failure(kind=FailureKind.STATUS, reason="the key", status=401),
+)
+FAILURES = (
+    Failure(kind=FailureKind.CONNECT, reason="nobody there"),
+    Failure(kind=FailureKind.DISCONNECTED, reason="lost", code=1006),
     Failure(kind=FailureKind.STATUS, reason="slow down", status=429, retry_after=7.5),
     Failure(kind=FailureKind.STATUS, reason="busy", status=503),
     Failure(kind=FailureKind.PROTOCOL, reason="not HTTP"),
 )
 GAPS = st.one_of(st.sampled_from((0.0, 0.02, 0.05, 0.5, 6.0, 15.0)), st.floats(0.0, 3.0))
 
-times = st.one_of(st.none(), st.floats(-1.0, 8.0), st.floats(allow_nan=True), st.integers(), st.just("1.5"))
-words = st.lists(st.fixed_dictionaries({"word": st.just(SECRET), "start": times, "end": times}), max_size=3)
-flags: st.SearchStrategy[Any] = st.sampled_from((True, False, None, 1, "true", []))
-transcriptions = st.fixed_dictionaries(
-    {"transcript": st.sampled_from((SECRET, f"{SECRET} {SECRET}", "", ".", None, 7))},
-    optional={
-        "is_final": flags,
-        "is_last": st.sampled_from((False, False, True, None)),
-        "from_finalize": flags,
-        "speech_final": flags,
-        "words": st.one_of(words, st.none(), st.just("none")),
-        "session_id": st.sampled_from(("one", "another", None)),
-    },
-)
-voice = st.fixed_dictionaries({"type": st.sampled_from(("speech_started", "speech_ended")), "timestamp": times})
-json_values = st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), st.lists, max_leaves=5)
-others = st.one_of(
-    st.sampled_from(
-        ({"type": "pong"}, {"type": "error", "status": "400", "message": SECRET}, {"error": SECRET}, [], 1)
-    ),
-    st.dictionaries(st.sampled_from(("type", "transcript", "words", "error", "timestamp")), json_values, max_size=3),
-)
-messages = st.one_of(
-    transcriptions.map(json.dumps),
-    transcriptions.map(json.dumps),
-    voice.map(json.dumps),
-    others.map(json.dumps),
-    st.text(max_size=10),
-    st.binary(max_size=10),
-)
 audio = st.one_of(st.sampled_from((0, 1, 2, 319, 1600, 3200, 16000, 64000)), st.integers(0, 5000)).map(bytes)
 not_audio = st.sampled_from(("text", None, 7, array("d", [0.0]), [0]))
-
-
-class Peer:
-    """What a transport can know of one link, and which commands make sense for it."""
-
-    def __init__(self) -> None:
-        self.state = "opening"  # then open, closing, gone
 
 
 class Run:
@@ -99,6 +68,7 @@ class Run:
 
     def __init__(self, options: dict[str, Any], *, checked: bool = True) -> None:
         self.checked = checked
+        self.imperfection = Imperfection.draw(options["imperfection"])
         chance = random.Random(options["seed"])
         self.buffer_seconds = options["buffer_seconds"]
         self.session = TranscriptionSession(
@@ -128,20 +98,22 @@ class Run:
             assert not (self.outputs and isinstance(self.outputs[-1], SessionEnded)), "something came after the end"
             self.outputs.append(output)
             if self.checked:
-                self._check(output)
+                self._check(output, arguments[-1])
         return True
 
     def looks(self) -> tuple[Any, ...]:
         session = self.session
         return (session.get_timer(), session.ready_for_audio, session.ended, session.config.audio_format, session.stats)
 
-    def _check(self, output: Any) -> None:
+    def _check(self, output: Any, now: float) -> None:
         given = self.session.stats.seconds_given + 1e-6
         if isinstance(output, OpenLink):
             assert output.link == len(self.peers) + 1, "a link's number never returns"
-            self.peers[output.link] = Peer()
+            self.peers[output.link] = Peer(output.request, self.imperfection.on_link(output.link), now)
         elif isinstance(output, (SendText, SendBinary, SendPing)):
             assert self.peers[output.link].state == "open"
+            if not isinstance(output, SendPing):
+                self.peers[output.link].hear(output.text if isinstance(output, SendText) else output.data, now)
         elif isinstance(output, CloseLink):
             assert self.peers[output.link].state == "open"
             self.peers[output.link].state = "closing"
@@ -230,11 +202,12 @@ class SessionMachine(RuleBasedStateMachine):
         options=st.fixed_dictionaries(
             {
                 "seed": st.integers(0, 99),
+                "imperfection": st.integers(0, 9999),
                 "buffer_seconds": st.sampled_from((1.0, 3.0)),
                 "vad_events": st.booleans(),
                 "words": st.booleans(),
                 "route": st.sampled_from(("unified", "direct")),
-                "max_retries": st.sampled_from((0, 2, 8)),
+                "max_retries": st.sampled_from((0, 2, 8, 8, 8)),
             }
         ),
         start=st.sampled_from((True, True, True, False)),
@@ -287,14 +260,14 @@ class SessionMachine(RuleBasedStateMachine):
         self.run.wide = self.run.wide or form is FORMATS[3]
         self.tell("update", TranscriptionConfig(**form, punctuate=punctuate, vad_events=vad))
 
-    @rule(lucky=st.sampled_from((True, False, False, False)))
-    def ends_input(self, lucky: bool) -> None:
-        if lucky:
+    @rule(luck=st.integers(0, 9))
+    def ends_input(self, luck: int) -> None:
+        if luck == 9:  # or else most sessions would be over before much has happened
             self.tell("end_input")
 
-    @rule(lucky=st.sampled_from((True, False, False, False, False, False)))
-    def aborts(self, lucky: bool) -> None:
-        if lucky:
+    @rule(luck=st.integers(0, 19))
+    def aborts(self, luck: int) -> None:
+        if luck == 19:
             assert self.tell("abort")
             assert self.run.session.ended
 
@@ -311,7 +284,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert not self.tell("link_opened", data.draw(st.sampled_from(self.links("open", "closing"))))
 
     @precondition(lambda self: self.links("opening", "open", "closing"))
-    @rule(data=st.data(), failure=st.sampled_from(FAILURES))
+    @rule(data=st.data(), failure=st.sampled_from((*3 * FAILURES, *FINAL_FAILURES)))
     def link_fails(self, data: st.DataObject, failure: Failure) -> None:
         link = data.draw(st.sampled_from(self.links("opening", "open", "closing")))
         self.report("link_failed", link, failure, state="gone")
@@ -335,6 +308,30 @@ class SessionMachine(RuleBasedStateMachine):
             if links := self.links("open"):
                 self.report("message_received", links[-1], json.dumps({**message, "is_final": count > 1}))
 
+    @rule(messages=st.integers(1, 20), size=st.sampled_from((320, 1600, 16000)))
+    def all_goes_well(self, messages: int, size: int) -> None:
+        """For a while: links open, audio flows, the service says what it has to say."""
+        self.tell("start")
+        for _ in range(messages):
+            for link in self.links("opening"):
+                self.report("link_opened", link, state="open")
+            self.tell("send_audio", bytes(size))
+            for link in self.links("open", "closing"):
+                self.report("write_done", link)
+                self.report("pong_received", link)
+                self.what_the_service_says_comes(link)
+            self.pass_time(self.now + 0.05)
+
+    def what_the_service_says_comes(self, link: int) -> None:
+        peer = self.run.peers[link]
+        peer.settle(self.now)
+        while peer.under_way and peer.state != "gone":
+            said = peer.under_way.popleft()
+            if isinstance(said, Reply):
+                self.report("message_received", link, said.text)
+            else:
+                self.report("link_closed", link, said.code, said.reason, state="gone")
+
     @precondition(lambda self: self.links("open", "closing"))
     @rule(data=st.data(), name=st.sampled_from(("pong_received", "write_done")))
     def sign_of_life(self, data: st.DataObject, name: str) -> None:
@@ -350,7 +347,7 @@ class SessionMachine(RuleBasedStateMachine):
     def report_of_a_dead_link(self, data: st.DataObject, name: str, message: str | bytes) -> None:
         link = data.draw(st.sampled_from([*self.links("gone"), 0, 999]))
         more: dict[str, tuple[Any, ...]] = {
-            "link_failed": (FAILURES[2],),
+            "link_failed": (FAILURES[1],),
             "link_closed": (1000, ""),
             "message_received": (message,),
         }
