@@ -11,6 +11,7 @@ import argparse
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -122,6 +123,8 @@ def script(random: random.Random, numbers: Iterator[int], *, at_once: bool) -> l
         said.append(next(numbers))
         if random.random() < 0.25:
             said.append(random.choice((0.4, 0.4, 0.9, 0.9, 1.5, 1.5, 4.0, 7.0)) + random.random())
+    if random.random() < 0.1:  # a caller who says nothing for longer than any deadline
+        said += [random.uniform(20.0, 100.0), next(numbers), next(numbers)]
     return [*said, 1.0]
 
 
@@ -177,6 +180,12 @@ def run(seed: int) -> Call:
             chaos.plan(pause, "finalize", call.finalize)
         for _ in range(chance.choice((0, 0, 0, 1, 3))):  # and in the middle of a word, perhaps
             chaos.plan(chance.uniform(0.0, lasts - 0.2), "finalize anywhere", call.finalize)
+    if chance.random() < 0.05:  # a storm of either for half a second
+        begin, every = chance.uniform(0.0, lasts - 0.7), chance.choice((0.01, 0.02))
+        finalizes = chance.random() < 0.5
+        for at in range(int(0.5 / every)):
+            what = call.finalize if finalizes else partial(call.change, punctuate=bool(at % 2))
+            chaos.plan(begin + at * every, "storm", what)
     call.start()
     call.end_input()
     events = call.run(limit=900.0)
