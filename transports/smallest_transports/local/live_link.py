@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
+from smallest_proto.config import TranscriptionConfig
+from smallest_proto.server.imperfection import Imperfection
 from smallest_proto.server.recogniser import Recognised, Recogniser
 from smallest_proto.server.transcription import Finalize, Hear, LiveRequest, LiveService
 from smallest_transports._wire import BinaryMessage, ServerEvent, TextMessage
@@ -24,13 +26,26 @@ WAITING_SECONDS = 5.0  # of audio that may wait for the recogniser: then nothing
 class LiveLink(Link):
     """Moves messages between one client, ``LiveService`` and a recogniser. It decides nothing."""
 
-    def __init__(self, request: LiveRequest, connection: Connection, *, inactivity: float, faults: FaultPlan) -> None:
-        self._live = LiveService(request, str(uuid.uuid4()), inactivity=inactivity)
+    def __init__(
+        self,
+        request: LiveRequest,
+        connection: Connection,
+        *,
+        inactivity: float,
+        faults: FaultPlan,
+        imperfection: Imperfection,
+    ) -> None:
+        self._live = LiveService(request, str(uuid.uuid4()), inactivity=inactivity, imperfection=imperfection)
         self._format = request.audio_format
         self._jobs: deque[Hear | Finalize] = deque()  # for the recogniser
         self._work = asyncio.Event()  # there are jobs, or there never will be any again
         self._hurry: Callable[[], None] = _nothing
         super().__init__(self._live, connection, faults)
+
+    @property
+    def recogniser_options(self) -> TranscriptionConfig:
+        """With what the recogniser for ``run`` is to be made."""
+        return self._live.recogniser_options
 
     async def run(self, recogniser: Recogniser, threads: Executor, idle: Callable[[], None]) -> None:
         """Until the connection is over. ``recogniser`` runs on ``threads``; ``idle`` is called when it has done all."""
@@ -79,31 +94,30 @@ class LiveLink(Link):
             await self._work.wait()
             if self._over:
                 return
-            count, audio = self._next()
+            count, job = self._next()
             try:
-                if audio is None:
-                    items = await self._loop.run_in_executor(threads, recogniser.finalize)
+                if isinstance(job, Finalize):
+                    items = await self._loop.run_in_executor(threads, job.ask, recogniser)
                 else:
-                    items = await self._loop.run_in_executor(threads, recogniser.hear, audio)
+                    items = await self._loop.run_in_executor(threads, recogniser.hear, job)
             except Exception as error:  # a plugged-in recogniser can raise anything; its words can be the user's
                 logger.error("the recogniser failed with %s", type(error).__name__)
                 self.fail("the recogniser failed", 1011)
                 return
-            self._tell(items, count, finalized=audio is None)
+            self._tell(items, count, finalized=isinstance(job, Finalize))
 
-    def _next(self) -> tuple[int, bytes | None]:
-        """The next job: how many it is in one, and the audio to hear; ``None``: finalize."""
+    def _next(self) -> tuple[int, bytes | Finalize]:
+        """The next job: how many it is in one, and the audio to hear, or the finalize."""
         parts: list[bytes] = []
         while self._jobs and isinstance(job := self._jobs[0], Hear):
             parts.append(job.audio)
             self._jobs.popleft()
             if self._format.sample_width is None:  # opus: one packet at a time
                 break
-        if not parts:
-            self._jobs.popleft()
+        finalize = None if parts else self._jobs.popleft()
         if not self._jobs:
             self._work.clear()
-        return len(parts), b"".join(parts) if parts else None
+        return len(parts), finalize if isinstance(finalize, Finalize) else b"".join(parts)
 
     def _tell(self, items: Sequence[Recognised], count: int, *, finalized: bool) -> None:
         now = self._loop.time()

@@ -15,11 +15,13 @@ import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, LocalProtocolError
 from smallest_proto.server.answers import speech_error_answer, voices_answer
+from smallest_proto.server.imperfection import Imperfection
 from smallest_proto.server.recogniser import Heard, Recogniser, RecogniserFactory
 from smallest_proto.server.synthesiser import Synthesiser, SynthesiserFactory
 from smallest_proto.server.transcription import (
@@ -66,6 +68,7 @@ class LocalServer:
     process, when the first client comes. ``synthesiser`` likewise makes a voice; without one Hibari speaks, English.
     ``inactivity`` is how long a client may say nothing, in seconds. ``faults``
     are done to links on purpose, in order: values, or as they are written, such as ``"drop@5"`` (``faults.py``).
+    ``imperfection`` is what live transcription does otherwise than an ideal service, on each link in its own way.
 
     Raises ``ConfigurationError`` for a fault that there is not, and for bounds below 1. Entering raises ``OSError`` if
     the address cannot be had (``errno.EADDRINUSE`` for a port in use), and ``ConfigurationError`` if the engines are
@@ -86,6 +89,7 @@ class LocalServer:
         ssl_context: ssl.SSLContext | None = None,
         inactivity: float = INACTIVITY_SECONDS,
         faults: Iterable[AnyFault] = (),
+        imperfection: Imperfection = Imperfection(),  # noqa: B008 - frozen
     ) -> None:
         if min(max_live, max_files, max_speech) < 1:
             raise ConfigurationError("max_live, max_files and max_speech must be at least 1")
@@ -97,6 +101,8 @@ class LocalServer:
         self._ssl = ssl_context
         self._inactivity = inactivity
         self._plan = FaultPlan(faults)
+        self._imperfection = imperfection
+        self._links = count(1)
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], Link | None] = {}  # the link, where it is one by now
         self._live = self._files = self._speech = 0  # places taken
@@ -215,7 +221,13 @@ class LocalServer:
         """Serve a link to its end; or the answer that refuses it."""
         if (refusal := self._plan.refusal(request_id)) is not None:
             return refusal
-        link = LiveLink(request, connection, inactivity=self._inactivity, faults=self._plan)
+        link = LiveLink(
+            request,
+            connection,
+            inactivity=self._inactivity,
+            faults=self._plan,
+            imperfection=self._imperfection.on_link(next(self._links)),
+        )
         if self._live >= self._max_live:
             await self._refuse_link(
                 link, connection, f"the server is full: it serves {self._max_live} live links at once"
@@ -228,7 +240,7 @@ class LocalServer:
             make = self._recogniser or _local_recogniser
             loop = asyncio.get_running_loop()
             try:
-                recogniser = await loop.run_in_executor(self._live_threads, make, request.options)
+                recogniser = await loop.run_in_executor(self._live_threads, make, link.recogniser_options)
             except ConfigurationError as error:
                 return error_answer(400, str(error), request_id)
             except Exception as error:
