@@ -19,7 +19,7 @@ export BRANCHES
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench streams plugin soak docs style types imports
+.PHONY: help demo test check bench streams plugin cuts soak docs style types imports
 
 help: ## what can be made
 	@echo 'Usage: make TARGET'
@@ -46,6 +46,9 @@ streams: $(VENV)/.develop ## what 1 to 300 live streams cost over each transport
 plugin: $(VENV)/.develop ## the LiveKit plugin beside the published one: words lost under faults, and what it costs
 	@$(IN) tests/benchmarks/livekit_faults.py $(ARGS)
 	@$(IN) tests/benchmarks/livekit_speed.py $(ARGS)
+
+cuts: $(VENV)/.develop ## a human's words when the link breaks at each half second, beside the published plugin: a quarter of an hour
+	@$(IN) tests/benchmarks/speech_cuts.py $(ARGS)
 
 soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every word counted; 2,000 streams on each transport
 	@$(IN) tests/soak/calls.py --seeds 10000 $(ARGS)

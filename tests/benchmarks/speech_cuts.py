@@ -137,7 +137,7 @@ class _Outage(FaultPlan):
         return super().refusal(request_id)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def recording(seconds: float | None = None) -> bytes:
     """The recording, or its beginning: linear16 at 16 kHz, and 1 s of silence."""
     samples, rate = soundfile.read(two_cities().path, dtype="float32")
@@ -244,6 +244,20 @@ def show(told: dict[Cut, list[str]]) -> None:
         print(f"| {name} | {len(rows[0])} | " + " | ".join(cells) + " |")
 
 
+def _run(calls: Sequence[Cut], seconds: float | None, jobs: int) -> list[list[str]]:
+    if jobs == 1:
+        return [heard(cut, seconds) for cut in calls]
+    with ProcessPoolExecutor(jobs, initializer=_begin, initargs=(seconds,)) as pool:
+        return list(pool.map(partial(heard, seconds=seconds), calls, chunksize=len(CASES)))
+
+
+def _begin(seconds: float | None) -> None:
+    """A process has heard the recording once: up to its cut, a call is answered from memory."""
+    logging.disable(logging.CRITICAL)
+    for plugin in PLUGINS:
+        heard(Cut(plugin, "nothing", 0.0), seconds)
+
+
 def main(arguments: Sequence[str] | None = None) -> dict[Cut, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=float, default=STEP, help="seconds from one cut to the next")
@@ -262,9 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[Cut, list[str]]:
         if cut.case == "nothing"
         or ((asked.case in (None, cut.case)) and asked.at in (None, cut.at) and asked.plugin in (None, cut.plugin))
     ]
-    # Neighbours share what a link hears up to the cut: each process gets a stretch of them.
-    with ProcessPoolExecutor(asked.jobs, initializer=logging.disable, initargs=(logging.CRITICAL,)) as pool:
-        told = dict(zip(calls, pool.map(partial(heard, seconds=asked.seconds), calls, chunksize=6), strict=True))
+    told = dict(zip(calls, _run(calls, asked.seconds, asked.jobs), strict=True))
     logging.disable(logging.NOTSET)
     if asked.verbose:
         for cut, text in told.items():
