@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import numpy as np
 import soundfile
 import soxr
 
-from smallest_proto.audio import AudioFormat, Encoding
+from smallest_proto.audio import Encoding
 from smallest_proto.errors import ConfigurationError
 
-from .pcm import SAMPLE_RATE, PcmReader, Samples
+from .pcm import SAMPLE_RATE, Samples
+
+logger = logging.getLogger(__name__)
 
 _BLOCK = 60  # seconds that are decoded at once: a long file is never held at its full rate and width
 
@@ -52,18 +55,19 @@ def read_samples(source: bytes | str | os.PathLike[str], *, name: str = "the fil
     return samples
 
 
-def read_body(body: bytes, encoding: Encoding | None = None, sample_rate: int | None = None) -> Samples:
-    """What a client uploaded, at 16 kHz: a file, or raw samples if ``encoding`` and ``sample_rate`` say so.
+def read_body(body: bytes, encoding: Encoding | None = None) -> Samples:
+    """What a client uploaded, at 16 kHz: a file of any kind, whatever ``encoding`` says beside it.
 
-    Raises ``ConfigurationError`` as ``read_samples`` does, and for opus without a container.
+    The service drops ``encoding`` and ``sample_rate`` of an upload, and hears nothing in raw samples: nor does this
+    server, which says so in its log. Raises ``ConfigurationError`` as ``read_samples`` does.
     """
-    if encoding is None or sample_rate is None or encoding == "ogg_opus":
+    try:
         return read_samples(body)
-    reader = PcmReader(AudioFormat(encoding=encoding, sample_rate=sample_rate))
-    samples = np.concatenate((reader.read(body), reader.end()))
-    if not len(samples):
-        raise ConfigurationError("the file is empty: there is nothing to transcribe")
-    return samples
+    except ConfigurationError:
+        if not body or encoding is None:
+            raise
+    logger.warning("raw %s was uploaded: nothing is heard, as the service drops encoding; send it as WAV", encoding)
+    return np.zeros(0, np.float32)
 
 
 def _read(file: soundfile.SoundFile) -> Samples:
