@@ -9,22 +9,15 @@ from typing import Any, ClassVar
 import msgspec
 
 from smallest_proto.config import SynthesisConfig
-from smallest_proto.reading import Utterance, Word
+from smallest_proto.reading import Utterance
 from smallest_proto.values import Value
 
 from .segmenter import Heard
 
-CONTENT_TYPES = {
-    "pcm": "audio/pcm",
-    "wav": "audio/wav",
-    "mp3": "audio/mpeg",
-    "ulaw": "audio/PCMU",
-    "alaw": "audio/PCMA",
-}
+CONTENT_TYPE = "audio/wav"  # the service says so of every format, PCM and MP3 too
 SSE_END = b'data: {"status":"200","done":true}\n\n'
 
-_UNKNOWN_SIZE = 0xFFFFFFFF  # of a WAV that is not whole yet
-_SPEECH_ERRORS = {400: "InvalidRequest", 401: "Unauthorized", 429: "TooManyRequests"}
+_SPEECH_ERRORS = {401: "Unauthorized", 429: "TooManyRequests"}
 
 
 class Response(Value, frozen=True, kw_only=True):
@@ -60,12 +53,32 @@ def error_answer(
     return json_answer(status, body, headers)
 
 
+def language_answer(code: str, message: str, language: str, request_id: str | None = None) -> Response:
+    """A file in a language that is not to be had here, in the shape that the service's regions have for it."""
+    body = {"status": "error", "error_code": code, "message": message, "language": language[:40], "region": "local"}
+    return json_answer(400, body if request_id is None else {**body, "request_id": request_id})
+
+
 def speech_error_answer(
-    status: int, message: str, request_id: str | None = None, *, headers: Iterable[tuple[str, str]] = ()
+    status: int,
+    message: str,
+    request_id: str | None = None,
+    *,
+    path: str | None = None,
+    code: str = "custom",
+    headers: Iterable[tuple[str, str]] = (),
 ) -> Response:
-    """An error in the shape that the routes of speech have."""
-    kind = _SPEECH_ERRORS.get(status) or ("InternalServerError" if status >= 500 else "RequestError")
-    body = {"error": kind, "message": message.encode("utf-8", "replace").decode()}
+    """An error in the shape that the routes of speech have: of a request that cannot be (400) a list, by field.
+
+    ``path`` is the field, ``code`` what is wrong with it, such as ``invalid_enum_value``.
+    """
+    message = message.encode("utf-8", "replace").decode()
+    body: dict[str, Any]
+    if status == 400:
+        body = {"error": [{"code": code, "path": [path] if path else [], "message": message}]}
+    else:
+        kind = _SPEECH_ERRORS.get(status) or ("InternalServerError" if status >= 500 else "RequestError")
+        body = {"error": kind, "message": message}
     return json_answer(status, body if request_id is None else {**body, "request_id": request_id}, headers)
 
 
@@ -74,7 +87,7 @@ def speech_headers(
 ) -> tuple[tuple[str, str], ...]:
     """The headers of speech over HTTP: what kind of audio it is, our ids and the client's own."""
     return (
-        ("Content-Type", "text/event-stream" if sse else CONTENT_TYPES[options.output_format]),
+        ("Content-Type", "text/event-stream" if sse else CONTENT_TYPE),
         ("X-Session-Id", session_id),
         ("X-Request-Id", request_id),
         ("X-External-Session-Id", options.session_id or ""),
@@ -87,11 +100,11 @@ def sse_audio(audio: bytes) -> bytes:
     return b"event: audio\ndata: " + msgspec.json.encode({"audio": audio, "done": False, "status": "206"}) + b"\n\n"
 
 
-def wav_header(sample_rate: int) -> bytes:
-    """How a WAV begins (16 bit, mono) whose length is not known yet: both its sizes are the greatest there are."""
+def wav_header(sample_rate: int, size: int) -> bytes:
+    """How a WAV (16 bit, mono) begins that holds ``size`` bytes of samples."""
     form = struct.pack("<HHIIHH", 1, 1, sample_rate, 2 * sample_rate, 2, 16)
-    size = struct.pack("<I", _UNKNOWN_SIZE)
-    return b"RIFF" + size + b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + size
+    head = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", size)
+    return b"RIFF" + struct.pack("<I", len(head) + size) + head
 
 
 def voices_answer(model: str | None, voices: Iterable[ListedVoice]) -> Response:
@@ -108,18 +121,25 @@ def json_answer(status: int, body: Mapping[str, Any], headers: Iterable[tuple[st
     return Response(status=status, headers=(*fixed, *headers), body=data)
 
 
-def wire_word(word: Word) -> dict[str, Any]:
-    """A word as a message or an answer has it."""
-    return {field: value for field, value in msgspec.to_builtins(word).items() if value is not None}
+def wire_words(heard: Heard, diarize: bool | None) -> list[dict[str, Any]]:
+    """The words of a final as a message or an answer has them."""
+    words = [_set(word) for word in heard.words]
+    if diarize:  # a recogniser that cannot tell speakers apart hears one
+        words = [{"speaker": 0, "speaker_confidence": 1.0, **word} for word in words]
+    return words
 
 
-def wire_utterances(heard: Heard) -> list[dict[str, Any]]:
+def wire_utterances(heard: Heard, diarize: bool | None) -> list[dict[str, Any]]:
     """The sentences of a final: the recogniser's, or the whole of it as one."""
     utterances = heard.utterances
     if not utterances and heard.text:
         start, end = (heard.words[0].start, heard.words[-1].end) if heard.words else (None, None)
         utterances = (Utterance(text=heard.text, start=start, end=end),)
-    return [{k: v for k, v in msgspec.to_builtins(utterance).items() if v is not None} for utterance in utterances]
+    return [({"speaker": 0} if diarize else {}) | _set(utterance) for utterance in utterances]
+
+
+def _set(value: Value) -> dict[str, Any]:
+    return {name: said for name, said in msgspec.to_builtins(value).items() if said is not None}
 
 
 def _catalogued(voice: ListedVoice) -> dict[str, Any]:

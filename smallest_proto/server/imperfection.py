@@ -9,12 +9,13 @@ the same again, and nothing here asks the world for chance.
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from smallest_proto.config import TranscriptionConfig
+from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import Word
 from smallest_proto.values import Value
 
@@ -78,6 +79,30 @@ class Imperfection(Value, frozen=True, kw_only=True):
     def time_error(self) -> float:
         """The most by which the time of a word can be off, in seconds."""
         return self.rounding / 2 + self.jitter + abs(self.bias) + (DRIFT_MOST if self.drift else 0.0)
+
+    @classmethod
+    def read(cls, said: Iterable[str]) -> Imperfection:
+        """What ``kinds`` writes, ``["rounding=0.1", "twice"]``, a ``seed=7`` with it; ``["7"]`` alone draws one.
+
+        Hyphens count as underscores. Raises ``ConfigurationError``, which names the kinds that there are.
+        """
+        said = [kind.strip().lower() for kind in said]
+        if len(said) == 1 and said[0].isdecimal():
+            return cls.draw(int(said[0]))
+        fields = {field.name: field.type for field in msgspec.structs.fields(cls)}
+        given: dict[str, Any] = {}
+        for kind in said:
+            name, _, value = kind.partition("=")
+            name = name.replace("-", "_")
+            try:
+                given[name] = msgspec.convert(value or "true", fields[name], strict=False)
+            except (KeyError, msgspec.ValidationError):
+                known = ", ".join(
+                    name if kind is bool else f"{name}={'N' if kind is int or kind == int | None else 'SECONDS'}"
+                    for name, kind in fields.items()
+                )
+                raise ConfigurationError(f"{kind[:40]!r} is no way to be imperfect: use some of {known}") from None
+        return cls(**given)
 
     @classmethod
     def draw(cls, seed: int) -> Imperfection:
@@ -155,6 +180,7 @@ class Imperfect:
         self._of = imperfection
         self._chance = Chance(imperfection.seed)
         self._messages = 0
+        self._ideal = not imperfection.kinds
         self._before: tuple[float, Heard] | None = None  # the last final with words, and when it was told
 
     def heard(self, heard: Heard, now: float) -> Heard | None:
@@ -162,7 +188,7 @@ class Imperfect:
         of = self._of
         if not heard.final and of.no_interims:
             return None
-        if not heard.text:
+        if not heard.text or self._ideal:
             return heard
         if heard.final:
             self._before = now, heard
@@ -212,7 +238,14 @@ class Imperfect:
         self._messages += 1
         chance = self._chance
         final = bool(message["is_final"])
-        if final and text and of.blank and not message["speech_final"] and not message["is_last"]:
+        if (
+            final
+            and text
+            and of.blank
+            and not text.endswith(" ")
+            and not message["speech_final"]
+            and not message["is_last"]
+        ):
             text += " "
             message |= {name: text for name in ("transcript", "transcription") if name in message}
         yield delay + of.late * chance("late", self._messages), message

@@ -6,18 +6,13 @@ says what it wants in its body, a socket in each of its messages; the fields are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import msgspec
-
 from smallest_proto.audio import AudioFormat
 from smallest_proto.config import (
-    SPEECH_MODELS,
     FileTranscriptionConfig,
-    Numerals,
-    Redaction,
     SynthesisConfig,
     TranscriptionConfig,
     check_text,
@@ -27,15 +22,24 @@ from smallest_proto.reading import read_json_object
 from smallest_proto.requests import MAX_FILE_BYTES
 from smallest_proto.values import Value
 
-from .answers import Response, error_answer, json_answer, speech_error_answer, wire_utterances, wire_word
+from .answers import (
+    Response,
+    error_answer,
+    json_answer,
+    language_answer,
+    speech_error_answer,
+    wire_utterances,
+    wire_words,
+)
+from .options import FieldError, read_speech_fields, read_transcription
 from .segmenter import Heard
 
 MAX_IDLE = 86_400  # seconds: the longest time for idle links that a synthesis's socket may ask for
-DEFAULT_SAMPLE_RATE = 44100  # Hz: the service's own default
+GONE_MODELS = ("lightning", "lightning-large", "lightning-v2")  # the service answers 410
+WRONG_LANGUAGE = "LANGUAGE_NOT_ENABLED_IN_REGION"  # its error_code for a language that a region does not have
 
-# A context_id says that a socket speaks continuations.
-_FIELDS = tuple(name for name in SynthesisConfig.__struct_fields__ if name != "continuations")
-_OF_OLDER_MODELS = ("consistency", "similarity", "enhancement")
+_ON_PREMISES = {"timestamps": "word_timestamps", "callback_url": "webhook_url"}
+_SCHEMES = ("bearer", "token")  # of the header Authorization; without a key they are none
 
 
 class LiveRequest(Value, frozen=True, kw_only=True):
@@ -43,6 +47,8 @@ class LiveRequest(Value, frozen=True, kw_only=True):
 
     options: TranscriptionConfig  # what the client set; None where the service's default holds
     gateway: bool  # False on /transcribe: a server reached directly knows no keepalive and shapes its errors otherwise
+    notes: tuple[str, ...] = ()  # for the log: what was asked for and is passed over
+    refused: str | None = None  # the error_code that the link is to be told once it is open
 
     @property
     def audio_format(self) -> AudioFormat:
@@ -55,6 +61,7 @@ class FileRequest(Value, frozen=True, kw_only=True):
 
     options: FileTranscriptionConfig
     content_type: str
+    notes: tuple[str, ...] = ()  # for the log: what was asked for and is passed over
 
 
 class SpeechRequest(Value, frozen=True, kw_only=True):
@@ -95,14 +102,15 @@ def read_request(
     *,
     websocket: bool,
     api_key: str | None = None,
-    diarization: bool = False,
+    languages: Collection[str] | None = None,
     request_id: str | None = None,
 ) -> Asked | Response:
     """Read a request's head: what is to be done, or the answer that refuses it. Never raises.
 
     ``target`` is the path with its query; any path may stand before those of the service. ``websocket`` says whether
     an upgrade was asked for. ``api_key`` is the one that is let in; with ``None`` any is, but not none at all.
-    ``diarization`` says whether the recogniser can tell speakers apart; if not, ``diarize=true`` is refused.
+    ``languages`` are those that this service transcribes, ``None``: it takes any. What the service passes over is in
+    the ``notes`` of what comes out.
     """
     method = method.upper()
     fields = {name.lower(): value for name, value in headers}
@@ -125,78 +133,82 @@ def read_request(
         if method == "GET" and not websocket and route.socket:
             raise _Refusal(426, "this is a WebSocket: ask for an upgrade", ("Upgrade", "websocket"))
         if route.job == "transcription":
-            return _transcription_request(route, query, fields, websocket=websocket, diarization=diarization)
+            return _transcription_request(route, query, fields, websocket=websocket, languages=languages)
         if route.job == "voices":
             return VoicesRequest(model=_path_model(route))
         if websocket:
             return SpeechSocketRequest(timeout=_idle(query))
         return SpeechRequest(sse=route.socket, model=_path_model(route))
     except _Refusal as refusal:
+        if refusal.code is not None:
+            return language_answer(refusal.code, str(refusal), query.get("language", ""), request_id)
         return answer(refusal.status, str(refusal), request_id, headers=refusal.headers)
     except ConfigurationError as error:
         return answer(400, str(error), request_id)
 
 
-def file_answer(request: FileRequest, heard: Sequence[Heard], duration: float, request_id: str) -> Response:
-    """The answer to a file that was transcribed: ``heard`` in order (finals count), ``duration`` of the audio in s."""
+def file_answer(
+    request: FileRequest,
+    heard: Sequence[Heard],
+    duration: float,
+    request_id: str,
+    *,
+    size: int = 0,
+    took: float = 0.0,
+) -> Response:
+    """The answer to a file that was transcribed: ``heard`` in order (finals count), ``duration`` of the audio in s.
+
+    ``size`` is the file's, in bytes, and ``took`` how long it took, in seconds. The two models tell different things,
+    as the examples in the vendor's API file do.
+    """
     options = request.options
     finals = [item for item in heard if item.final and item.text]
+    words = [word for final in finals for word in wire_words(final, options.diarize)]
     body: dict[str, Any] = {
         "status": "success",
         "transcription": " ".join(final.text for final in finals),
-        # One flag turns on both, as the vendor's API file says.
-        "words": [wire_word(word) for final in finals for word in final.words] if options.word_timestamps else [],
-        "language": options.language,
-        "metadata": {"duration": duration},
-        "request_id": request_id,
+        "words": words if options.word_timestamps else [],
     }
-    if options.model != "pulse-pro":  # which answers with no utterances
+    if options.model == "pulse-pro":
+        speed = {"rtfx": round(duration / took, 2)} if took else {}
+        metadata = {"duration": duration, "processing_time_ms": round(1000 * took, 2), **speed, "num_chunks": 1}
+        body |= {"language": options.language, "metadata": metadata, "totalBytes": size, "request_id": request_id}
+    else:
+        # One flag turns on words and utterances, as the vendor's API file says.
         asked = options.word_timestamps or options.sentence_timestamps
-        body["utterances"] = [utterance for final in finals for utterance in wire_utterances(final)] if asked else []
-    return json_answer(200, body)
+        utterances = [one for final in finals for one in wire_utterances(final, options.diarize)]
+        body |= {"utterances": utterances if asked else [], "metadata": {"duration": duration, "fileSize": size}}
+    return json_answer(200, body, (("X-Request-Id", request_id),))
 
 
-def read_speech(request: SpeechRequest, body: bytes) -> SpeechOrder:
-    """Read what a synthesis over HTTP asks for. Raises ``ConfigurationError`` for what cannot be had."""
+def read_speech(request: SpeechRequest, body: bytes, *, voices: Collection[str] | None = None) -> SpeechOrder:
+    """Read what a synthesis over HTTP asks for.
+
+    ``voices`` are those that there are beside cloned ones; ``None``: any. Raises ``ConfigurationError`` for what cannot
+    be had, a ``FieldError`` where a field is to blame.
+    """
     fields = read_json_object(body)
     if isinstance(fields, str):
         raise ConfigurationError(f"the body must be a JSON object, and it is {fields}")
-    options = read_speech_options(fields, model=request.model)
+    options = read_speech_fields(fields, model=request.model, voices=voices)
     text = fields.get("text")
     if not isinstance(text, str):
-        raise ConfigurationError("text is missing: send the text to be spoken as a string")
-    check_text(text)
+        raise FieldError("text is missing: send the text to be spoken as a string", "text", "invalid_type")
+    try:
+        check_text(text)
+    except ConfigurationError as error:
+        raise FieldError(str(error), "text", "too_big" if text.strip() else "too_small") from None
     return SpeechOrder(text=text, options=options)
-
-
-def read_speech_options(fields: Mapping[str, Any], *, model: str | None = None) -> SynthesisConfig:
-    """The options of a synthesis from the fields of its JSON. What is not known is passed over, as the service does.
-
-    ``model`` is that of the path, if it names one. Raises ``ConfigurationError`` for what the service does not have.
-    """
-    given = {name: fields[name] for name in _FIELDS if fields.get(name) is not None}
-    given["model"] = given.get("model", SPEECH_MODELS[0]) if model is None else model
-    if "voice_id" not in given:
-        raise ConfigurationError("voice_id is missing: name the voice that is to speak, such as sophia")
-    given.setdefault("sample_rate", DEFAULT_SAMPLE_RATE)
-    if isinstance(given["model"], str) and given["model"].replace("-", "_") in SPEECH_MODELS:
-        for name in _OF_OLDER_MODELS:  # clients of these models send them all the same
-            given.pop(name, None)
-    options = SynthesisConfig(**given)
-    if model is None and options.current_model is None:
-        raise ConfigurationError(
-            f"model must be one of {', '.join(SPEECH_MODELS)} here: older ones have their own path"
-        )
-    return options
 
 
 class _Refusal(Exception):
     """What a request is answered with in place of what it asked for."""
 
-    def __init__(self, status: int, message: str, *headers: tuple[str, str]) -> None:
+    def __init__(self, status: int, message: str, *headers: tuple[str, str], code: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.headers = headers
+        self.code = code
 
 
 class _Route(Value, frozen=True, kw_only=True):
@@ -207,6 +219,7 @@ class _Route(Value, frozen=True, kw_only=True):
     gateway: bool = True
     # The service has two defaults (the vendor's API files): without being asked for, words come on the older routes.
     words: bool = True
+    names: Mapping[str, str] = {}  # other names of parameters: as they are there -> as they are elsewhere
 
 
 def _route(path: str, query: Mapping[str, str]) -> _Route:
@@ -220,6 +233,10 @@ def _route(path: str, query: Mapping[str, str]) -> _Route:
         return _Route(methods=("POST", "GET"), socket=True, model=before[0])
     if end == ["transcribe"]:
         return _Route(methods=("GET",), socket=True, model=query.get("model", "pulse"), gateway=False)
+    if names[-2:] == ["listen", "stream"]:
+        return _Route(methods=("GET",), socket=True, model=query.get("model", "pulse"), words=False)
+    if end == ["listen"]:
+        return _Route(methods=("POST",), model=query.get("model", "pulse"), names=_ON_PREMISES)
     if names[-2:] == ["tts", "live"]:
         return _Route(methods=("POST", "GET"), job="speech", socket=True)
     if end == ["tts"]:
@@ -238,16 +255,19 @@ def _route(path: str, query: Mapping[str, str]) -> _Route:
 
 
 def _check_key(authorization: str, api_key: str | None) -> None:
-    scheme, _, key = authorization.strip().partition(" ")
+    """``Bearer KEY``, ``Token KEY`` (on premises), or the key alone."""
+    key = authorization.strip().rpartition(" ")[2]
     challenge = ("WWW-Authenticate", "Bearer")
-    if scheme.lower() != "bearer" or not key.strip():
+    if not key or key.lower() in _SCHEMES:
         raise _Refusal(401, "the API key is missing: send the header Authorization: Bearer KEY", challenge)
-    if api_key is not None and key.strip() != api_key:  # a stand-in for the service guards nothing: no constant time
+    if api_key is not None and key != api_key:  # a stand-in for the service guards nothing: no constant time
         raise _Refusal(401, "the API key is wrong", challenge)
 
 
 def _path_model(route: _Route) -> str | None:
     """The model that a path names. Raises ``ConfigurationError`` for one that does not speak."""
+    if route.model in GONE_MODELS:
+        raise _Refusal(410, f"{route.model} is gone: use lightning-v3.1 or lightning-v3.1-pro")
     return SynthesisConfig(model=route.model).model if route.model else None
 
 
@@ -261,79 +281,44 @@ def _idle(query: Mapping[str, str]) -> float | None:
 
 
 def _transcription_request(
-    route: _Route, query: Mapping[str, str], fields: Mapping[str, str], *, websocket: bool, diarization: bool
+    route: _Route,
+    query: Mapping[str, str],
+    fields: Mapping[str, str],
+    *,
+    websocket: bool,
+    languages: Collection[str] | None,
 ) -> LiveRequest | FileRequest:
     if not route.model:
         raise _Refusal(400, "model is missing: add model=pulse to the query")
-    request = _live_request(route, query) if websocket else _file_request(route, query, fields)
-    if request.options.diarize and not diarization:
-        raise _Refusal(400, "diarize: this server cannot tell speakers apart; leave it out")
-    return request
+    query = {route.names.get(name, name): said for name, said in query.items()}
+    language = query.get("language", "en")
+    refused = None if languages is None or language in languages else WRONG_LANGUAGE
+    if websocket:
+        return _live_request(route, query, refused)
+    if refused:
+        raise _Refusal(400, f"language {language[:40]!r} is not enabled in this region", code=WRONG_LANGUAGE)
+    return _file_request(route, query, fields)
 
 
-def _live_request(route: _Route, query: Mapping[str, str]) -> LiveRequest:
-    options = {"word_timestamps": route.words, **_options(TranscriptionConfig, query), "model": route.model}
+def _live_request(route: _Route, query: Mapping[str, str], refused: str | None) -> LiveRequest:
+    # Who does not ask for voice events gets none.
+    fixed: dict[str, Any] = {"model": route.model, "word_timestamps": route.words, "vad_events": None}
     if "vad" in query and "vad_events" not in query:  # an older name of the same
-        options["vad_events"] = _option("vad", query["vad"], bool)
-    options.setdefault("vad_events", None)  # who does not ask for them gets none
-    return LiveRequest(options=TranscriptionConfig(**options), gateway=route.gateway)
+        query = {**query, "vad_events": query["vad"]}
+    options, notes = read_transcription(TranscriptionConfig, query, **fixed)
+    return LiveRequest(options=options, gateway=route.gateway, notes=notes, refused=refused)
 
 
 def _file_request(route: _Route, query: Mapping[str, str], fields: Mapping[str, str]) -> FileRequest:
-    options = {**_options(FileTranscriptionConfig, query), "model": route.model}
-    request = FileRequest(
-        options=FileTranscriptionConfig(**options),
-        content_type=fields.get("content-type", "application/octet-stream").partition(";")[0].strip().lower(),
-    )
-    if request.options.webhook_url is not None:
+    options, notes = read_transcription(FileTranscriptionConfig, query, model=route.model)
+    content_type = fields.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+    if "webhook_url" in query:
         raise _Refusal(400, "webhook_url: this server reaches no network; leave it out and wait for the answer")
-    if request.content_type == "application/json":
+    if content_type == "application/json":
         raise _Refusal(400, "audio by URL: this server reaches no network; send the file itself as the body")
-    if request.content_type.startswith("multipart/"):
+    if content_type.startswith("multipart/"):
         raise _Refusal(400, "send the file itself as the body (application/octet-stream), not a form")
     length = fields.get("content-length", "").strip()
     if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > MAX_FILE_BYTES):
         raise _Refusal(413, f"the file is larger than {MAX_FILE_BYTES // 1_000_000} MB")
-    return request
-
-
-_NO_PARAMETER = frozenset(("extra", "expire_content"))  # what a configuration says elsewhere than in the query
-
-
-def _options(config: type[TranscriptionConfig | FileTranscriptionConfig], query: Mapping[str, str]) -> dict[str, Any]:
-    """The options of the query as fields of ``config``. What it does not know is passed over, as the service does."""
-    kinds = {field.name: field.type for field in msgspec.structs.fields(config)}
-    options = {name: _option(name, query[name], kinds[name]) for name in kinds if name in query.keys() - _NO_PARAMETER}
-    if "keywords" in options:
-        options["keywords"] = tuple(map(_keyword, query["keywords"].split(",")))
-    return options
-
-
-def _option(name: str, value: str, kind: Any) -> Any:
-    if kind in (Numerals | None, Redaction | None) and value.lower() not in ("true", "false"):
-        return tuple(value.split(",")) if kind == Redaction | None else value
-    if kind in (bool, bool | None, Numerals | None, Redaction | None):
-        wanted = "true or false"
-        kind = bool
-    elif kind in (int, int | None):
-        wanted = "a whole number"
-        kind = int
-    elif kind == float | None:
-        wanted = "a number"
-        kind = float
-    else:  # the configuration itself checks a text
-        return value
-    try:
-        return msgspec.convert(value.lower(), kind, strict=False)
-    except msgspec.ValidationError:
-        raise _Refusal(400, f"{name} must be {wanted}, not {value[:40]!r}") from None
-
-
-def _keyword(entry: str) -> str | tuple[str, float]:
-    word, colon, boost = entry.rpartition(":")
-    if not colon:
-        return entry
-    try:
-        return word, float(boost)
-    except ValueError:
-        raise _Refusal(400, "keywords must be like Blackwell:1,Jensen Huang:2") from None
+    return FileRequest(options=options, content_type=content_type, notes=notes)

@@ -10,6 +10,7 @@ from smallest_proto.reading import Utterance, Word
 from smallest_proto.values import Value
 
 ENDPOINTING_MS = 600  # the service's default: so much silence ends an utterance
+WORDS_PER_FINAL = 10  # the service's default: so many words are a final, in mid-sentence too
 INTERIM_SECONDS = 0.3  # from one interim to the next, while someone speaks
 VOICE_END_SECONDS = 0.25  # of silence, before a voice counts as ended
 
@@ -55,8 +56,13 @@ def pause_seconds(options: TranscriptionConfig) -> float | None:
 
 
 def words_limit(options: TranscriptionConfig) -> int | None:
-    """The number of words that makes a final without a pause; ``None`` where there is no limit."""
-    return options.max_words if options.finalize_on_words is not False else None
+    """The number of words that makes a final without a pause; ``None`` where there is no limit.
+
+    A ``max_words`` that was set holds with ``finalize_on_words=False`` too, as the service was seen to do.
+    """
+    if options.max_words is not None:
+        return options.max_words
+    return WORDS_PER_FINAL if options.finalize_on_words is not False else None
 
 
 class Segmenter:

@@ -2,15 +2,17 @@
 
 *Plain*: the text of one request comes in fragments with ``continue: true`` and is spoken at ``flush: true`` (or when
 ``max_buffer_flush_ms`` is over); one ``complete`` answers the request, which a message without ``continue`` ends. It
-comes at once, whatever ``complete_backoff_ms`` is; a request in which nothing was to be spoken has none.
+comes ``complete_backoff_ms`` after the last chunk, or before the first one of the next text; a request in which nothing
+was to be spoken has none.
 *Continuations*: messages with a ``context_id``; what is whole sentences is spoken at once, the rest when
 ``max_buffer_delay_ms`` is over or the context ends, and ``complete`` follows every part: none is marked as the last.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import msgspec
@@ -21,12 +23,14 @@ from smallest_proto.errors import ConfigurationError, LocalProtocolError
 from smallest_proto.reading import Word, read_json_object
 from smallest_proto.values import Value
 
-from .requests import SpeechSocketRequest, read_speech_options
+from .options import read_speech_fields
+from .requests import SpeechSocketRequest
 from .synthesiser import Speech, sentence_end
 from .transcription import INACTIVITY_SECONDS, Close, Reply
 
 CHUNK_SECONDS = 0.1  # of audio in one message
 BUFFER_DELAY_MS = 3000  # the service's default: so long may text of a context wait for the end of its sentence
+COMPLETE_BACKOFF_MS = 4000  # the service's default: so long after the last chunk of a plain request comes complete
 MAX_CONTEXTS = 100  # of one socket, at once
 
 
@@ -72,6 +76,7 @@ class _Request:
         self.buffer = ""  # text that is not to be spoken yet
         self.due: float | None = None  # when it is, at the latest
         self.seconds = 0.0  # of audio so far
+        self.spoken_at = 0.0  # when the last of it was
         self.words = 0  # of the texts that were spoken
         self.spoke = False  # something of it is spoken, or will be
         self.passed_over = False  # something of it cannot be
@@ -106,20 +111,28 @@ class SpeechService:
     than it can send: ``cancel_request`` takes back what was not asked for yet. Every ``Speak`` and every ``GoOn`` is
     answered by one call of ``spoken`` or ``failed``, at any later time. Nothing that a client sends raises.
 
-    What cannot be had is answered with an error, which ends its request or context; the socket goes on. After
-    ``inactivity`` seconds without a message from the client (or those that it asked for itself) the socket is closed.
+    What cannot be had is answered with an error, which ends its request or context; the socket goes on. ``voices`` are
+    those that there are beside cloned ones; ``None``: any. After ``inactivity`` seconds without a message from the
+    client (or those that it asked for itself) the socket is closed.
     """
 
     def __init__(
-        self, request: SpeechSocketRequest, session_id: str, *, inactivity: float = INACTIVITY_SECONDS
+        self,
+        request: SpeechSocketRequest,
+        session_id: str,
+        *,
+        inactivity: float = INACTIVITY_SECONDS,
+        voices: Collection[str] | None = None,
     ) -> None:
         self._session_id = session_id
+        self._voices = voices
         self._inactivity = request.timeout or inactivity
         self._deadline: float | None = None
         self._plain: _Request | None = None  # the plain request whose text still comes
         self._contexts: dict[str, _Request] = {}  # those whose text still comes
         self._requests = 0
         self._parts: deque[_Part] = deque()  # to be spoken, in order
+        self._completing: deque[tuple[float, _Request]] = deque()  # plain ones, and when their complete is due
         self._speaking: _Part | None = None
         self._owed = False  # the host owes an answer to Speak or GoOn
         self._out: deque[tuple[_Request | None, Reply | Close]] = deque()
@@ -141,13 +154,16 @@ class SpeechService:
             return GoOn()
         if not self._parts:
             return None
+        if self._completing:
+            self._tell_completes(math.inf)
+            return self.poll_output()
         self._speaking = part = self._parts.popleft()
         self._owed = True
         return Speak(text=part.text, options=part.options)
 
     def get_timer(self) -> float | None:
         """When to call ``handle_timer``, or ``None``."""
-        times = [self._deadline, *(request.due for request in self._open())]
+        times = [self._deadline, *(request.due for request in self._open()), *(due for due, _ in self._completing)]
         return min((time for time in times if time is not None), default=None)
 
     def start(self, now: float) -> None:
@@ -188,8 +204,9 @@ class SpeechService:
             return
         self._speaking = None
         part.request.words += len(part.tokens)
+        part.request.spoken_at = now
         if part.completes:
-            self._complete(part.request)
+            self._complete(part.request, now)
 
     def failed(self, message: str, now: float) -> None:
         """The text under way cannot be spoken: its request is over. Raises ``LocalProtocolError`` unasked."""
@@ -202,6 +219,7 @@ class SpeechService:
         for request in self._open():
             if request.due is not None and now >= request.due:
                 self._speak(request, len(request.buffer))
+        self._tell_completes(now)
         if self._deadline is not None and now >= self._deadline:
             self.fail(f"no message from the client for {self._inactivity:g} s", 1000, now)
 
@@ -212,6 +230,7 @@ class SpeechService:
         self._out.clear()
         self._parts.clear()
         self._contexts.clear()
+        self._completing.clear()
         self._speaking = self._plain = self._deadline = None
         message = message.encode("utf-8", "replace").decode()
         self._reply(None, Reply, {"status": "error", "message": message})
@@ -254,7 +273,7 @@ class SpeechService:
         if len(request.buffer) + len(text) > MAX_TEXT:
             raise ConfigurationError(f"a text may wait up to {MAX_TEXT:,} characters: flush it earlier")
         request.fields.update({name: value for name, value in fields.items() if value is not None})
-        request.options = read_speech_options(request.fields)
+        request.options = read_speech_fields(request.fields, voices=self._voices)
         if request.options.output_format != "pcm":
             raise ConfigurationError(f"a socket carries pcm alone, not {request.options.output_format}")
         request.buffer += text
@@ -263,7 +282,7 @@ class SpeechService:
         elif request.context_id is not None:
             self._speak(request, sentence_end(request.buffer))
         if not goes_on:
-            self._end(request)
+            self._end(request, now)
         elif request.due is None and request.buffer.strip():
             options = request.options
             delay = options.max_buffer_flush_ms or None  # 0: until it is flushed
@@ -284,7 +303,7 @@ class SpeechService:
             part.completes = request.context_id is not None
             self._parts.append(part)
 
-    def _end(self, request: _Request) -> None:
+    def _end(self, request: _Request, now: float) -> None:
         """No more text comes."""
         if request.context_id is not None:
             del self._contexts[request.context_id]
@@ -298,7 +317,7 @@ class SpeechService:
         if under_way:
             under_way[-1].completes = True
         elif request.spoke:  # all of it has been spoken; of an empty request nothing is said
-            self._complete(request)
+            self._complete(request, now)
 
     def _cancel(self, context_id: str | None) -> None:
         """Barge-in: nothing more is said of a context, and nothing answers."""
@@ -346,8 +365,19 @@ class SpeechService:
         data = {"id": request.words + part.token(word.text), "word": word.text, "start": start, "end": end}
         self._reply(request, Reply, {"status": "word_timestamp", "data": data})
 
-    def _complete(self, request: _Request) -> None:
-        self._reply(request, Complete, {"status": "complete"})
+    def _complete(self, request: _Request, now: float) -> None:
+        if request.context_id is None and request.options is not None:
+            backoff = request.options.complete_backoff_ms
+            due = request.spoken_at + (COMPLETE_BACKOFF_MS if backoff is None else backoff) / 1000
+            self._completing.append((due, request))
+            self._tell_completes(now)
+        else:
+            self._reply(request, Complete, {"status": "complete"})
+
+    def _tell_completes(self, now: float) -> None:
+        """Those that are due; in the order of their requests."""
+        while self._completing and self._completing[0][0] <= now:
+            self._reply(self._completing.popleft()[1], Complete, {"status": "complete"})
 
     def _error(self, message: str, request: _Request | None) -> None:
         """An error, which ends the request that it is about."""

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
-from smallest_proto.audio import MAX_MESSAGE_BYTES
 from smallest_proto.commands import KEEPALIVE
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import LocalProtocolError
@@ -20,14 +19,16 @@ from smallest_proto.reading import read_json_object
 from smallest_proto.transcription.messages import CLOSE_STREAM, FINALIZE
 from smallest_proto.values import Value
 
-from .answers import wire_utterances, wire_word
+from .answers import wire_utterances, wire_words
 from .imperfection import Imperfect, Imperfection
 from .recogniser import Recogniser
 from .requests import LiveRequest
 from .segmenter import Heard, Recognised, VoiceStarted
 
+MAX_MESSAGE_BYTES = 2**20  # of audio at once: the service names none, and takes far more than its guidance of 8192
 INACTIVITY_SECONDS = 60.0  # the service closes a link on which the client says nothing for so long
 
+_GROUPS = ("north_indic",)  # of languages, beside multi and multi-...
 _CLIENT_MESSAGES = (FINALIZE, CLOSE_STREAM, KEEPALIVE)
 
 
@@ -75,9 +76,12 @@ class LiveService:
     gives ``None``, after every call. ``Hear`` and ``Finalize`` go to the recogniser in order, and their results come
     back by ``recognised`` and ``finalized`` in the same order, at any later time. Nothing that a client sends raises.
 
-    Over 8192 bytes in one binary message are an error message and a close with 1009; a text message that is not
-    understood is an error message, and the link goes on. ``inactivity``: after so many seconds without a message from
-    the client the link is closed with 1000.
+    Over 1 MiB in one binary message is an error message and a close with 1009; a text message that is not understood
+    is an error message, and the link goes on; ``{"type":"end"}`` of older clients is passed over. ``inactivity``: after
+    so many seconds without a message from the client the link is closed with 1000.
+
+    A final ends in a blank where words follow, and its words in one speaker, 0, where ``diarize`` asks for speakers
+    that the recogniser does not name. A language that is refused is told over the open link, as the service does.
 
     ``imperfection`` makes it as awkward as the world is. Then it is to be given as it is on this link
     (``imperfection.on_link(3)``), and the recogniser is to be made with ``recogniser_options``.
@@ -92,6 +96,7 @@ class LiveService:
         imperfection: Imperfection = Imperfection(),  # noqa: B008 - frozen
     ) -> None:
         self._options = request.options
+        self._refused = request.refused
         self._imperfection = imperfection
         self._imperfect = Imperfect(imperfection)
         self._gateway = request.gateway
@@ -129,6 +134,8 @@ class LiveService:
     def start(self, now: float) -> None:
         """The WebSocket is open."""
         self._deadline = now + self._inactivity
+        if self._refused is not None:
+            self.fail("the language is not enabled in this region", 1008, now, error_code=self._refused)
 
     def message_received(self, data: str | bytes, now: float) -> None:
         """A message came from the client: text or binary."""
@@ -176,11 +183,11 @@ class LiveService:
         if self._deadline is not None and now >= self._deadline:
             self._close(1000, f"no message from the client for {self._inactivity:g} s", now)
 
-    def fail(self, message: str, code: int, now: float) -> None:
+    def fail(self, message: str, code: int, now: float, *, error_code: str | None = None) -> None:
         """The service cannot go on (1011), is full (1013) or goes away (1001): an error message, then the close."""
         if not self._closed:
             message = message.encode("utf-8", "replace").decode()
-            self._error(message, now)
+            self._error(message, now, error_code)
             self._close(code, message, now)
 
     def _told(self, text: str, now: float) -> None:
@@ -194,7 +201,7 @@ class LiveService:
             self._finalize(last=True)
         elif kind == "keepalive" and self._gateway:
             self._reply({"type": "pong"}, now)
-        else:  # what the client said is not repeated: it may be private
+        elif kind != "end":  # what the client said is not repeated: it may be private
             known = _CLIENT_MESSAGES if self._gateway else _CLIENT_MESSAGES[:2]
             self._error("unknown message: " + " or ".join(known), now)
 
@@ -213,44 +220,67 @@ class LiveService:
 
     def _tell(self, item: Recognised, now: float) -> None:
         if isinstance(item, Heard):
-            self._transcription(item, now)
+            self._transcription(item, now, goes_on=not item.endpoint)
         elif self._options.vad_events:
             kind = "speech_started" if isinstance(item, VoiceStarted) else "speech_ended"
             self._reply({"type": kind, "session_id": self._session_id, "timestamp": item.time}, now)
 
     def _transcription(
-        self, heard: Heard, now: float, *, from_finalize: bool = False, is_last: bool = False, delay: float = 0.0
+        self,
+        heard: Heard,
+        now: float,
+        *,
+        from_finalize: bool = False,
+        is_last: bool = False,
+        goes_on: bool = False,
+        delay: float = 0.0,
     ) -> None:
         told = self._imperfect.heard(heard, now)
-        if told is not None:
-            for later, message in self._imperfect.messages(self._message(told, from_finalize, is_last), delay):
-                self._reply(message, now, later)
+        if told is None:
+            return
+        message = self._message(told, told.text + " " if goes_on and told.final and told.text else told.text)
+        message["is_last"] = is_last
+        if told.final:
+            message["from_finalize"] = from_finalize
+        for later, one in self._imperfect.messages(message, delay):
+            self._reply(one, now, later)
 
-    def _message(self, heard: Heard, from_finalize: bool, is_last: bool) -> dict[str, Any]:
+    def _message(self, heard: Heard, text: str) -> dict[str, Any]:
         options = self._options
         message: dict[str, Any] = {"type": "transcription", "status": "success"} if self._gateway else {}
-        message |= {"session_id": self._session_id, "transcript": heard.text}
+        message |= {"session_id": self._session_id, "transcript": text}
         if self._gateway:
-            message["transcription"] = heard.text
-        message |= {"is_final": heard.final, "is_last": is_last}
+            message["transcription"] = text
+        message |= {"is_final": heard.final, "is_last": False}
         if heard.final:
             self._full = f"{self._full} {heard.text}".strip()
-            message |= {"from_finalize": from_finalize, "speech_final": heard.endpoint}
+            message |= {"from_finalize": False, "speech_final": heard.endpoint}
             message |= {"language": options.language, "languages": [options.language]}
             if options.word_timestamps:
-                message["words"] = [wire_word(word) for word in heard.words]
+                message["words"] = wire_words(heard, options.diarize)
             if options.sentence_timestamps:
-                message["utterances"] = wire_utterances(heard)
-        if options.full_transcript:
+                message["utterances"] = wire_utterances(heard, options.diarize)
+        if self._tells_all:
             message["full_transcript"] = self._full
         return message
 
-    def _error(self, message: str, now: float) -> None:
+    @property
+    def _tells_all(self) -> bool:
+        """Groups of languages come with the whole transcript, English never does, whatever was asked for."""
+        language = self._options.language
+        return (
+            language in _GROUPS
+            or language.startswith("multi")
+            or (language != "en" and self._options.full_transcript is True)
+        )
+
+    def _error(self, message: str, now: float, error_code: str | None = None) -> None:
+        told: dict[str, Any]
         if self._gateway:
             told = {"type": "error", "status": "error", "message": message, "session_id": self._session_id}
         else:
             told = {"error": message}
-        self._reply(told, now)
+        self._reply(told if error_code is None else {**told, "error_code": error_code}, now)
 
     def _reply(self, message: Mapping[str, Any], now: float, delay: float = 0.0) -> None:
         if not self._closed:

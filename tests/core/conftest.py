@@ -70,8 +70,8 @@ class Recording(MemoryCall):
 
     @property
     def text(self) -> str:
-        """What the finals say, all together."""
-        return " ".join(final.text for final in self.of(FinalTranscript) if final.text)
+        """What the finals say, all together; one that words follow ends in a blank."""
+        return " ".join(word for final in self.of(FinalTranscript) for word in final.text.split())
 
     @property
     def words(self) -> list[Word]:

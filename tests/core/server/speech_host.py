@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from smallest_proto.config import TranscriptionConfig
@@ -16,14 +16,15 @@ from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
 from smallest_proto.server.transcription import Close, Reply
 
 RATE = 16000
-VOICE = {"voice_id": "sophia", "sample_rate": RATE}
+# Whoever does not want to wait for complete says so: the service's default is 4 s.
+VOICE = {"voice_id": "sophia", "sample_rate": RATE, "complete_backoff_ms": 0}
 
 
 class Host:
     """Runs a ``SpeechService`` with the coded synthesiser, and keeps what it says."""
 
-    def __init__(self, *, timeout: float | None = None) -> None:
-        self.service = SpeechService(SpeechSocketRequest(timeout=timeout), "session-7")
+    def __init__(self, *, timeout: float | None = None, voices: Collection[str] | None = None) -> None:
+        self.service = SpeechService(SpeechSocketRequest(timeout=timeout), "session-7", voices=voices)
         self.pieces: Iterator[Speech] = iter(())
         self.said: list[dict[str, Any]] = []
         self.closed: Close | None = None

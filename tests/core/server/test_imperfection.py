@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smallest_proto.errors import ConfigurationError
 from smallest_proto.server.imperfection import DRIFT_MOST, EDGE_SECONDS, TWICE_SECONDS, Chance, Imperfection
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 from smallest_proto.server.requests import LiveRequest, read_request
@@ -284,3 +285,18 @@ def test_chance_is_even() -> None:
     assert all(0 <= number < 1 for number in numbers)
     tenths = [sum(int(10 * number) == tenth for number in numbers) for tenth in range(10)]
     assert all(900 < count < 1100 for count in tenths)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000))
+def test_what_is_written_is_read(seed: int) -> None:
+    drawn = Imperfection.draw(seed)
+    assert Imperfection.read([*drawn.kinds, f"seed={seed}"]) == drawn == Imperfection.read([str(seed)])
+    assert Imperfection.read(["empty-finals", " Two_Answers"]) == Imperfection(empty_finals=True, two_answers=True)
+
+
+@pytest.mark.parametrize("wrong", ["late", "thrice", "twice=perhaps", "rounding=x", "words_per_final=1.5", "", "seed"])
+def test_what_is_no_way_to_be_imperfect_is_told(wrong: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"late=SECONDS") as caught:
+        Imperfection.read(["twice", wrong])
+    assert "words_per_final=N" in str(caught.value)

@@ -164,7 +164,16 @@ def test_a_limit_of_words_makes_a_final_without_a_pause() -> None:
         return [item.text for item in items if isinstance(item, Heard) and item.final]
 
     assert finals(max_words=2) == ["w1 w2", "w3 w4", "w5"]
-    assert finals(max_words=2, finalize_on_words=False) == ["w1 w2 w3 w4 w5"]
+    # The cap holds, as the service was seen to do, with finals by words switched off too.
+    assert finals(max_words=2, finalize_on_words=False) == ["w1 w2", "w3 w4", "w5"]
+    assert finals(finalize_on_words=False) == ["w1 w2 w3 w4 w5"]
+
+
+def test_by_default_ten_words_are_a_final() -> None:
+    speech = coded_speech(range(1, 25))
+    for options, sizes in ((TranscriptionConfig(), [10, 10, 4]), (TranscriptionConfig(finalize_on_words=False), [24])):
+        items = hear_all(CodedRecogniser(options), speech.pcm)
+        assert [len(item.words) for item in items if isinstance(item, Heard) and item.final] == sizes
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from smallest_proto.server.answers import (
     voices_answer,
     wav_header,
 )
+from smallest_proto.server.options import FieldError, read_speech_fields
 from smallest_proto.server.requests import (
     Asked,
     SpeechOrder,
@@ -39,7 +40,6 @@ from smallest_proto.server.requests import (
     VoicesRequest,
     read_request,
     read_speech,
-    read_speech_options,
 )
 
 KEY = [("authorization", "Bearer some-key")]
@@ -90,11 +90,11 @@ def test_what_a_client_asks_for_is_what_the_service_reads(config: SynthesisConfi
 
 
 def test_the_model_route_names_the_model_in_its_path() -> None:
-    config = SynthesisConfig(model="lightning-large", similarity=0.5)
+    config = SynthesisConfig(model="lightning-v9", similarity=0.5)  # an older one, such as on-premises servers have
     endpoint = Endpoint(api_key="k", base_url="http://localhost", route="model")
     request = synthesis_request(config, endpoint, "Hello.")
     asked = ask(request)
-    assert asked == SpeechRequest(model="lightning-large")
+    assert asked == SpeechRequest(model="lightning-v9")
     assert isinstance(asked, SpeechRequest)
     assert read_speech(asked, request.body or b"").options == msgspec.structs.replace(config, voice_id=config.voice)
 
@@ -119,6 +119,9 @@ def test_sockets_and_voices() -> None:
         ("/tts/live?timeout=0", {"method": "GET", "websocket": True}, 400, "whole number of seconds"),
         ("/tts/live?timeout=1.5", {"method": "GET", "websocket": True}, 400, "not '1.5'"),
         ("/tts/live?timeout=99999999999999999", {"method": "GET", "websocket": True}, 400, "from 1 to 86400"),
+        ("/lightning/get_speech", {}, 410, "use lightning-v3.1"),
+        ("/lightning-large/get_speech", {}, 410, "use lightning-v3.1"),
+        ("/lightning-v2/get_voices", {"method": "GET"}, 410, "use lightning-v3.1"),
         ("/pulse/get_speech", {}, 400, "model must be one of lightning_v3.1"),
         ("/lightning-v3.1/get_speech", {"method": "GET"}, 405, "POST"),
         ("/voice/get-all-models", {}, 405, "GET"),
@@ -131,9 +134,14 @@ def test_refusals_have_the_shape_of_speech(target: str, more: dict[str, Any], st
     assert isinstance(refused, Response)
     body = json.loads(refused.body)
     assert refused.status == status
-    assert said in body["message"]
+    if status == 400:
+        (error,) = body["error"]
+        assert error.keys() == {"code", "path", "message"}
+    else:
+        assert isinstance(body["error"], str)
+        error = body
+    assert said in error["message"]
     assert body["request_id"] == "r-1"
-    assert body["error"]
 
 
 def test_paths_that_are_none() -> None:
@@ -166,6 +174,38 @@ def test_bodies_that_cannot_be_had(body: Any, said: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("output_format", "flac", "invalid_enum_value"),  # these two were recorded
+        ("voice_id", "nobody", "invalid_voice_id"),
+        ("model", "lightning_v9", "invalid_enum_value"),
+        ("sample_rate", 11025, "invalid_enum_value"),
+        ("speed", 3, "too_big"),
+        ("speed", 0.1, "too_small"),
+        ("speed", "fast", "invalid_string"),
+        ("language", "tlh", "invalid_enum_value"),
+        ("text", None, "invalid_type"),
+        ("text", "", "too_small"),
+        ("voice_id", None, "invalid_type"),
+        ("session_id", "a b", "invalid_string"),
+    ],
+)
+def test_a_refusal_names_the_field(field: str, value: object, code: str) -> None:
+    body = {"voice_id": "sophia", "text": "Hello.", field: value}
+    with pytest.raises(FieldError) as caught:
+        read_speech(SpeechRequest(), json.dumps(body).encode(), voices=("sophia", "magnus"))
+    assert (caught.value.path, caught.value.code) == (field, code)
+    answer = json.loads(speech_error_answer(400, str(caught.value), path=field, code=code).body)
+    assert answer == {"error": [{"code": code, "path": [field], "message": str(caught.value)}]}
+
+
+def test_voices_that_are_listed_and_cloned_ones_speak() -> None:
+    for voice in ("sophia", "voice_FlPK"):
+        body = json.dumps({"voice_id": voice, "text": "Hello."}).encode()
+        assert read_speech(SpeechRequest(), body, voices=("sophia",)).options.voice_id == voice
+
+
 def test_what_is_left_out_has_the_services_default() -> None:
     options = order({"text": "a", "voice_id": "b", "speed": None}).options
     assert (options.sample_rate, options.model, options.output_format) == (44100, "lightning_v3.1", "pcm")
@@ -174,8 +214,8 @@ def test_what_is_left_out_has_the_services_default() -> None:
 
 def test_what_is_not_known_is_passed_over() -> None:
     given_fields = {"voice_id": "b", "colour": "blue", "continuations": "yes", "consistency": 0.5, "similarity": "x"}
-    assert read_speech_options(given_fields) == read_speech_options({"voice_id": "b"})
-    assert read_speech_options(given_fields | {"similarity": 1}, model="lightning-large").consistency == 0.5
+    assert read_speech_fields(given_fields) == read_speech_fields({"voice_id": "b"})
+    assert read_speech_fields(given_fields | {"similarity": 1}, model="lightning-v9").consistency == 0.5
 
 
 anything = st.recursive(
@@ -206,23 +246,25 @@ def test_the_shapes_of_answers() -> None:
     options = SynthesisConfig(output_format="mp3", session_id="mine")
     headers = dict(speech_headers(options, "s", "r"))
     assert headers == {
-        "Content-Type": "audio/mpeg",
+        "Content-Type": "audio/wav",  # whatever the format
         "X-Session-Id": "s",
         "X-Request-Id": "r",
         "X-External-Session-Id": "mine",
         "X-External-Request-Id": "",
     }
     assert dict(speech_headers(options, "s", "r", sse=True))["Content-Type"] == "text/event-stream"
-    assert [json.loads(speech_error_answer(status, "no").body)["error"] for status in (400, 404, 503)] == [
-        "InvalidRequest",
+    assert [json.loads(speech_error_answer(status, "no").body)["error"] for status in (401, 404, 503)] == [
+        "Unauthorized",
         "RequestError",
         "InternalServerError",
     ]
 
 
 def test_the_head_of_a_wav() -> None:
-    head = wav_header(24000)
+    head = wav_header(24000, 480)
     assert len(head) == 44
+    assert struct.unpack("<I", head[4:8]) == (480 + 36,)
+    assert struct.unpack("<I", head[40:]) == (480,)
     assert (head[:4], head[8:16], head[36:40]) == (b"RIFF", b"WAVEfmt ", b"data")
     assert struct.unpack("<HHIIHH", head[20:36]) == (1, 1, 24000, 48000, 2, 16)
 

@@ -121,6 +121,36 @@ def test_words_come_with_their_places_and_times_before_their_audio() -> None:
     assert all(m["status"] != "word_timestamp" for m in host.send(text="w1"))
 
 
+@pytest.mark.parametrize(("asked", "waits"), [({}, 4.0), ({"complete_backoff_ms": 250}, 0.25)])
+def test_complete_follows_the_last_chunk_by_the_backoff(asked: dict[str, int], waits: float) -> None:
+    host = Host()
+    default = {"complete_backoff_ms": None, **asked}
+    assert statuses(host.send(text="w1", **default)) == ["chunk"]
+    assert host.wait(waits - 0.125) == []
+    assert statuses(host.wait(0.125)) == ["complete"]
+    # What was flushed long before its request ended is complete at once.
+    assert statuses(host.send(text="w2", **default, **{"continue": True, "flush": True})) == ["chunk"]
+    host.wait(5.0)
+    assert statuses(host.send(text="", **default, **{"continue": False})) == ["complete"]
+
+
+def test_the_next_text_does_not_wait_for_a_complete_and_does_not_overtake_it() -> None:
+    host = Host()
+    host.send(text="w1", request_id="a", complete_backoff_ms=None)
+    said = host.send(text="w2", request_id="b", complete_backoff_ms=None)
+    assert statuses(said) == ["complete", "chunk"]
+    assert [message["external_request_id"] for message in said] == ["a", *["b"] * (len(said) - 1)]
+    assert [message["external_request_id"] for message in host.wait(4.0)] == ["b"]
+    assert host.wait(9.0) == []
+
+
+def test_a_voice_that_there_is_not_is_an_error_and_the_socket_goes_on() -> None:
+    host = Host(voices=("sophia",))
+    (error,) = host.send(text="w1", voice_id="nobody")
+    assert (error["status"], "no voice 'nobody'" in error["message"]) == ("error", True)
+    assert spoken(host.send(text="w1")) == spoken(host.send(text="w1", voice_id="voice_x")) == ["w1"]
+
+
 # Continuations.
 
 

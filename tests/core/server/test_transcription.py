@@ -6,6 +6,7 @@ import json
 from collections import deque
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -213,7 +214,7 @@ def test_voice_activity_is_told_to_those_who_asked() -> None:
 
 
 def test_sentences_and_the_whole_transcript_when_asked() -> None:
-    host = Host(f"{LIVE}&sentence_timestamps=true&full_transcript=true")
+    host = Host(f"{LIVE}&language=hi&sentence_timestamps=true&full_transcript=true")
     host.send(*pieces(SPEECH.pcm), CLOSE_STREAM)
     finals = [said for said in host.said if said["is_final"]]
     assert [said["full_transcript"] for said in finals] == ["w1 w2", "w1 w2 w3"]
@@ -253,13 +254,64 @@ def test_a_client_that_says_nothing_is_let_go() -> None:
     assert host.closed == Close(code=1000, reason="no message from the client for 60 s")
 
 
-def test_a_message_over_8192_bytes_ends_the_link() -> None:
+@pytest.mark.parametrize(
+    ("query", "comes"),
+    [
+        ("language=en&full_transcript=true", False),
+        ("language=multi-asian", True),
+        ("language=north_indic", True),
+        ("language=de", False),
+    ],
+)
+def test_the_whole_transcript_comes_by_language(query: str, comes: bool) -> None:
+    """With groups of languages whether asked for or not, with English not even then: as the service was seen to."""
+    host = Host(f"{LIVE}&{query}")
+    host.send(*pieces(SPEECH.pcm), CLOSE_STREAM)
+    assert {"full_transcript" in said for said in host.said} == {comes}
+
+
+def test_a_final_ends_in_a_blank_where_words_follow() -> None:
+    host = Host(f"{LIVE}&max_words=2")
+    host.send(*pieces(coded_speech([1, 2, 3, 0.8, 4, 5, 6]).pcm), FINALIZE, CLOSE_STREAM)
+    finals = [said["transcript"] for said in host.said if said["is_final"]]
+    assert finals == ["w1 w2 ", "w3", "w4 w5 ", "w6", ""]
+    assert all(said["transcription"] == said["transcript"] for said in host.said)
+
+
+def test_one_speaker_is_told_where_several_are_asked_for() -> None:
+    host = Host(f"{LIVE}&diarize=true&word_timestamps=true&sentence_timestamps=true")
+    host.send(*pieces(SPEECH.pcm), CLOSE_STREAM)
+    finals = [said for said in host.said if said["is_final"]]
+    assert {(word["speaker"], word["speaker_confidence"]) for said in finals for word in said["words"]} == {(0, 1.0)}
+    assert {utterance["speaker"] for said in finals for utterance in said["utterances"]} == {0}
+
+
+def test_a_language_that_is_refused_is_told_over_the_open_link() -> None:
+    request = msgspec.structs.replace(read_live(LIVE), refused="LANGUAGE_NOT_ENABLED_IN_REGION")
+    service = LiveService(request, "session-7")
+    service.start(0.0)
+    told, closed = _drain(service)
+    said = json.loads(told.text)
+    assert (said["type"], said["error_code"]) == ("error", "LANGUAGE_NOT_ENABLED_IN_REGION")
+    assert isinstance(closed, Close)
+    assert closed.code == 1008
+    service.message_received(SPEECH.pcm[:1600], 1.0)
+    assert _drain(service) == []
+
+
+def test_messages_may_be_far_larger_than_the_guidance_says() -> None:
     host = Host(LIVE)
-    assert host.send(bytes(8192)) == []
-    (error,) = host.send(bytes(8193))
+    assert host.send(bytes(2**20)) == []
+    (error,) = host.send(bytes(2**20 + 1))
     assert (error["type"], error["status"]) == ("error", "error")
-    assert "8192" in error["message"]
+    assert "1048576" in error["message"]
     assert host.closed == Close(code=1009, reason="message too big")
+
+
+def test_the_end_of_older_clients_is_passed_over() -> None:
+    host = Host(LIVE)
+    assert host.send('{"type":"end"}') == []
+    assert host.closed is None
 
 
 @pytest.mark.parametrize(
@@ -301,7 +353,7 @@ def test_audio_may_be_cut_inside_a_sample(cuts: list[int]) -> None:
 
 
 messages = st.one_of(
-    st.sampled_from((FINALIZE, CLOSE_STREAM, KEEPALIVE, b"", b"\0", bytes(8193), SPEECH.pcm[:8001])),
+    st.sampled_from((FINALIZE, CLOSE_STREAM, KEEPALIVE, b"", b"\0", bytes(2**20 + 1), SPEECH.pcm[:8001])),
     st.text(),
     st.binary(max_size=50),
     st.recursive(st.none() | st.text(max_size=3), lambda inner: st.dictionaries(st.just("type"), inner)).map(

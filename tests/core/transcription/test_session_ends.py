@@ -240,7 +240,7 @@ def test_audio_that_no_link_takes_in_time_is_told_of_exactly(calls: Any, bound: 
 
 def test_audio_that_is_not_held_any_more_is_told_of_exactly(calls: Any) -> None:
     network = MemoryNetwork()
-    call = calls.make(network, session={"buffer_seconds": 2.0}, endpointing=False)
+    call = calls.make(network, session={"buffer_seconds": 2.0}, endpointing=False, finalize_on_words=False)
     speech = coded_speech(range(1, 40))  # one breath: no final for a long time
     call.feed(speech.pcm, chunk=0.05)
     call.at(6.01, lambda: network.links[-1].lose())

@@ -49,6 +49,28 @@ def test_faults_are_told_and_happen(start_command: StartCommand, write_audio: Wr
     assert refused.exit_code == 1
 
 
+def test_it_can_be_like_the_service_at_its_oddest(start_command: StartCommand, write_audio: WriteAudio) -> None:
+    typed = ("--like", "unlabelled", "--like", "empty-finals", "--like", "rounding=0.1", "--plan", "standard")
+    with start_command("serve", "--port", "0", *typed, "--english-only", "--max-files", "1") as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().decode().split()[-1]
+        told = next(line for line in process.stdout if line.startswith(b"Imperfect"))
+        assert told == b"Imperfect: rounding=0.1, empty_finals, unlabelled\n"
+        file = str(write_audio("tone.wav"))
+        command = ["transcribe", "--live", "--language", "hi", "--base-url", url, file]
+        refused = CliRunner().invoke(commands, command, env={KEY_VARIABLE: "any"})
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert refused.exit_code == 1
+    assert refused.stderr
+
+
+def test_an_oddness_that_there_is_not() -> None:
+    code, said = serve("--like", "twice", "--like", "thrice")
+    assert code == 2
+    assert "'thrice' is no way to be imperfect" in said
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_serves_until_it_is_told_to_stop(
     serving: tuple[subprocess.Popen[bytes], str], write_audio: WriteAudio, number: signal.Signals, code: int

@@ -228,7 +228,7 @@ class TestRefused:
         url = run_server(synthesiser=notes)
         result = speak(SECRET, "--voice", "bogus", "-o", tmp_path / "out.wav", "--base-url", url)
         assert result.exit_code == 2
-        assert "has no voice 'bogus': use one of jordan, magnus, sophia" in only_line(result)
+        assert "has no voice 'bogus': use one of aanya, aarush, " in only_line(result)
         assert notes.texts == []
         assert speak(TEXT, "--voice", "voice_mine", "-o", tmp_path / "out.wav", "--base-url", url).exit_code == 0
 
@@ -332,9 +332,11 @@ class TestVoices:
         assert (result.exit_code, result.stderr) == (0, "")
         head, *lines = result.stdout.splitlines()
         assert head.split() == ["VOICE", "NAME", "LANGUAGE", "GENDER", "ACCENT"]
-        assert [line.split()[0] for line in lines] == ["jordan", "magnus", "sophia"]
+        names = [line.split()[0] for line in lines]
+        assert names == sorted(names)
+        assert {"jordan", "magnus", "sophia"} < set(names)
         pro = speak("--list-voices", "--model", "lightning_v3.1_pro", "--base-url", run_server())
-        assert [line.split()[0] for line in pro.stdout.splitlines()[1:]] == ["kaitlyn", "meher"]
+        assert [line.split()[0] for line in pro.stdout.splitlines()[1:]] == ["kaitlyn", "meher", "rhea"]
 
     def test_a_column_in_which_there_is_nothing_is_left_out(self) -> None:
         voices = [
@@ -348,9 +350,9 @@ class TestVoices:
         ]
 
     def test_that_there_are_none_is_said(self, run_server: RunServer) -> None:
-        result = speak("--list-voices", "--model", "lightning-v2", "--base-url", run_server())
+        result = speak("--list-voices", "--model", "lightning-v9", "--base-url", run_server())
         assert result.exit_code == 1
-        assert only_line(result) == "Error: no voices are listed for lightning-v2\n"
+        assert only_line(result) == "Error: no voices are listed for lightning-v9\n"
 
 
 def test_real_speech_without_a_server_and_without_a_key(start_command: StartCommand, tmp_path: Path) -> None:

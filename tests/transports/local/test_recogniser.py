@@ -203,7 +203,19 @@ def test_a_number_of_words_makes_a_final(spoken: Samples) -> None:
     results = finals(listen(to_linear16(spoken), TranscriptionConfig(max_words=3)))
     assert [len(final.words) for final in results] == [3, 3, 1]
     assert [final.endpoint for final in results] == [False, False, True]
-    assert len(finals(listen(to_linear16(spoken), TranscriptionConfig(max_words=3, finalize_on_words=False)))) == 1
+    # The cap holds without finals by words too, and without a cap of their own those have one of 10.
+    assert len(finals(listen(to_linear16(spoken), TranscriptionConfig(max_words=3, finalize_on_words=False)))) == 3
+
+
+def test_a_number_of_words_is_final_while_the_sentence_goes_on(reading: Samples, models: Engines) -> None:
+    recogniser = LocalRecogniser(models=models)
+    pcm = to_linear16(reading[: 7 * SAMPLE_RATE])  # the first pause that ends speech comes after 8 s
+    results = [item for at in range(0, len(pcm), 3200) for item in recogniser.hear(pcm[at : at + 3200])]
+    (first, *_) = finals(results)
+    assert (len(first.words), first.endpoint) == (10, False)
+    later = [item.text for item in results[results.index(first) + 1 :] if isinstance(item, Heard)]
+    assert later  # interims go on with the words that are not final yet
+    assert not any(text.startswith("It was the best") for text in later)
 
 
 def test_words_that_cannot_be_aligned_get_times_all_the_same(
@@ -218,11 +230,7 @@ def test_words_that_cannot_be_aligned_get_times_all_the_same(
     assert said[-1] == pytest.approx(times(aligned.words)[-1], abs=0.2)
 
 
-def test_what_it_cannot_do_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="English alone: use language=en, not hi"):
-        LocalRecogniser(TranscriptionConfig(language="hi"))
-    with pytest.raises(ConfigurationError, match="English alone"):
-        file_recogniser_options(FileTranscriptionConfig(language="fr"))
+def test_what_it_cannot_decode_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="opus is not decoded"):
         LocalRecogniser(TranscriptionConfig(encoding="opus", sample_rate=48000))
 
@@ -235,7 +243,11 @@ def test_what_it_passes_over_is_said_once_and_not_repeated(
     with caplog.at_level(logging.WARNING):
         LocalRecogniser(options)
         LocalRecogniser(options)
-    assert len(caplog.records) == 3
+        LocalRecogniser(TranscriptionConfig(language="hi", diarize=True))
+        file_recogniser_options(FileTranscriptionConfig(language="hi", diarize=True))
+    assert len(caplog.records) == 5
+    assert "hi is heard as English" in caplog.text
+    assert "every word is of speaker 0" in caplog.text
     assert "keywords" in caplog.text
     assert "Blackwell" not in caplog.text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ from smallest_proto.reading import Word
 from smallest_proto.server.imperfection import Imperfection
 from smallest_proto.server.recogniser import CodedRecogniser, PlainRecogniser, RecogniserFactory, coded_speech
 from smallest_transports.local import live_link
+from smallest_transports.local import server as server_module
 from smallest_transports.local.pcm import Samples, to_linear16
+from smallest_transports.local.plan import Plan
 from smallest_transports.local.server import LocalServer
 
 if TYPE_CHECKING:
@@ -115,9 +118,6 @@ def test_what_cannot_be_done_is_refused_with_a_status(peer: Peer) -> None:
             assert status == 401
             assert "sk-right" not in text
             assert (await peer.status_of(server, LIVE, **{"X-Source": "test"}))[0] == 401
-            status, text = await peer.status_of(server, LIVE + "&diarize=true", **right)
-            assert status == 400
-            assert "cannot tell speakers apart" in text
             status, text = await peer.status_of(server, LIVE.replace("16000", "12345"), **right)
             assert status == 400
             assert "8000, 16000" in text
@@ -133,7 +133,11 @@ def test_what_cannot_be_done_is_refused_with_a_status(peer: Peer) -> None:
     peer.run(main())
 
 
-def test_beyond_its_bound_links_are_closed_with_1013_until_one_ends(peer: Peer) -> None:
+def test_beyond_its_bound_links_are_closed_with_1013_until_one_ends(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_link, "FULL_SECONDS", 0.05)
+
     async def main() -> None:
         async with (
             LocalServer(max_live=2, recogniser=CodedRecogniser) as server,
@@ -149,6 +153,140 @@ def test_beyond_its_bound_links_are_closed_with_1013_until_one_ends(peer: Peer) 
             async with peer.live(server) as fourth:
                 await fourth.send(CLOSE_STREAM)
                 assert (await peer.messages(fourth))[-1]["is_last"]
+
+    peer.run(main())
+
+
+def test_a_client_may_go_over_to_a_new_link_where_no_place_is_free(peer: Peer) -> None:
+    """A hot update opens the new link before it closes the old one."""
+    speech = coded_speech([1, 2])
+
+    async def main() -> None:
+        async with LocalServer(max_live=1, recogniser=CodedRecogniser) as server, peer.live(server) as old:
+            async with peer.live(server) as new:
+                await peer.send_audio(new, speech.pcm)
+                await old.send(CLOSE_STREAM)
+                assert (await peer.messages(old))[-1]["is_last"]
+                await new.send(CLOSE_STREAM)
+                assert (await peer.messages(new))[-1]["transcript"] == "w1 w2"
+            for _ in range(10):  # as fast as it can, with a word that is being heard
+                async with peer.live(server) as socket:
+                    await socket.send(speech.pcm[:3200])
+                    await socket.send(FINALIZE)
+                    while not (said := await peer.receive(socket)).get("is_final"):
+                        assert said["type"] == "transcription"
+                    socket.transport.abort()
+
+    peer.run(main())
+
+
+def test_a_place_is_free_while_the_last_step_of_a_client_that_is_gone_is_computed(peer: Peer, deaf: Deaf) -> None:
+    made: list[Any] = []
+
+    def make(options: TranscriptionConfig) -> Any:
+        made.append(deaf if not made else CodedRecogniser(options))
+        return made[-1]
+
+    async def main() -> None:
+        deaf.hurry = deaf.go_on.is_set  # type: ignore[method-assign]  # it cannot be hurried
+        async with LocalServer(max_live=1, recogniser=make) as server:
+            async with peer.live(server) as gone:
+                await gone.send(bytes(1600))
+                await asyncio.to_thread(deaf.entered.wait)
+                gone.transport.abort()
+            async with peer.live(server) as socket:
+                await socket.send(CLOSE_STREAM)
+                assert (await peer.messages(socket))[-1]["is_last"]
+            deaf.go_on.set()
+
+    peer.run(main())
+
+
+def test_pings_are_answered_while_the_recogniser_is_far_behind(peer: Peer, deaf: Deaf) -> None:
+    async def main() -> None:
+        async with LocalServer(recogniser=lambda _: deaf) as server, peer.live(server) as socket:
+            for _ in range(200):  # a minute of audio, of which none has been heard
+                await socket.send(bytes(9600))
+            await (await socket.ping())
+            deaf.go_on.set()
+            await socket.send(CLOSE_STREAM)
+            await peer.messages(socket)
+        assert sum(call for call in deaf.calls if isinstance(call, int)) == 200 * 9600
+
+    peer.run(main())
+
+
+def test_a_language_is_refused_over_the_open_link_where_english_alone_is_served(peer: Peer) -> None:
+    async def main() -> None:
+        async with LocalServer(recogniser=CodedRecogniser, english_only=True) as server:
+            async with peer.live(server, LIVE.replace("=en", "=hi")) as socket:
+                (error,) = await peer.messages(socket)
+                assert error["error_code"] == "LANGUAGE_NOT_ENABLED_IN_REGION"
+                assert socket.close_code == 1008
+            status, answer, _ = await peer.post(server, b"RIFF", "/stt/?model=pulse&language=hi")
+            assert (status, answer["error_code"]) == (400, "LANGUAGE_NOT_ENABLED_IN_REGION")
+            async with peer.live(server, LIVE.replace("=en", "=multi-asian")) as socket:
+                await socket.send(CLOSE_STREAM)
+                assert (await peer.messages(socket))[-1]["is_last"]
+
+    peer.run(main())
+
+
+def test_what_is_passed_over_is_noted_in_the_log_once(peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with LocalServer(recogniser=CodedRecogniser) as server:
+            for _ in range(2):
+                path = LIVE + "&punctuation=false&max_words=many"
+                async with peer.live(server, path, Authorization="Token some-key") as socket:
+                    await socket.send('{"type":"end"}')
+                    await socket.send(CLOSE_STREAM)
+                    assert [said["is_last"] for said in await peer.messages(socket)] == [True]
+
+    peer.run(main())
+    noted = [record.getMessage().split(":")[0] for record in caplog.records if record.levelno >= logging.WARNING]
+    assert sorted(noted) == ["max_words is passed over", "punctuation is passed over"]
+
+
+def test_a_head_that_does_not_come_to_its_end_is_not_waited_for(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "HEAD_SECONDS", 0.2)
+
+    async def main() -> None:
+        async with LocalServer(recogniser=CodedRecogniser) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", peer.port_of(server))
+            writer.write(b"GET /stt/live HTTP/1.1\r\n")
+            reading = asyncio.ensure_future(reader.read())
+            for letter in itertools.count():  # a header that never ends
+                done, _ = await asyncio.wait([reading], timeout=0.01)
+                if done:
+                    break
+                assert letter < 1000
+                writer.write(b"X")
+            assert reading.result() == b""
+            writer.close()
+
+    peer.run(main())
+
+
+@pytest.mark.parametrize("over", ["live", "files"])
+def test_the_limits_of_a_plan_are_told_with_429(peer: Peer, over: str) -> None:
+    async def main() -> None:
+        plan = Plan(live=1, files_a_minute=2)
+        async with LocalServer(recogniser=CodedRecogniser, plan=plan) as server:
+            if over == "live":
+                async with peer.live(server) as first:
+                    status, said = await peer.status_of(server, LIVE)
+                    assert (status, "live sessions" in said) == (429, True)
+                    await first.send(CLOSE_STREAM)
+                    await peer.messages(first)
+                async with peer.live(server) as again:
+                    await again.send(CLOSE_STREAM)
+                    assert (await peer.messages(again))[-1]["is_last"]
+                return
+            for expected in (200, 200, 429):
+                status, _, headers = await peer.post(server, peer.wav(bytes(3200)))
+                assert status == expected
+            assert 1 <= int(headers["Retry-After"]) <= 60
+            assert (await peer.post(server, peer.wav(bytes(3200)), "/stt/?model=pulse-pro"))[0] == 200
 
     peer.run(main())
 
@@ -182,7 +320,7 @@ def test_a_recogniser_that_is_behind_stops_the_client_and_loses_nothing(peer: Pe
 
             flooding = asyncio.ensure_future(flood())
             await asyncio.to_thread(deaf.entered.wait)
-            # Socket buffers take some megabytes; then nothing goes out any more.
+            # The server and the socket's buffers take some megabytes; then nothing goes out any more.
             before = -1
             while sent != before:
                 before = sent
@@ -194,7 +332,7 @@ def test_a_recogniser_that_is_behind_stops_the_client_and_loses_nothing(peer: Pe
             await socket.send(CLOSE_STREAM)
             await peer.messages(socket)
         assert sum(call for call in deaf.calls if isinstance(call, int)) == sent == 80_000_000
-        assert max(call for call in deaf.calls if isinstance(call, int)) < 16000 * 2 * live_link.WAITING_SECONDS + 2**17
+        assert max(call for call in deaf.calls if isinstance(call, int)) < 16000 * 2 * live_link.STEP_SECONDS + 2**17
 
     peer.run(main())
 
@@ -292,14 +430,18 @@ def test_four_links_are_heard_at_once(spoken: Samples, peer: Peer) -> None:
     assert peer.run(main()) == [TEXT] * 4
 
 
-def test_opus_and_other_languages_are_refused_by_name(peer: Peer) -> None:
+def test_opus_is_refused_by_name_and_other_languages_are_heard_as_english(
+    peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
         async with LocalServer() as server:
-            status, text = await peer.status_of(server, LIVE.replace("=en", "=hi"))
-            assert status == 400
-            assert "English alone" in text
             status, text = await peer.status_of(server, LIVE.replace("linear16", "opus").replace("16000", "48000"))
             assert status == 400
             assert "send linear16, linear32, alaw or mulaw" in text
+            async with peer.live(server, LIVE.replace("=en", "=kn") + "&diarize=true") as socket:
+                await socket.send(CLOSE_STREAM)
+                assert (await peer.messages(socket))[-1]["language"] == "kn"
 
     peer.run(main())
+    assert "kn is heard as English" in caplog.text
+    assert "cannot tell speakers apart" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -13,8 +14,10 @@ import pytest
 import soundfile
 
 from smallest_proto.server.recogniser import CodedRecogniser, RecogniserFactory, coded_speech
+from smallest_transports.local import desks
+from smallest_transports.local.desks import RETRY_AFTER
 from smallest_transports.local.pcm import Samples
-from smallest_transports.local.server import RETRY_AFTER, LocalServer
+from smallest_transports.local.server import LocalServer
 
 if TYPE_CHECKING:
     from .conftest import Deaf, Peer
@@ -33,10 +36,27 @@ def test_a_file_is_transcribed_sample_for_sample(path: str, peer: Peer) -> None:
             assert answer["transcription"] == "w1 w2 w3"
             assert [word["word"] for word in answer["words"]] == ["w1", "w2", "w3"]
             assert answer["metadata"]["duration"] == pytest.approx(speech.seconds)
-            status, answer, _ = await peer.post(server, speech.pcm, path + "&encoding=linear16&sample_rate=16000")
-            assert (status, answer["transcription"]) == (200, "w1 w2 w3")
+            assert answer["metadata"]["fileSize"] == len(peer.wav(speech.pcm))
 
     peer.run(main())
+
+
+def test_a_file_is_what_its_bytes_say_and_raw_samples_are_not_heard(
+    peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The service drops ``encoding`` of an upload: clients that send it with a WAV are heard, raw samples are not."""
+    speech = coded_speech([1, 2])
+    path = "/stt/?model=pulse&encoding=linear16&sample_rate=16000"
+
+    async def main() -> None:
+        async with LocalServer(recogniser=CodedRecogniser) as server:
+            status, answer, _ = await peer.post(server, peer.wav(speech.pcm), path)
+            assert (status, answer["transcription"]) == (200, "w1 w2")
+            status, answer, _ = await peer.post(server, speech.pcm, path)
+            assert (status, answer["transcription"], answer["metadata"]["duration"]) == (200, "", 0.0)
+
+    peer.run(main())
+    assert "send it as WAV" in caplog.text
 
 
 def test_bad_files_and_bad_requests_are_answered_with_a_status(peer: Peer) -> None:
@@ -47,9 +67,6 @@ def test_bad_files_and_bad_requests_are_answered_with_a_status(peer: Peer) -> No
                 assert status == 400
                 assert set(answer) == {"error", "request_id"}
             assert (await peer.post(server, b"", Authorization="Bearer wrong"))[0] == 401
-            status, answer, _ = await peer.post(server, peer.wav(bytes(3200)), "/stt/?model=pulse&language=fr")
-            assert status == 400
-            assert "English alone" in answer["error"]
             kind = {"Authorization": "Bearer sk-test-key", "Content-Type": "application/json"}
             status, answer, _ = await peer.post(server, b'{"url": "https://a.example/b.wav"}', **kind)
             assert status == 400
@@ -73,16 +90,49 @@ def test_a_file_that_is_too_large_is_refused_before_it_was_sent(peer: Peer) -> N
     peer.run(main())
 
 
-def test_beyond_its_bound_files_are_answered_with_503_and_when_to_come_again(peer: Peer, deaf: Deaf) -> None:
+def test_files_wait_for_their_turn_and_only_beyond_that_are_told_when_to_come_again(
+    peer: Peer, deaf: Deaf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desks, "WAITING_FILES", 2)
+    file = peer.wav(bytes(3200))
+
     async def main() -> None:
         async with LocalServer(max_files=1, recogniser=lambda _: deaf) as server:
-            first = asyncio.ensure_future(peer.post(server, peer.wav(bytes(3200))))
+            first = asyncio.ensure_future(peer.post(server, file))
             await asyncio.to_thread(deaf.entered.wait)
-            status, _, headers = await peer.post(server, peer.wav(bytes(3200)))
-            assert status == 503
-            assert headers["Retry-After"] == str(RETRY_AFTER)
+            more = {asyncio.ensure_future(peer.post(server, file)) for _ in range(3)}
+            done, waiting = await asyncio.wait(more, return_when=asyncio.FIRST_COMPLETED)
+            (refused,) = done
+            assert refused.result()[0] == 503
+            assert refused.result()[2]["Retry-After"] == str(RETRY_AFTER)
+            assert len(deaf.calls) == 1
             deaf.go_on.set()
-            assert (await first)[0] == 200
+            assert [(await one)[0] for one in (first, *waiting)] == [200] * 3
+
+    peer.run(main())
+
+
+async def until(true: Callable[[], bool]) -> None:
+    while not true():
+        await asyncio.wait([asyncio.ensure_future(asyncio.sleep(0))])
+
+
+def test_a_file_whose_client_went_away_while_it_waited_is_not_transcribed(peer: Peer, deaf: Deaf) -> None:
+    file = peer.wav(bytes(3200))
+
+    async def main() -> None:
+        async with LocalServer(max_files=1, recogniser=lambda _: deaf) as server:
+            first = asyncio.ensure_future(peer.post(server, file))
+            await asyncio.to_thread(deaf.entered.wait)
+            waiting = asyncio.ensure_future(peer.post(server, file))
+            await until(lambda: server._files._places.waiting == 1)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            last = asyncio.ensure_future(peer.post(server, file))
+            await until(lambda: server._files._places.waiting == 2)
+            deaf.go_on.set()
+            assert [(await one)[0] for one in (first, last)] == [200, 200]
+        assert deaf.calls.count("finalize") == 2
 
     peer.run(main())
 

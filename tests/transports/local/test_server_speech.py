@@ -20,8 +20,9 @@ import soundfile
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.server.recogniser import CodedRecogniser, Heard
 from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
+from smallest_transports.local.desks import RETRY_AFTER
 from smallest_transports.local.recogniser import Engines, LocalRecogniser
-from smallest_transports.local.server import RETRY_AFTER, LocalServer
+from smallest_transports.local.server import LocalServer
 from smallest_transports.local.voices import VOICES
 
 from .speech_peer import KEY, SPEAK, TEXT, VOICE, coded, heard, listen, post, say
@@ -133,7 +134,7 @@ def test_of_an_answer_whose_client_is_gone_no_more_is_made(peer: Peer) -> None:
             await asyncio.wait([answer])
             while server._connections:
                 await asyncio.wait(tuple(server._connections))
-            assert server._speech == 0
+            assert server._speech.taken == 0
 
     peer.run(main())
 
@@ -242,7 +243,7 @@ def test_one_reply_says_what_it_is_and_whose(peer: Peer) -> None:
         async with coded() as server:
             status, body, headers = await post(server, text=TEXT, session_id="mine", request_id="r.1")
             assert (status, heard(body)) == (200, TEXT)
-            assert headers["Content-Type"] == "audio/pcm"
+            assert headers["Content-Type"] == "audio/wav"  # of PCM too, as the service says
             assert headers["Transfer-Encoding"] == "chunked"
             assert (headers["X-External-Session-Id"], headers["X-External-Request-Id"]) == ("mine", "r.1")
             assert headers["X-Session-Id"]
@@ -295,7 +296,7 @@ def test_without_an_encoder_mp3_is_400(peer: Peer, monkeypatch: pytest.MonkeyPat
         async with coded() as server:
             status, body, _ = await post(server, text="w1", output_format="mp3")
             assert status == 400
-            assert "makes no mp3" in json.loads(body)["message"]
+            assert "makes no mp3" in json.loads(body)["error"][0]["message"]
 
     peer.run(main())
 
@@ -307,37 +308,52 @@ def test_server_sent_events(peer: Peer) -> None:
             assert (status, headers["Content-Type"]) == (200, "text/event-stream")
             *events, last, empty = body.decode().split("\n\n")
             assert (last, empty) == ('data: {"status":"200","done":true}', "")
-            pcm = b""
+            pcm, sizes = b"", []
             for event in events:
                 name, data = event.split("\n")
                 message = json.loads(data.removeprefix("data: "))
                 assert (name, message["done"], message["status"]) == ("event: audio", False, "206")
                 pcm += base64.b64decode(message["audio"])
-            assert len(events) > 10
+                sizes.append(len(base64.b64decode(message["audio"])))
             assert heard(pcm) == TEXT
+            assert max(sizes) == 2 * 16000 * 20 // 1000  # 20 ms each
+
+    peer.run(main())
+
+
+def test_a_wav_says_exactly_how_long_it_is(peer: Peer) -> None:
+    async def main() -> None:
+        async with coded() as server:
+            _, body, _ = await post(server, text=TEXT, output_format="wav")
+            assert int.from_bytes(body[4:8], "little") == len(body) - 8
+            assert int.from_bytes(body[40:44], "little") == len(body) - 44
+            assert heard(body[44:]) == TEXT
 
     peer.run(main())
 
 
 @pytest.mark.parametrize("path", ["/tts", "/tts/live"])
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "field", "said"),
     [
-        ({"text": ""}, "the text is empty"),
-        ({"text": None}, "text is missing"),
-        ({"text": "…"}, "nothing that can be said"),
-        ({"text": "w1", "voice_id": None}, "voice_id is missing"),
-        ({"text": "w1", "sample_rate": 11025}, "8000, 16000, 24000, 44100"),
-        ({"text": "w1", "output_format": "flac"}, "pcm, mp3, wav, ulaw, alaw"),
+        ({"text": ""}, "text", "the text is empty"),
+        ({"text": None}, "text", "text is missing"),
+        ({"text": "…"}, "text", "nothing that can be said"),
+        ({"text": "w1", "voice_id": None}, "voice_id", "voice_id is missing"),
+        ({"text": "w1", "voice_id": "nobody"}, "voice_id", "no voice 'nobody'"),
+        ({"text": "w1", "sample_rate": 11025}, "sample_rate", "8000, 16000, 24000, 44100"),
+        ({"text": "w1", "output_format": "flac"}, "output_format", "pcm, mp3, wav, ulaw, alaw"),
     ],
 )
-def test_what_cannot_be_had_is_400(peer: Peer, path: str, body: dict[str, Any], said: str) -> None:
+def test_what_cannot_be_had_is_400_and_names_the_field(
+    peer: Peer, path: str, body: dict[str, Any], field: str, said: str
+) -> None:
     async def main() -> None:
         async with coded() as server:
             status, answer, _ = await post(server, path, **body)
             assert status == 400
-            assert json.loads(answer)["error"] == "InvalidRequest"
-            assert said in json.loads(answer)["message"]
+            (error,) = json.loads(answer)["error"]
+            assert (error["path"], said in error["message"]) == ([field], True)
             assert (await post(server, path, text="w1"))[0] == 200
 
     peer.run(main())

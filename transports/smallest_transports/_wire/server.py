@@ -30,6 +30,11 @@ class ServerConnection(Messages):
         self._early = b""  # what came after the request, before its answer
         self._half_closed = False
 
+    @property
+    def has_head(self) -> bool:
+        """The head of the request is here, if not all of its body."""
+        return self._request is not None
+
     def receive_data(self, data: bytes) -> list[ServerEvent]:
         """What the client said; ``b""``: it says nothing more, but may still read."""
         if self._phase is Phase.HTTP:

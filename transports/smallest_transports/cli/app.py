@@ -247,10 +247,40 @@ def say_and_hear(
     show_default=True,
     help="How many live streams to recognise at a time; one more is turned away with close code 1013.",
 )
+@click.option(
+    "--max-files",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="How many files to transcribe at a time; more wait for their turn.",
+)
+@click.option(
+    "--max-speech",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="How many syntheses at a time, idle sockets too; one more is turned away with 503, or close code 1013.",
+)
+@click.option(
+    "--plan",
+    type=click.Choice(["standard"]),
+    help="Have the limits of this plan too: 1 synthesis at a time, 5 sockets for it, 100 live streams, 25 files a "
+    "minute; more is answered with 429.",
+)
+@click.option(
+    "--like",
+    multiple=True,
+    metavar="KIND",
+    help="Be as awkward as the service can be: unlabelled, twice, empty-finals, no-times, rounding=0.1, late=1 and "
+    "others, several at a time; a number alone draws some.",
+)
+@click.option("--english-only", is_flag=True, help="Refuse other languages, as a region that lacks them does.")
+@click.option("--any-voice", is_flag=True, help="Take voices that the service is not known to have.")
 @fault_option
 @debug_option
-def serve(host: str, port: int, key: Secret | None, max_live: int, faults: tuple[Fault, ...]) -> None:
+def serve(**options: Any) -> None:
     """Run the local server: a stand-in for the service, for development, until Ctrl-C."""
+    from .serve import Options
     from .serve import serve as run_server
 
-    run_server(host=host, port=port, key=key, max_live=max_live, faults=faults)
+    run_server(Options(**options))

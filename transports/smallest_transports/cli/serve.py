@@ -6,9 +6,11 @@ import asyncio
 import errno
 import ipaddress
 import socket
-from collections.abc import Sequence
 
+from smallest_proto.server.imperfection import Imperfection
+from smallest_proto.values import Value
 from smallest_transports.local.faults import Fault
+from smallest_transports.local.plan import PLANS
 from smallest_transports.local.server import LocalServer
 
 from .output import write_out
@@ -16,25 +18,58 @@ from .problems import KEY_VARIABLE, Problem, say
 from .running import run
 
 
-def serve(*, host: str, port: int, key: str | None, max_live: int, faults: Sequence[Fault] = ()) -> None:
+class Options(Value, frozen=True, kw_only=True):
+    """What a server is to be; the fields are those of ``LocalServer``."""
+
+    host: str
+    port: int
+    key: str | None
+    max_live: int
+    max_files: int
+    max_speech: int
+    plan: str | None = None  # a name of PLANS
+    english_only: bool = False
+    any_voice: bool = False
+    faults: tuple[Fault, ...] = ()
+    like: tuple[str, ...] = ()  # kinds of imperfection
+
+
+def serve(options: Options) -> None:
     """Listen until Ctrl-C or SIGTERM. Raises ``Problem`` if it cannot listen there."""
-    if not _is_loopback(host):
+    imperfection = Imperfection.read(options.like)
+    if not _is_loopback(options.host):
         say(
-            f"Warning: {host} can be reached from other machines. This is a development tool: without TLS, "
-            f"{'with one key for all' if key else 'and any key opens it (--key names one)'}."
+            f"Warning: {options.host} can be reached from other machines. This is a development tool: without TLS, "
+            f"{'with one key for all' if options.key else 'and any key opens it (--key names one)'}."
         )
-    run(_serve(host, port, key, max_live, faults))
+    run(_serve(options, imperfection))
 
 
-async def _serve(host: str, port: int, key: str | None, max_live: int, faults: Sequence[Fault]) -> None:
+async def _serve(options: Options, imperfection: Imperfection) -> None:
+    server = LocalServer(
+        host=options.host,
+        port=options.port,
+        key=options.key,
+        max_live=options.max_live,
+        max_files=options.max_files,
+        max_speech=options.max_speech,
+        plan=None if options.plan is None else PLANS[options.plan],
+        english_only=options.english_only,
+        any_voice=options.any_voice,
+        faults=options.faults,
+        imperfection=imperfection,
+    )
     try:
-        async with LocalServer(host=host, port=port, key=key, max_live=max_live, faults=faults) as server:
-            write_out("\n".join([*instructions(server.base_url, with_key=key is not None), ""]))
-            if faults:
-                write_out(f"Faults, one after the other: {', '.join(map(str, faults))}\n")
+        async with server:
+            await server.warm_up()  # whoever comes first does not wait for what is loaded once
+            write_out("\n".join([*instructions(server.base_url, with_key=options.key is not None), ""]))
+            if options.faults:
+                write_out(f"Faults, one after the other: {', '.join(map(str, options.faults))}\n")
+            if imperfection.kinds:
+                write_out(f"Imperfect: {', '.join(imperfection.kinds)}\n")
             await asyncio.Event().wait()
     except OSError as error:
-        raise Problem(_cannot_listen(host, port, error)) from None
+        raise Problem(_cannot_listen(options.host, options.port, error)) from None
 
 
 def instructions(base_url: str, *, with_key: bool) -> list[str]:

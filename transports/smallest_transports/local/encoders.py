@@ -24,8 +24,10 @@ class Encoder(Protocol):
 
 def encoder(options: SynthesisConfig) -> Encoder:
     """The encoder for ``output_format``. Raises ``ConfigurationError`` for mp3 where libsndfile has none."""
-    if options.output_format in ("pcm", "wav"):
-        return _Plain(wav_header(options.sample_rate) if options.output_format == "wav" else b"")
+    if options.output_format == "pcm":
+        return _Pcm()
+    if options.output_format == "wav":
+        return _Wav(options.sample_rate)
     # Imported here: without these formats a synthesiser that is plugged in needs neither numpy nor libsndfile.
     import soundfile
 
@@ -36,16 +38,27 @@ def encoder(options: SynthesisConfig) -> Encoder:
     return _G711(options.output_format.upper())
 
 
-class _Plain:
-    def __init__(self, header: bytes) -> None:
-        self._header = header
-
+class _Pcm:
     def feed(self, pcm: bytes) -> bytes:
-        header, self._header = self._header, b""
-        return header + pcm
+        return pcm
 
     def end(self) -> bytes:
-        return self._header
+        return b""
+
+
+class _Wav:
+    """All of it comes at the end: the header says exactly how long it is, as the service's does."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._pcm = bytearray()
+
+    def feed(self, pcm: bytes) -> bytes:
+        self._pcm += pcm
+        return b""
+
+    def end(self) -> bytes:
+        return wav_header(self._sample_rate, len(self._pcm)) + self._pcm
 
 
 class _G711:

@@ -18,10 +18,15 @@ from smallest_transports._wire import BinaryMessage, ServerEvent, TextMessage
 
 from .faults import FaultPlan
 from .link import Command, Connection, Link
+from .places import Place, Places
 
 logger = logging.getLogger(__name__)
 
-WAITING_SECONDS = 5.0  # of audio that may wait for the recogniser: then nothing more is read from the socket
+STEP_SECONDS = 5.0  # of audio that the recogniser hears in one go: a step cannot be called off
+# So much audio may wait for the recogniser (17 minutes at 16 kHz): then nothing more is read from the socket. Until
+# then all is read, as a ping, or the end of the connection, comes behind the audio.
+MAX_WAITING_BYTES = 32 * 2**20
+FULL_SECONDS = 1.0  # how long a link more than there are places may wait for one: a client that goes over to a new link
 
 
 class LiveLink(Link):
@@ -39,8 +44,10 @@ class LiveLink(Link):
         self._live = LiveService(request, str(uuid.uuid4()), inactivity=inactivity, imperfection=imperfection)
         self._format = request.audio_format
         self._jobs: deque[Hear | Finalize] = deque()  # for the recogniser
+        self._waiting = 0  # bytes of audio in them
         self._work = asyncio.Event()  # there are jobs, or there never will be any again
         self._hurry: Callable[[], None] = _nothing
+        self._place: Place | None = None
         super().__init__(self._live, connection, faults)
 
     @property
@@ -48,19 +55,35 @@ class LiveLink(Link):
         """With what the recogniser for ``run`` is to be made."""
         return self._live.recogniser_options
 
-    async def run(self, recogniser: Recogniser, threads: Executor, idle: Callable[[], None]) -> None:
-        """Until the connection is over. ``recogniser`` runs on ``threads``; ``idle`` is called when it has done all."""
+    async def run(self, recogniser: Recogniser, threads: Executor, places: Places) -> None:
+        """Until the connection is over. ``recogniser`` runs on ``threads`` once there is a place; without one it ends.
+
+        The place is free again as soon as the recogniser has done all, or the client is gone.
+        """
         # More than a Recogniser must have: a local one can be told that a final is wanted now.
         self._hurry = getattr(recogniser, "hurry", _nothing)
-        work = asyncio.ensure_future(self._recognise(recogniser, threads))
-        work.add_done_callback(lambda _: idle())
+        work = asyncio.ensure_future(self._in_place(recogniser, threads, places))
         try:
             await self.read()
         finally:
             self._over = True
             self._work.set()
             self._hurry()
-            await work  # a step that is being computed cannot be called off
+            if self._place is None:
+                work.cancel()  # it waits for one
+            else:
+                self._place.leave()
+            await asyncio.wait([work])  # a step that is being computed cannot be called off
+
+    async def _in_place(self, recogniser: Recogniser, threads: Executor, places: Places) -> None:
+        self._place = await places.wait(FULL_SECONDS)
+        if self._place is None:
+            self.fail(f"the server is full: it serves {places.count} live links at once", 1013)
+            return
+        try:
+            await self._recognise(recogniser, threads)
+        finally:
+            self._place.leave()
 
     def _came(self, event: ServerEvent) -> None:
         super()._came(event)
@@ -72,6 +95,7 @@ class LiveLink(Link):
     def _do(self, command: Command) -> None:
         if isinstance(command, (Hear, Finalize)):
             self._jobs.append(command)
+            self._waiting += len(command.audio) if isinstance(command, Hear) else 0
             if isinstance(command, Finalize):
                 self._hurry()
         else:
@@ -83,7 +107,7 @@ class LiveLink(Link):
         super()._settle()
 
     def _has_room(self) -> bool:
-        return self._seconds(sum(len(job.audio) for job in self._jobs if isinstance(job, Hear))) < WAITING_SECONDS
+        return self._waiting < MAX_WAITING_BYTES
 
     def _seconds(self, size: int) -> float:
         """How long so many bytes of audio last; of opus, of which only a decoder knows, a guess."""
@@ -110,11 +134,15 @@ class LiveLink(Link):
     def _next(self) -> tuple[int, bytes | Finalize]:
         """The next job: how many it is in one, and the audio to hear, or the finalize."""
         parts: list[bytes] = []
+        size = 0
         while self._jobs and isinstance(job := self._jobs[0], Hear):
             parts.append(job.audio)
+            size += len(job.audio)
             self._jobs.popleft()
-            if self._format.sample_width is None:  # opus: one packet at a time
+            # Of opus one packet at a time.
+            if self._format.sample_width is None or self._seconds(size) >= STEP_SECONDS:
                 break
+        self._waiting -= size
         finalize = None if parts else self._jobs.popleft()
         if not self._jobs:
             self._work.clear()

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 
 from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
-from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import Utterance, Word
 from smallest_proto.server.recogniser import INTERIM_SECONDS, Heard, Recognised, pause_seconds, words_limit
 from smallest_proto.values import Value
@@ -34,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 INTERIM_SAMPLES = round(INTERIM_SECONDS * SAMPLE_RATE)
 BEHIND_SAMPLES = 2 * INTERIM_SAMPLES  # who gives more at once has waited for this recogniser: no interim then
+COUNT_SAMPLES = SAMPLE_RATE  # so often words are counted, where a number of them makes a final
+FASTEST = 0.2  # seconds: nobody says more words than one in so much time
+WORDS_AHEAD = 2  # words heard beyond those of a final: until then the last of them may still change
 INTERIM_PAUSE = 3 * FRAME  # samples of silence after which an interim would only say again what the last one said
 VOICE_MARGIN = 0.1  # seconds by which a word may begin before the voice was noticed, or end after it
 
@@ -101,14 +103,14 @@ class LocalRecogniser:
 
     What the service can do beyond that is accepted, passed over, and said in the log once: numerals, inverse text
     normalisation, redaction, keywords, emotions, gender. ``interims=False`` is for files, where nobody waits for them.
-    Raises ``ConfigurationError`` for a language other than English and for an encoding that it does not decode.
+    Another language is heard as English, and several speakers as one, which it says likewise. Raises
+    ``ConfigurationError`` for an encoding that it does not decode.
     """
 
     def __init__(
         self, options: TranscriptionConfig | None = None, *, interims: bool = True, models: Engines | None = None
     ) -> None:
         options = options or TranscriptionConfig()
-        check_language(options.language)
         note_ignored(options)
         self._reader = PcmReader(options.audio_format)
         self._models = models or engines()
@@ -121,9 +123,13 @@ class LocalRecogniser:
         self._audio: Samples = np.zeros(0, np.float32)  # what is kept of the stream,
         self._kept_from = 0  # from this sample on
         self._frames = 0  # given to the voice detector
+        self._counted: list[str] = []  # the words of the open segment when they were counted last
+        self._count_at = COUNT_SAMPLES  # the sample at which words are counted
         self._interim_at = 0  # the sample from which another interim is due
         self._decoded: _Decoded | None = None
         self._said = ""  # by the last interim
+        self._final_until = 0.0  # seconds: the end of the last word that became final
+        self._final_words = 0  # how many words of the open segment are final
 
     def hear(self, audio: bytes) -> Sequence[Recognised]:
         heard = self._reader.read(audio)
@@ -136,6 +142,8 @@ class LocalRecogniser:
                     results += self._final(decision)
                 else:
                     results.append(decision)
+            if self._limit is not None and self._frames * FRAME >= self._count_at:
+                results += self._final_by_words(self._limit)
         if self._interims and len(heard) <= BEHIND_SAMPLES and not self._hurry.is_set():
             results += self._interim()
         self._trim()
@@ -168,15 +176,42 @@ class LocalRecogniser:
         words = self._decode(segment, self._hurry.is_set)
         if words and settled:
             self._timed(segment)  # the final is likely to want it, and has it then
-        text = " ".join(word.text for word in words or ())
+        text = " ".join(word.text for word in (words or ())[self._final_words :])
         if not text or text == self._said:
             return []
         self._said = text
         return [Heard(text=text)]
 
+    def _final_by_words(self, limit: int) -> list[Recognised]:
+        """The first words of the open segment that are not final yet, once there are enough of them.
+
+        It depends on the audio alone. The segment goes on: cut there, its words would be heard without those before.
+        """
+        position = self._frames * FRAME
+        self._count_at = position + COUNT_SAMPLES
+        segment = self._segmenter.open
+        if segment is None or position - segment.voice_start < FASTEST * limit * SAMPLE_RATE:
+            return []
+        words = [word.text.strip(_PUNCTUATION).lower() for word in self._decode(segment) or ()]
+        before, self._counted = self._counted, words
+        wanted = self._final_words + limit
+        # A model that hears half a sentence can end it by itself: what it says twice it has heard.
+        if len(words) < wanted + WORDS_AHEAD or words[: wanted + 1] != before[: wanted + 1]:
+            return []
+        return [_heard(self._next_words(segment, limit), endpoint=False)]
+
+    def _next_words(self, segment: Segment, limit: int) -> tuple[Word, ...]:
+        """Words of a segment that are not final yet, in time; from now on they are."""
+        words = tuple(word for word in self._timed(segment) if _middle(word) > self._final_until)[:limit]
+        if words:
+            self._final_until = words[-1].end or self._final_until
+            self._final_words += len(words)
+            self._said = ""
+        return words
+
     def _final(self, segment: Segment) -> list[Recognised]:
-        timed = self._timed(segment)
-        self._decoded, self._said = None, ""
+        timed = self._next_words(segment, len(self._timed(segment)))
+        self._decoded, self._said, self._final_words, self._counted = None, "", 0, []
         size = self._limit or max(1, len(timed))
         parts = [timed[at : at + size] for at in range(0, len(timed), size)]
         return [_heard(part, endpoint=segment.endpoint and part is parts[-1]) for part in parts]
@@ -230,6 +265,10 @@ class LocalRecogniser:
             self._kept_from += surplus
 
 
+def _middle(word: Word) -> float:
+    return ((word.start or 0.0) + (word.end or 0.0)) / 2
+
+
 def _heard(words: tuple[Word, ...], *, endpoint: bool) -> Heard:
     text = " ".join(word.text for word in words)
     return Heard(text=text, words=words, final=True, utterances=sentences(words), endpoint=endpoint)
@@ -252,28 +291,32 @@ def style_of(options: TranscriptionConfig | FileTranscriptionConfig) -> Style:
     return Style(punctuate=on and options.punctuate is not False, capitalize=on and options.capitalize is not False)
 
 
-def check_language(language: str) -> None:
-    """Raises ``ConfigurationError`` unless English is spoken in it."""
-    if language not in _ENGLISH:
-        raise ConfigurationError(f"the local server's recogniser knows English alone: use language=en, not {language}")
-
-
 def file_recogniser_options(options: FileTranscriptionConfig) -> TranscriptionConfig:
-    """A file's options as those of a recogniser that is given the file's samples as linear16 at 16 kHz.
-
-    Raises ``ConfigurationError`` for a language other than English.
-    """
-    check_language(options.language)
+    """A file's options as those of a recogniser that is given the file's samples as linear16 at 16 kHz."""
     note_ignored(options)
-    return TranscriptionConfig(format=options.format, punctuate=options.punctuate, capitalize=options.capitalize)
+    return TranscriptionConfig(
+        format=options.format,
+        punctuate=options.punctuate,
+        capitalize=options.capitalize,
+        finalize_on_words=False,  # a file has no finals
+    )
 
 
 _noted: set[str] = set()
 
 
 def note_ignored(options: TranscriptionConfig | FileTranscriptionConfig) -> None:
-    """Say in the log, once for each, which of the options that were set this recogniser passes over."""
+    """Say in the log, once for each, what of the options that were set this recogniser cannot do."""
     for name in _IGNORED:
-        if getattr(options, name, None) and name not in _noted:
-            _noted.add(name)
-            logger.warning("the local server's recogniser does not know %s: it is accepted and ignored", name)
+        if getattr(options, name, None):
+            _note(f"the local server's recogniser does not know {name}: it is accepted and ignored")
+    if options.diarize:
+        _note("the local server's recogniser cannot tell speakers apart: every word is of speaker 0")
+    if options.language not in _ENGLISH:
+        _note(f"the local server's recogniser knows English alone: {options.language} is heard as English")
+
+
+def _note(said: str) -> None:
+    if said not in _noted:
+        _noted.add(said)
+        logger.warning("%s", said)

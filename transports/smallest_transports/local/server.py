@@ -1,16 +1,14 @@
 """The local server: the service's transcription and synthesis, by all their routes, on a socket of this machine.
 
-A tool for development: any key opens it unless one is named, it has no limits of rate, and it speaks plain HTTP unless
-it is given a TLS context. It binds to loopback unless told otherwise.
+A tool for development: any key opens it unless one is named, it has no limits of rate unless those of a plan are asked
+for, and it speaks plain HTTP unless it is given a TLS context. It binds to loopback unless told otherwise.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import ssl
-import threading
 import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,18 +16,17 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from smallest_proto.config import FileTranscriptionConfig, TranscriptionConfig
+from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, LocalProtocolError
-from smallest_proto.server.answers import Response, error_answer, speech_error_answer, voices_answer
+from smallest_proto.server.answers import Response, error_answer, voices_answer
 from smallest_proto.server.imperfection import Imperfection
-from smallest_proto.server.recogniser import Heard, Recogniser, RecogniserFactory
+from smallest_proto.server.recogniser import Recogniser, RecogniserFactory
 from smallest_proto.server.requests import (
     FileRequest,
     LiveRequest,
     SpeechRequest,
     SpeechSocketRequest,
     VoicesRequest,
-    file_answer,
     read_request,
 )
 from smallest_proto.server.synthesiser import Synthesiser, SynthesiserFactory
@@ -37,10 +34,12 @@ from smallest_proto.server.transcription import INACTIVITY_SECONDS
 from smallest_transports._wire import BadRequest, RequestReceived, ServerConnection
 
 from . import check_installed
+from .desks import FileDesk, SpeechDesk
 from .faults import AnyFault, Fault, FaultPlan
 from .link import CLOSING_SECONDS, Connection, Link
 from .live_link import LiveLink
-from .speech_answer import SpeechAnswer
+from .places import Places
+from .plan import Limits, Plan
 from .speech_link import SpeechLink
 from .voices import VOICES
 
@@ -50,20 +49,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BASE_PATH = "/waves/v1"  # as the service has it; any other path before the routes does as well
-RETRY_AFTER = 2  # seconds: what a client is told when all places are taken
-SPEECH_THREADS = 2  # a sentence takes some 20 ms: links share them
-FILE_PIECE = 64_000  # bytes: 2 s of a file go to the recogniser at once, so that a stop is heard soon
+HEAD_SECONDS = 10.0  # how long the head of a request may take, and a TLS handshake
+ENGLISH = frozenset(("en", "multi", "multi-eu", "multi-asian", "multi-indic", "north_indic"))  # and what holds it
 
 
 class LocalServer:
     """The server, running inside ``async with``; ``base_url`` is what a client needs.
 
-    ``port=0`` takes any that is free. ``key`` is the one that is let in; ``None`` lets in any. Beyond ``max_live``
-    links a socket is accepted and closed with 1013, beyond ``max_files`` files a request is answered with 503, and both
-    beyond ``max_speech`` syntheses (links that are idle too).
+    ``port=0`` takes any that is free. ``key`` is the one that is let in; ``None`` lets in any. One link more than
+    ``max_live`` is accepted and waits a second for a place, then it is closed with 1013; so are sockets beyond
+    ``max_speech`` syntheses (links that are idle too), where HTTP is answered with 503. Files beyond ``max_files``
+    wait for their turn. ``plan`` adds the limits of one of the service's plans, with its 429.
     ``recogniser`` makes an ear for each link and each file, off the event loop; what it refuses with a
     ``ConfigurationError`` is answered with 400. Without one Moonshine listens: its models are loaded, once for the
-    process, when the first client comes. ``synthesiser`` likewise makes a voice; without one Hibari speaks, English.
+    process, by ``warm_up`` or when the first client comes. ``synthesiser`` likewise makes a voice; without one Hibari
+    speaks, English. ``english_only`` refuses what is to be heard in another language as the service does in a region
+    that lacks it; otherwise it is heard as English. Voices that are not listed are refused unless ``any_voice``.
     ``inactivity`` is how long a client may say nothing, in seconds. ``faults``
     are done to links on purpose, in order: values, or as they are written, such as ``"drop@5"`` (``faults.py``).
     ``imperfection`` is what live transcription does otherwise than an ideal service, on each link in its own way.
@@ -82,8 +83,11 @@ class LocalServer:
         max_live: int = 4,
         max_files: int = 2,
         max_speech: int = 16,
+        plan: Plan | None = None,
         recogniser: RecogniserFactory | None = None,
         synthesiser: SynthesiserFactory | None = None,
+        english_only: bool = False,
+        any_voice: bool = False,
         ssl_context: ssl.SSLContext | None = None,
         inactivity: float = INACTIVITY_SECONDS,
         faults: Iterable[AnyFault] = (),
@@ -94,17 +98,20 @@ class LocalServer:
         self._host, self._port = host, port
         self._key = key
         self._max_live, self._max_files, self._max_speech = max_live, max_files, max_speech
+        self._plan = plan
         self._recogniser = recogniser
-        self._synthesiser = synthesiser or _local_synthesiser
+        self._synthesiser = synthesiser
+        self._languages = ENGLISH if english_only else None
+        self._any_voice = any_voice
         self._ssl = ssl_context
         self._inactivity = inactivity
-        self._plan = FaultPlan(faults)
+        self._faults = FaultPlan(faults)
         self._imperfection = imperfection
         self._links = count(1)
+        self._noted: set[str] = set()
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], Link | None] = {}  # the link, where it is one by now
-        self._live = self._files = self._speech = 0  # places taken
-        self._stopping = threading.Event()
+        self._stopping = False
 
     @property
     def base_url(self) -> str:
@@ -119,23 +126,34 @@ class LocalServer:
     @property
     def faults_left(self) -> tuple[Fault, ...]:
         """The faults that did not happen yet, or not to as many links as they were to."""
-        return self._plan.left
+        return self._faults.left
 
     async def __aenter__(self) -> Self:
         if self._recogniser is None:
             check_installed()
-        # A thread for each place: the audio of one link never waits for that of another.
-        self._live_threads = ThreadPoolExecutor(self._max_live, "local-server-live")
-        self._file_threads = ThreadPoolExecutor(self._max_files, "local-server-file")
-        self._speech_threads = ThreadPoolExecutor(SPEECH_THREADS, "local-server-speech")
-        self._stopping.clear()
-        self._server = await asyncio.start_server(self._connected, self._host, self._port, ssl=self._ssl)
+        self._limits = Limits(self._plan)
+        self._places = Places(self._max_live, waiting=self._max_live)
+        # Two threads for each place: the audio of one link never waits for that of another, nor for the last step of
+        # one that is gone.
+        self._live_threads = ThreadPoolExecutor(2 * self._max_live, "local-server-live")
+        self._files = FileDesk(self._max_files, self._recogniser, self._limits)
+        make = self._synthesiser or _local_synthesiser
+        self._speech = SpeechDesk(self._max_speech, make, self._limits, self._faults, any_voice=self._any_voice)
+        self._stopping = False
+        self._server = await asyncio.start_server(
+            self._connected,
+            self._host,
+            self._port,
+            ssl=self._ssl,
+            ssl_handshake_timeout=None if self._ssl is None else HEAD_SECONDS,
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        self._stopping.set()
+        self._stopping = True
+        self._files.stop()
         for task, link in tuple(self._connections.items()):
             if link is None:
                 task.cancel()
@@ -145,8 +163,16 @@ class LocalServer:
             await asyncio.wait(tuple(self._connections))
         await self._server.wait_closed()
         self._server = None
-        for threads in (self._live_threads, self._file_threads, self._speech_threads):
-            await asyncio.get_running_loop().run_in_executor(None, threads.shutdown)
+        for close in (self._live_threads.shutdown, self._files.close, self._speech.close):
+            await asyncio.get_running_loop().run_in_executor(None, close)
+
+    async def warm_up(self) -> None:
+        """Load what the first client would wait for: a second or two for the engines; nothing for those plugged in."""
+        loop = asyncio.get_running_loop()
+        if self._recogniser is None:
+            await loop.run_in_executor(self._live_threads, _warm_ear)
+        if self._synthesiser is None:
+            await loop.run_in_executor(self._live_threads, _warm_voice)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -155,20 +181,25 @@ class LocalServer:
         connection = Connection(ServerConnection(), reader, writer)
         try:
             request = await self._receive(connection)
-            if request is not None and not self._stopping.is_set():
+            if request is not None and not self._stopping:
                 await self._serve(request, connection)
         except (OSError, asyncio.TimeoutError):
             pass  # the client is gone, or never said what it wanted
         except asyncio.CancelledError:
-            if not self._stopping.is_set():
+            if not self._stopping:
                 raise
         finally:
             writer.transport.abort()
             del self._connections[task]
 
     async def _receive(self, connection: Connection) -> RequestReceived | BadRequest | None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + HEAD_SECONDS
         while not connection.wire.finished:
-            data = await asyncio.wait_for(connection.reader.read(2**18), self._inactivity)
+            wait = self._inactivity
+            if not connection.wire.has_head:  # byte by byte it would never end
+                wait = min(wait, max(0.0, deadline - loop.time()))
+            data = await asyncio.wait_for(connection.reader.read(2**18), wait)
             for event in connection.wire.receive_data(data):
                 if isinstance(event, (RequestReceived, BadRequest)):
                     return event
@@ -185,56 +216,59 @@ class LocalServer:
             request.headers,
             websocket=request.websocket,
             api_key=self._key,
+            languages=self._languages,
             request_id=request_id,
         )
+        answer: Response | bool | None
+        if isinstance(asked, (LiveRequest, FileRequest)):
+            self._note(asked.notes)
         if isinstance(asked, LiveRequest):
             answer = await self._live_link(asked, request_id, connection)
         elif isinstance(asked, SpeechSocketRequest):
             answer = await self._speech_link(asked, request_id, connection)
         elif isinstance(asked, SpeechRequest):
-            answer = await self._speech_answer(asked, request.body, request_id, connection)
+            refusal = self._faults.refusal(request_id)
+            answer = refusal or await self._speech.answer(asked, request.body, request_id, connection)
         elif isinstance(asked, FileRequest):
-            answer = await self._file(asked, request.body, request_id)
+            answer = await self._files.answer(asked, request.body, request_id, connection.reader.at_eof)
         elif isinstance(asked, VoicesRequest):
             answer = voices_answer(asked.model, VOICES)
         else:
             answer = asked
-        if answer is not None:
+        if isinstance(answer, Response):
             await _respond(answer, connection)
+        elif answer:  # all of it was sent
+            await _see_off(connection)
 
-    async def _refuse_link(self, link: Link, connection: Connection, message: str) -> None:
-        """Every place is taken."""
-        self._keep(link)
-        link.open(connection.wire.accept())
-        link.fail(message, 1013)
-        await link.read()
+    def _note(self, notes: Iterable[str]) -> None:
+        """Say in the log what is passed over, once for each."""
+        for note in notes:
+            if note not in self._noted:
+                self._noted.add(note)
+                logger.warning("%s", note)
 
-    def _keep(self, link: Link) -> None:
+    def _keep(self, link: Link, connection: Connection) -> None:
         """The connection of this task is a link now: stopping says goodbye to it."""
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = link
+        link.open(connection.wire.accept())
 
     async def _live_link(self, request: LiveRequest, request_id: str, connection: Connection) -> Response | None:
         """Serve a link to its end; or the answer that refuses it."""
-        if (refusal := self._plan.refusal(request_id)) is not None:
+        if (refusal := self._faults.refusal(request_id)) is not None:
             return refusal
-        link = LiveLink(
-            request,
-            connection,
-            inactivity=self._inactivity,
-            faults=self._plan,
-            imperfection=self._imperfection.on_link(next(self._links)),
-        )
-        if self._live >= self._max_live:
-            await self._refuse_link(
-                link, connection, f"the server is full: it serves {self._max_live} live links at once"
+        if (session := self._limits.live.take()) is None:
+            return self._limits.too_many_live(request_id)
+        with session:
+            number = next(self._links)
+            link = LiveLink(
+                request,
+                connection,
+                inactivity=self._inactivity,
+                faults=self._faults,
+                imperfection=self._imperfection.on_link(number),
             )
-            return None
-        place = contextlib.ExitStack()
-        self._live += 1
-        place.callback(self._leave)
-        with place:
             make = self._recogniser or _local_recogniser
             loop = asyncio.get_running_loop()
             try:
@@ -244,111 +278,25 @@ class LocalServer:
             except Exception as error:
                 logger.error("no recogniser could be made: %s", type(error).__name__)
                 return error_answer(500, "no recogniser could be made", request_id)
-            self._keep(link)
-            link.open(connection.wire.accept())
-            await link.run(recogniser, self._live_threads, place.close)
+            self._keep(link, connection)
+            await link.run(recogniser, self._live_threads, self._places)
         return None
-
-    def _leave(self) -> None:
-        self._live -= 1
 
     async def _speech_link(
         self, request: SpeechSocketRequest, request_id: str, connection: Connection
     ) -> Response | None:
         """As ``_live_link``."""
-        if (refusal := self._plan.refusal(request_id)) is not None:
+        if (refusal := self._faults.refusal(request_id)) is not None:
             return refusal
-        link = SpeechLink(request, connection, inactivity=self._inactivity, faults=self._plan)
-        if self._speech >= self._max_speech:
-            await self._refuse_link(link, connection, self._full_of_speech)
-            return None
-        self._speech += 1
-        try:
-            synthesiser = await self._make_synthesiser(request_id)
-            if isinstance(synthesiser, Response):
-                return synthesiser
-            self._keep(link)
-            link.open(connection.wire.accept())
-            await link.run(synthesiser, self._speech_threads)
-        finally:
-            self._speech -= 1
-        return None
-
-    async def _speech_answer(
-        self, request: SpeechRequest, body: bytes, request_id: str, connection: Connection
-    ) -> Response | None:
-        """Speak over HTTP; or the answer that refuses it."""
-        if (refusal := self._plan.refusal(request_id)) is not None:
-            return refusal
-        if self._speech >= self._max_speech:
-            retry = ("Retry-After", str(RETRY_AFTER))
-            return speech_error_answer(503, self._full_of_speech, request_id, headers=(retry,))
-        self._speech += 1
-        try:
-            synthesiser = await self._make_synthesiser(request_id)
-            if isinstance(synthesiser, Response):
-                return synthesiser
-            answer = SpeechAnswer(connection, self._speech_threads, self._plan)
-            given = await answer.give(request, body, synthesiser, request_id)
-        finally:
-            self._speech -= 1
-        if isinstance(given, Response):
-            return given
-        if given:
-            await _see_off(connection)
-        return None
-
-    @property
-    def _full_of_speech(self) -> str:
-        return f"the server is full: it has {self._max_speech} syntheses at once"
-
-    async def _make_synthesiser(self, request_id: str) -> Synthesiser | Response:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._speech_threads, self._synthesiser)
-        except Exception as error:
-            logger.error("no synthesiser could be made: %s", type(error).__name__)
-            said = str(error) if isinstance(error, ConfigurationError) else "no synthesiser could be made"
-            return speech_error_answer(500, said, request_id)
-
-    async def _file(self, request: FileRequest, body: bytes, request_id: str) -> Response:
-        if self._files >= self._max_files:
-            return error_answer(
-                503,
-                f"the server is full: it transcribes {self._max_files} files at once",
-                request_id,
-                headers=(("Retry-After", str(RETRY_AFTER)),),
-            )
-        self._files += 1
-        try:
-            work = partial(self._transcribe, request.options, body)
-            heard, seconds = await asyncio.get_running_loop().run_in_executor(self._file_threads, work)
-        except ConfigurationError as error:
-            return error_answer(400, str(error), request_id)
-        except Exception as error:  # a plugged-in recogniser can raise anything; its words can be the user's
-            logger.error("a file could not be transcribed: %s", type(error).__name__)
-            return error_answer(500, "the recogniser failed", request_id)
-        finally:
-            self._files -= 1
-        return file_answer(request, heard, seconds, request_id)
-
-    def _transcribe(self, options: FileTranscriptionConfig, body: bytes) -> tuple[list[Heard], float]:
-        """What is said in a file, and how long it is. Runs on a thread."""
-        # Imported here, as a recogniser that is plugged in needs none of the engines.
-        from .files import read_body
-        from .pcm import SAMPLE_RATE, to_linear16
-        from .recogniser import LocalRecogniser, file_recogniser_options
-
-        live_options = file_recogniser_options(options)
-        pcm = to_linear16(read_body(body, options.encoding, options.sample_rate))
-        make = self._recogniser or partial(LocalRecogniser, interims=False)
-        recogniser = make(live_options)
-        heard: list[Heard] = []
-        for at in range(0, len(pcm), FILE_PIECE):
-            if self._stopping.is_set():
-                break
-            heard += (item for item in recogniser.hear(pcm[at : at + FILE_PIECE]) if isinstance(item, Heard))
-        heard += (item for item in recogniser.finalize() if isinstance(item, Heard))
-        return heard, len(pcm) / 2 / SAMPLE_RATE
+        link = SpeechLink(
+            request,
+            connection,
+            inactivity=self._inactivity,
+            faults=self._faults,
+            voices=self._speech.voices,
+            limits=self._limits,
+        )
+        return await self._speech.serve(link, partial(self._keep, link, connection), request_id)
 
 
 async def _respond(answer: Response, connection: Connection) -> None:
@@ -387,3 +335,15 @@ def _local_synthesiser() -> Synthesiser:
     from .synthesiser import synthesiser
 
     return synthesiser()
+
+
+def _warm_ear() -> None:
+    from .recogniser import engines
+
+    engines()
+
+
+def _warm_voice() -> None:
+    """The first text takes longer than any other: say one."""
+    for _ in _local_synthesiser().speak("Good morning.", sample_rate=24000):
+        pass

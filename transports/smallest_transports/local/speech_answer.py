@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Executor
 from functools import partial
 
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.server.answers import SSE_END, Response, speech_error_answer, speech_headers, sse_audio
+from smallest_proto.server.options import FieldError
 from smallest_proto.server.requests import SpeechOrder, SpeechRequest, read_speech
 from smallest_proto.server.synthesis import CHUNK_SECONDS
 from smallest_proto.server.synthesiser import Speech, Synthesiser
@@ -21,14 +22,19 @@ from .link import Connection
 
 logger = logging.getLogger(__name__)
 
+SSE_SECONDS = 0.02  # of audio in one event, as the service has it
+
 
 class SpeechAnswer:
     """The answer to one request. What cannot be spoken is answered as a whole; a failure in mid-speech cuts it off."""
 
-    def __init__(self, connection: Connection, threads: Executor, faults: FaultPlan) -> None:
+    def __init__(
+        self, connection: Connection, threads: Executor, faults: FaultPlan, voices: Collection[str] | None = None
+    ) -> None:
         self._connection = connection
         self._threads = threads
         self._faults = faults
+        self._voices = voices  # those that there are; None: any
         self._seconds = 0.0  # of audio sent
 
     async def give(
@@ -37,18 +43,20 @@ class SpeechAnswer:
         """Answer; or say how to refuse. ``True``: the answer is whole, ``False``: it broke off."""
         run = asyncio.get_running_loop().run_in_executor
         try:
-            order = read_speech(request, body)
+            order = read_speech(request, body, voices=self._voices)
             encoding = encoder(order.options)
             pieces = await run(self._threads, partial(_speak, synthesiser, order))
             piece = await run(self._threads, next, pieces, None)
-        except ConfigurationError as error:
-            return speech_error_answer(400, str(error), request_id)
+        except FieldError as error:
+            return speech_error_answer(400, str(error), request_id, path=error.path, code=error.code)
+        except ConfigurationError as error:  # the voice's own, which it has with the text
+            return speech_error_answer(400, str(error), request_id, path="text")
         except Exception as error:  # a plugged-in synthesiser can raise anything; its words can be the user's
             logger.error("the synthesiser failed with %s", type(error).__name__)
             return speech_error_answer(500, "the synthesiser failed", request_id)
         headers = speech_headers(order.options, str(uuid.uuid4()), request_id, sse=request.sse)
         self._connection.wire.start_response(200, headers)
-        size = 2 * round(CHUNK_SECONDS * order.options.sample_rate)
+        size = 2 * round((SSE_SECONDS if request.sse else CHUNK_SECONDS) * order.options.sample_rate)
         while piece is not None:
             for at in range(0, len(piece.pcm), size):
                 pcm = piece.pcm[at : at + size]

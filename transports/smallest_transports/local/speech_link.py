@@ -6,7 +6,7 @@ import asyncio
 import base64
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Executor
 from functools import partial
 
@@ -19,6 +19,8 @@ from smallest_proto.server.synthesiser import Speech, Synthesiser
 
 from .faults import FaultPlan
 from .link import Command, Connection, Link
+from .places import Place
+from .plan import Limits, too_many
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +29,19 @@ class SpeechLink(Link):
     """Moves messages between one client, ``SpeechService`` and a synthesiser. It decides nothing."""
 
     def __init__(
-        self, request: SpeechSocketRequest, connection: Connection, *, inactivity: float, faults: FaultPlan
+        self,
+        request: SpeechSocketRequest,
+        connection: Connection,
+        *,
+        inactivity: float,
+        faults: FaultPlan,
+        voices: Collection[str] | None = None,
+        limits: Limits | None = None,
     ) -> None:
-        self._speech = SpeechService(request, str(uuid.uuid4()), inactivity=inactivity)
+        """``voices`` are those that there are, ``limits`` say how many texts are spoken at once; ``None``: any."""
+        self._speech = SpeechService(request, str(uuid.uuid4()), inactivity=inactivity, voices=voices)
+        self._requests = (limits or Limits()).requests
+        self._request = Place(lambda: None)  # of the text under way
         self._work = asyncio.Event()  # there may be something to do
         self._torn = False  # the next audio is to be
         super().__init__(self._speech, connection, faults)
@@ -43,6 +55,7 @@ class SpeechLink(Link):
             self._over = True
             work.cancel()  # it may wait for a client that reads no more
             await asyncio.wait([work])
+            self._request.leave()
 
     def tear(self) -> None:
         self._torn = True
@@ -59,9 +72,16 @@ class SpeechLink(Link):
         while not self._over:
             command = self._speech.poll_output()
             if command is None:
+                self._request.leave()
+                self._settle()  # what is said later has its time
                 self._work.clear()
                 await self._work.wait()
             elif isinstance(command, Speak):
+                self._request.leave()
+                if (place := self._requests.take()) is None:
+                    self._speech.failed(too_many("requests"), self._loop.time())
+                    continue
+                self._request = place
                 pieces = _Pieces(synthesiser, command)
                 await self._give_piece(pieces, threads)
             elif isinstance(command, GoOn):

@@ -1,0 +1,172 @@
+"""What a client asks for at the service's door, read as the service reads it: forgivingly where it was seen to be so.
+
+Unknown parameters of a transcription, and values that cannot be, are passed over and noted, not refused: the service
+takes ``numerals=auto`` and ``punctuation=false``. A model, an encoding or a sample rate that there is not is refused.
+The fields of a synthesis are checked, as the service does, and the refusal names the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+
+from smallest_proto.config import SPEECH_MODELS, FileTranscriptionConfig, SynthesisConfig, TranscriptionConfig
+from smallest_proto.errors import ConfigurationError
+
+Config = TypeVar("Config", TranscriptionConfig, FileTranscriptionConfig)
+
+DEFAULT_SAMPLE_RATE = 44100  # Hz: the service's own default
+CLONED_VOICE = "voice_"  # how the ids of cloned voices begin, which no list holds
+
+# Of live audio: with another one all of it is noise, and the service refuses it with 400.
+_REFUSED = ("encoding", "sample_rate")
+_ELSEWHERE = ("model", "vad", "timeout")  # parameters that are read with the route
+_NO_PARAMETER = frozenset(("extra", "expire_content"))  # what a configuration says elsewhere than in a query
+_OF_OLDER_MODELS = ("consistency", "similarity", "enhancement")
+# A context_id says that a socket speaks continuations.
+_SPEECH_FIELDS = tuple(
+    name for name in SynthesisConfig.__struct_fields__ if name not in {"continuations", *_NO_PARAMETER}
+)
+
+
+class FieldError(ConfigurationError):
+    """A field of a request that cannot be had. ``code`` and ``path`` are what the service's refusal says of it."""
+
+    def __init__(self, message: str, path: str, code: str) -> None:
+        super().__init__(message)
+        self.path = path
+        self.code = code
+
+
+def read_transcription(config: type[Config], query: Mapping[str, str], **fixed: Any) -> tuple[Config, tuple[str, ...]]:
+    """The options of a query, and what is to be noted about those that were passed over.
+
+    ``fixed`` is what the route says; the query wins, but for the model. Raises ``ConfigurationError`` for a model, and
+    for live audio of a format, that there is not.
+    """
+    fields = msgspec.structs.fields(config)
+    kinds = {field.name: field.type for field in fields if field.name not in _NO_PARAMETER}
+    options: dict[str, Any] = {"model": fixed["model"]}
+    config(**options)
+    notes = {name: "the service has no such option, as far as is known here" for name in query if name not in kinds}
+    values: dict[str, Any] = {}
+    for name in query.keys() & kinds:
+        try:
+            values[name] = _value(name, query[name], kinds[name])
+        except ConfigurationError as error:
+            notes[name] = str(error)
+    live = config is TranscriptionConfig
+    if live and (wrong := next((name for name in _REFUSED if name in notes), None)):
+        raise ConfigurationError(notes[wrong])
+    try:
+        return config(**{**fixed, **values, "model": fixed["model"]}), _told(notes)
+    except ConfigurationError:
+        pass  # of some of them; find out which
+    # What belongs together is tried together, and what needs another one after it.
+    groups: list[tuple[str, ...]] = [_REFUSED, *((name,) for name in sorted(values) if name not in _REFUSED)]
+    for group in (*groups, *groups[1:]):
+        given = {name: values[name] for name in group if name in values}
+        try:
+            config(**options, **{name: value for name, value in given.items() if name not in options})
+        except ConfigurationError as error:
+            if live and group is _REFUSED:
+                raise
+            notes.update(dict.fromkeys(given, str(error)))
+        else:
+            options.update(given)
+    return config(**{**fixed, **options}), _told({name: notes[name] for name in notes if name not in options})
+
+
+def _told(notes: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{name[:40]} is passed over: {notes[name]}" for name in notes if name not in _ELSEWHERE)
+
+
+def read_speech_fields(
+    fields: Mapping[str, Any], *, model: str | None = None, voices: Collection[str] | None = None
+) -> SynthesisConfig:
+    """The options of a synthesis from the fields of its JSON. What is not known is passed over, as the service does.
+
+    ``model`` is that of the path, if it names one; ``voices`` are those that there are beside cloned ones, ``None``:
+    any. Raises ``FieldError`` for what the service does not have.
+    """
+    given = {name: fields[name] for name in _SPEECH_FIELDS if fields.get(name) is not None}
+    given["model"] = given.get("model", SPEECH_MODELS[0]) if model is None else model
+    if "voice_id" not in given:
+        raise FieldError(
+            "voice_id is missing: name the voice that is to speak, such as sophia", "voice_id", "invalid_type"
+        )
+    given.setdefault("sample_rate", DEFAULT_SAMPLE_RATE)
+    if isinstance(given["model"], str) and given["model"].replace("-", "_") in SPEECH_MODELS:
+        for name in _OF_OLDER_MODELS:  # clients of these models send them all the same
+            given.pop(name, None)
+    options = _speech_options(given)
+    if model is None and options.current_model is None:
+        message = f"model must be one of {', '.join(SPEECH_MODELS)} here: older ones have their own path"
+        raise FieldError(message, "model", "invalid_enum_value")
+    voice = options.voice
+    if voices is not None and voice not in voices and not voice.startswith(CLONED_VOICE):
+        message = f"there is no voice {voice!r}: take one of GET /voice/get-all-models, or a cloned one (voice_...)"
+        raise FieldError(message, "voice_id", "invalid_voice_id")
+    return options
+
+
+def read_flag(name: str, said: str) -> bool:
+    """``true`` or ``false``, whatever its case. Raises ``ConfigurationError``."""
+    value = _value(name, said, bool)
+    assert isinstance(value, bool)
+    return value
+
+
+def _speech_options(given: Mapping[str, Any]) -> SynthesisConfig:
+    try:
+        return SynthesisConfig(**given)
+    except ConfigurationError as error:
+        for name in given:  # the one that cannot be had by itself
+            try:
+                SynthesisConfig(
+                    **{"model": given["model"], name: given[name]} if name != "model" else {name: given[name]}
+                )
+            except ConfigurationError as culprit:
+                raise FieldError(str(culprit), name, _code(given[name], str(culprit))) from None
+        raise FieldError(str(error), "", "custom") from None
+
+
+def _code(value: object, said: str) -> str:
+    """The name that the service's validation has for such an error."""
+    if "one of" in said:
+        return "invalid_enum_value"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and "number" in said:
+        return "too_small" if value < 1 else "too_big"
+    return "invalid_type" if not isinstance(value, str) else "invalid_string"
+
+
+def _value(name: str, said: str, kind: Any) -> Any:
+    """What a text of the query means as a field of this type; one that is a text is for the configuration to check."""
+    if name == "keywords":
+        return tuple(map(_keyword, said.split(",")))
+    kinds = {get_origin(one) or one for one in get_args(kind) or (kind,)}
+    wanted = ""
+    for one, what in ((bool, "true or false"), (int, "a whole number"), (float, "a number")):
+        if one in kinds:
+            wanted = what
+            try:
+                return msgspec.convert(said.lower(), one, strict=False)
+            except msgspec.ValidationError:
+                pass
+    if tuple in kinds:
+        return tuple(said.split(","))
+    if wanted and not kinds & {str, Literal}:
+        raise ConfigurationError(f"{name} must be {wanted}, not {said[:40]!r}")
+    return said
+
+
+def _keyword(entry: str) -> str | tuple[str, float]:
+    word, colon, boost = entry.rpartition(":")
+    if not colon:
+        return entry
+    try:
+        return word, float(boost)
+    except ValueError:
+        raise ConfigurationError("keywords must be like Blackwell:1,Jensen Huang:2") from None
