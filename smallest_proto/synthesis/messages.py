@@ -160,11 +160,12 @@ class Wording:
         self._fields: dict[str, Any] = speech_fields(config)
         if words:
             self._fields["word_timestamps"] = True
-        delays = ("max_buffer_delay_ms",) if config.continuations else ("max_buffer_flush_ms", "complete_backoff_ms")
-        for name in delays:
-            if (value := getattr(config, name)) is not None:
-                self._fields[name] = value
         self._plain = not config.continuations
+        if self._plain:
+            self._fields["complete_backoff_ms"] = config.complete_backoff_ms or 0  # the service's own default is 4 s
+        delay = "max_buffer_flush_ms" if self._plain else "max_buffer_delay_ms"
+        if (value := getattr(config, delay)) is not None:
+            self._fields[delay] = value
 
     def text(self, text: str, context: str) -> str:
         """A piece of the text; more follows. ``context`` is the segment's name, which plain messages leave out."""

@@ -110,9 +110,16 @@ def test_nothing_raises_on_bytes(data: str | bytes) -> None:
 def test_plain_wording() -> None:
     wording = Wording(SynthesisConfig(max_buffer_flush_ms=200, max_buffer_delay_ms=100, speed=1.5), words=False)
     voice = {"voice_id": "sophia", "model": "lightning_v3.1", "sample_rate": 24000, "speed": 1.5}
-    more = {"max_buffer_flush_ms": 200}
+    more = {"max_buffer_flush_ms": 200, "complete_backoff_ms": 0}
     assert json.loads(wording.text("Hi ", "c")) == voice | more | {"text": "Hi ", "continue": True, "flush": False}
     assert json.loads(wording.end("c")) == voice | more | {"text": "", "continue": False, "flush": True}
+
+
+@pytest.mark.parametrize("wait", [0, 0.5, 250, 4000, 10_000])
+def test_a_plain_segment_waits_for_its_complete_as_long_as_is_asked(wait: float) -> None:
+    wording = Wording(SynthesisConfig(complete_backoff_ms=wait), words=False)
+    for message in (wording.text("Hi ", "c"), wording.end("c")):
+        assert json.loads(message)["complete_backoff_ms"] == wait
 
 
 def test_wording_with_continuations() -> None:
