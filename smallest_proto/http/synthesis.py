@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from smallest_proto.checks import whole_text
 from smallest_proto.config import Endpoint, SynthesisConfig, Timeouts
 from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.reading import ErrorMessage, decode_audio, error_text, read_json_object, read_text
@@ -47,6 +48,7 @@ class Synthesis(HttpExchange[AudioChunk | SpeechFinished]):
         sse: bool = False,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
     ) -> None:
+        text = whole_text(text) if isinstance(text, str) else text
         request = (synthesis_sse_request if sse else synthesis_request)(config, endpoint, text)
         body = AudioEvents(config) if sse else AudioBody(config)
         # A whole reply may begin only when all of it is made; events begin with the first sound.

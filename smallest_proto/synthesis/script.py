@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from smallest_proto.checks import whole_text
+
 _JOINS = "\u00a0\u2007\u202f"  # white space where text may not be cut
 _STOPS = "。！？，、；：।"  # signs after which it may, as the scripts that use them have no white space
 _IN_NUMBERS = "，："  # not after these if a digit stands before: 10：30
@@ -23,15 +25,33 @@ class Script:
     that it gave the time of, and ``spoken`` that of the last word whose audio has been given out whole.
     """
 
-    __slots__ = ("_counted", "_searched", "astray", "begin", "closed", "sent", "spoken", "text", "told")
+    __slots__ = ("_counted", "_half", "_searched", "astray", "begin", "closed", "sent", "spoken", "text", "told")
 
     def __init__(self) -> None:
         self.text = ""
         self.closed = False  # no more of it comes
         self.begin = self.sent = self.told = self.spoken = 0
+        self._half = ""  # of a surrogate pair: tokens of language models can end within one
         self._searched = 0  # up to there the text has no place where it may be cut, but such as no word stands before
         self._counted = (0, 0, 0)  # told and sent when the letters between were counted last, and their number
         self.astray = False  # the service told of a word that is not the next one: its words prove nothing any more
+
+    @property
+    def length(self) -> int:
+        """Characters that were given."""
+        return len(self.text) + len(self._half)
+
+    def add(self, text: str) -> None:
+        """More of it comes."""
+        text = self._half + text
+        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        self.text += whole_text(text[: len(text) - len(self._half)])
+
+    def close(self) -> None:
+        """No more of it comes."""
+        self.text += whole_text(self._half)
+        self._half = ""
+        self.closed = True
 
     def wordless(self, start: int) -> bool:
         """Whether nothing can be said of what follows ``start``, as far as it is given."""

@@ -46,7 +46,7 @@ class Segments:
     @property
     def length(self) -> int:
         """Characters of the segment that takes text."""
-        return 0 if not self._row or self._row[-1].script.closed else len(self._row[-1].script.text)
+        return 0 if not self._row or self._row[-1].script.closed else self._row[-1].script.length
 
     @property
     def under_way(self) -> Segment | None:
@@ -60,14 +60,14 @@ class Segments:
             self._row.append(Segment(self.given, self._config, hold=hold, output=self._output))
             self.given += 1
         if self._row[-1].state is not SegmentState.CUT:
-            self._row[-1].script.text += text
+            self._row[-1].script.add(text)
 
     def flush(self) -> None:
         """Close the newest segment. One in which there is nothing to say is forgotten."""
         if not self._row or self._row[-1].script.closed:
             return
         segment = self._row[-1]
-        segment.script.closed = True
+        segment.script.close()
         segment.take(SegmentInput.FLUSH)
         if segment.state is SegmentState.OVER:
             self._row.pop()
@@ -95,6 +95,7 @@ class Segments:
     def drop(self, failure: Failure | None) -> None:
         """None of them is spoken any further."""
         for segment in self._row:
+            segment.script.close()
             if segment.script.wordless(0):
                 self.given -= 1
             elif segment.take(SegmentInput.DROP) is SegmentAction.TELL:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from smallest_proto.checks import is_encodable
 from smallest_proto.commands import Command, SendText
 from smallest_proto.config import MAX_TEXT, Endpoint, RetryPolicy, SynthesisConfig, Timeouts
 from smallest_proto.connection import Change, ChangeKind, Connection
@@ -105,13 +104,13 @@ class SynthesisSession:
 
         A word is sent when it is known to be whole, by the white space after it or the flush. Once ``SpokenSoFar`` told
         that the segment was cut off, the rest of its text is passed over.
+        A character whose two halves (surrogates) come in two pieces is put together; a half that stays alone is
+        replaced by U+FFFD.
         Raises ``LocalProtocolError`` for what is no text, before the start and after the end of the input, and
-        ``ConfigurationError`` for lone surrogates and where the segment would have over 100,000 characters.
+        ``ConfigurationError`` where the segment would have over 100,000 characters.
         """
         if not isinstance(text, str):
             raise LocalProtocolError(f"the text must be a str, not {type(text).__name__}")
-        if not is_encodable(text):
-            raise ConfigurationError("the text holds lone surrogates, which no UTF-8 can carry: decode it anew")
         if self._segments.length + len(text) > MAX_TEXT:
             raise ConfigurationError(f"a segment takes at most {MAX_TEXT:,} characters: flush() it earlier")
         self._step(SynthesisInput.TEXT, now)

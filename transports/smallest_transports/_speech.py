@@ -168,8 +168,9 @@ class SynthesisStream:
         """Give text of the present segment, in pieces of any size: tokens, as they are written.
 
         Waits while the socket has enough to do; what is cancelled while it waits has not been taken.
-        Raises ``LocalProtocolError`` for what is no text and after ``end_input``, ``ConfigurationError`` for lone
-        surrogates, and once the session has failed the ``RemoteError`` of its failure.
+        Raises ``LocalProtocolError`` for what is no text and after ``end_input``, ``ConfigurationError`` for a
+        segment of over 100,000 characters, and once the session has failed the ``RemoteError`` of its failure.
+        Half a character (a surrogate) at the end of a piece waits for its other half in the next one.
         """
         await self._driver.until_ready()
         self._tell("send_text", self._session.send_text, text)

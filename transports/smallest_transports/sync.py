@@ -278,8 +278,9 @@ class SynthesisStream(_Source[_speech.SynthesisStream, SpeechEvent]):
     def send_text(self, text: str) -> None:
         """Give text of the present segment, in pieces of any size: tokens, as they are written.
 
-        Raises ``LocalProtocolError`` for what is no text and after ``end_input``, ``ConfigurationError`` for lone
-        surrogates, and once the session has failed the ``RemoteError`` of its failure.
+        Raises ``LocalProtocolError`` for what is no text and after ``end_input``, ``ConfigurationError`` for a
+        segment of over 100,000 characters, and once the session has failed the ``RemoteError`` of its failure.
+        Half a character (a surrogate) at the end of a piece waits for its other half in the next one.
         """
         self._call(self._stream.send_text, text)
 
