@@ -33,6 +33,7 @@ class ChangeKind(Name):
     LAPSED = "lapsed"  # the same, but it was not needed: none follows before ``want``
     REJECTED = "rejected"  # the new options cannot be had; the old ones go on
     QUIET = "quiet"  # an answer is due, and nothing comes back
+    REFUSED = "refused"  # the service told of an error a moment ago, and the link lives
     CLOSED = "closed"  # the link that we closed is gone
     GIVEN_UP = "given up"  # no more links follow
 
@@ -127,11 +128,24 @@ class Connection:
             self._trial = next_request
             self.open(now)
 
-    def doubt(self, link: Link, failure: Failure, now: float) -> None:
-        """The service told of an error on ``link``: its close, which usually follows, says what kind of error it is."""
+    def doubt(self, link: Link, failure: Failure, now: float, timer: Timer = Timer.CLOSING) -> None:
+        """The service told of an error on ``link``: its close, which usually follows, says what kind of error it is.
+
+        If none follows the link is given up; with ``Timer.REFUSED`` the session says what becomes of it.
+        """
         if link.told is None:
             link.told = failure
-            link.timers[Timer.CLOSING] = now + _CLOSE_FOLLOWS
+            link.timers[timer] = now + CLOSE_FOLLOWS
+
+    def leave(self, link: Link, failure: Failure, times: int, now: float) -> None:
+        """Go over from ``link``, where the service refused something ``times`` times in a row, to one in a while.
+
+        The link lived, so it costs no try of the connection's own.
+        """
+        wait = delay(failure, times, self._retry, self._jitter)
+        self._output.append(LinkLost(link=link.number, failure=failure, retry_in=wait))
+        self.close(now)
+        self._timers[Timer.RETRY] = now + wait
 
     def abandon(self, link: Link, failure: Failure, now: float) -> Change | None:
         """Give up ``link``: it failed."""
@@ -228,6 +242,8 @@ class Connection:
     def _due(self, link: Link, timer: Timer, now: float) -> Change | None:
         if timer is Timer.QUIET:
             return Change(ChangeKind.QUIET, link)
+        if timer is Timer.REFUSED:
+            return Change(ChangeKind.REFUSED, link, link.told)
         if timer is Timer.PING:
             self._output.append(SendPing(link=link.number))
             link.timers[Timer.PONG] = now + self._timeouts.pong
@@ -321,7 +337,7 @@ class Connection:
         return Change(ChangeKind.LOST, link, failure)
 
 
-_CLOSE_FOLLOWS = 0.5  # seconds after an error message
+CLOSE_FOLLOWS = 0.5  # seconds after an error message
 
 _OVERDUE = {
     Timer.OPENING: "the connection did not open in time: check base_url and the network",

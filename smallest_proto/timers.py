@@ -18,6 +18,7 @@ class Timer(Name):
     PONG = "pong"  # the pong is to be here by then
     WRITE = "write"  # what was sent is to have left by then
     KEEPALIVE = "keepalive"  # the gateway is to be sent something by then
+    REFUSED = "refused"  # what an error message has left of an utterance is to be judged then
     QUIET = "quiet"  # the service is to have said something by then
 
 

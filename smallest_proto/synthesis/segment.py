@@ -30,7 +30,7 @@ _SETTLE = 0.5  # seconds of silence after strong signs
 _SLACK = 2.0  # seconds of it, beyond what the service may hold back, after weak ones
 _DELAY = 3.0  # seconds that the service holds back text if it is not told otherwise
 _FASTEST = 20.0  # letters that are spoken in a second at the natural pace; 12 to 15 is usual
-_MOST_ERRORS = 2  # of one segment, without audio in between: then the fault is in its text
+_MOST_MUTE = 2  # links in a row that said ``complete`` and sent no audio: then the fault is in the text
 _KNOWN_REQUESTS = 64  # names that the service gives to parts of a segment
 
 
@@ -46,9 +46,10 @@ class Segment:
         self.playout = Playout(number, config, self.script, hold=hold, output=output)
         self.context = ""  # its name on the present link
         self.requests: deque[str] = deque(maxlen=_KNOWN_REQUESTS)  # the service's names for what came
-        self.errors = 0  # told by the service since the last audio, or a complete in place of audio
+        self.refused = False  # the service refused something of it, on the present link
         self.sounded_at = 0.0  # when audio came last, or all of it was asked for
-        self._tries = 0  # links that it was begun on since audio of it was given out
+        self._mute = 0  # links that said complete in place of audio, since audio came
+        self.tries = 0  # links that it was begun on since audio of it was given out
         self._begun_at = 0  # how much was given out when it was last begun
         self._completes = 0  # on the present link
         self._completed = 0  # the end of the text that was sent when the last of them came
@@ -74,7 +75,7 @@ class Segment:
     def begin(self, context: str) -> None:
         """The present link is told of it, as ``context``."""
         self.context = context
-        self._tries = 1 if self.playout.out > self._begun_at else self._tries + 1
+        self.tries = 1 if self.playout.out > self._begun_at else self.tries + 1
         self._begun_at = self.playout.out
 
     def rewind(self) -> None:
@@ -82,7 +83,13 @@ class Segment:
         self.script.restart()
         self.playout.restart()
         self._completes = self._completed = 0
+        self.refused = False
         self.requests.clear()
+
+    def sound(self, data: bytes, now: float) -> None:
+        """Audio of it came."""
+        self._mute, self.sounded_at = 0, now
+        self.playout.add(data)
 
     def note(self, request_id: str | None) -> None:
         """The service calls a part of it so."""
@@ -97,28 +104,30 @@ class Segment:
             return None  # a part of it was complete
         if self._plain and self.untouched:
             return self._stuck()
-        return SegmentInput.PROOF if self._told_whole or (self._plain and not self.errors) else None
+        return SegmentInput.PROOF if self._told_whole or (self._plain and not self.refused) else None
 
     def silent(self) -> SegmentInput:
         """The service was silent for as long as ``due`` said: is that its end?"""
         return SegmentInput.SIGNS if self._long_enough else self._stuck()
 
     def _stuck(self) -> SegmentInput:
-        self.errors += self.untouched and self._completes > 0
+        self._mute += self.untouched and self._completes > 0
         return SegmentInput.STUCK
 
+    def can_begin_again(self, *, resume: bool) -> bool:
+        """Whether another link can take it up without a word repeated or skipped."""
+        return self.playout.out == 0 or (resume and self.playout.between_words)
+
     def lost(self, *, resume: bool, most_retries: int) -> SegmentInput:
-        """The link is gone: is anything left, and can another one go on without a word repeated or skipped?
+        """The link is gone, or worth nothing: is anything left, and can another one go on?
 
         Links that live, but never speak, are counted here: the connection forgives each of them.
         """
-        playout = self.playout
         if self.state is SegmentState.ASKED and self._told_whole:
             return SegmentInput.PROOF
-        if playout.out > 0 and not (resume and playout.between_words):
-            return SegmentInput.CUT_OFF
-        tries = self._tries if playout.out == self._begun_at else 0
-        if self.errors >= _MOST_ERRORS or tries > most_retries + 1:  # the one more is for a link that had rested
+        tries = self.tries if self.playout.out == self._begun_at else 0
+        most = most_retries if self.refused else most_retries + 1  # the one more is for a link that had rested
+        if self._mute >= _MOST_MUTE or tries > most or not self.can_begin_again(resume=resume):
             return SegmentInput.CUT_OFF
         return SegmentInput.LOST
 
@@ -156,9 +165,9 @@ class Segment:
 
     @property
     def _long_enough(self) -> bool:
-        """Whether the audio is as long as it must be at least, and no error came after it."""
+        """Whether the audio is as long as it must be at least, and nothing of the text was refused."""
         playout = self.playout
-        if self.untouched or self.errors or not playout.covers_words:
+        if self.untouched or self.refused or not playout.covers_words:
             return False
         return playout.untold * self._fastest >= self.script.untold
 

@@ -15,13 +15,14 @@ from collections.abc import Callable
 
 from smallest_proto.commands import Command, SendText
 from smallest_proto.config import MAX_TEXT, Endpoint, RetryPolicy, SynthesisConfig, Timeouts
-from smallest_proto.connection import Change, ChangeKind, Connection
+from smallest_proto.connection import CLOSE_FOLLOWS, Change, ChangeKind, Connection
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import SessionEnded
 from smallest_proto.link import Link
 from smallest_proto.reading import MalformedMessage, UnknownMessage
 from smallest_proto.refusals import closed_failure, told_failure
 from smallest_proto.requests import live_synthesis_request
+from smallest_proto.retry import Verdict, classify
 from smallest_proto.stats import SynthesisStats
 from smallest_proto.timers import Timer
 
@@ -263,6 +264,8 @@ class SynthesisSession:
         link = self._connection.serving
         if link is None or not link.open or segment.state in (SegmentState.ASKED, SegmentState.CUT):
             return
+        if segment.refused:
+            return  # what became of the rest of it is to be known first
         for text in script.fragments():
             if segment.state is SegmentState.WAITING:
                 segment.begin(f"{self._name}-{link.number}-{segment.number}")
@@ -286,6 +289,8 @@ class SynthesisSession:
 
     def _heard(self, link: Link, segment: Segment, message: SpeechAnswer, now: float) -> None:
         """The service said something of the segment under way."""
+        if segment.refused and segment.can_begin_again(resume=self._resume):
+            return  # all of it is said again, so what comes now would be heard twice
         over = None
         segment.note(message.request_id)
         if isinstance(message, SpeechAudio):
@@ -294,8 +299,9 @@ class SynthesisSession:
                 self._changed(self._connection.abandon(link, Failure(kind=FailureKind.PROTOCOL, reason=said), now), now)
                 return
             if message.data:
-                segment.errors, segment.sounded_at = 0, now
-                segment.playout.add(message.data)
+                segment.sound(message.data, now)
+                if Timer.REFUSED in link.timers:  # what was not refused is heard first
+                    link.timers[Timer.REFUSED] = now + CLOSE_FOLLOWS
         elif isinstance(message, SpeechWord):
             segment.playout.word(message.text, message.start, message.end)
         elif isinstance(message, SpeechComplete):
@@ -307,11 +313,11 @@ class SynthesisSession:
             self._await(link, segment, now)
 
     def _refused(self, link: Link, segment: Segment | None, message: SpeechError, now: float) -> None:
-        """The service told of an error. What the link is worth then, its close says, if one follows."""
+        """The service told of an error: of one message, or of the link, then a close follows."""
         failure = told_failure(message.error)
         if segment is not None:
-            segment.errors += 1
-            self._connection.doubt(link, failure, now)
+            segment.refused = True
+            self._connection.doubt(link, failure, now, Timer.REFUSED)
         elif message.context_id is None and self.idle:  # after a minute without text, say
             self._changed(self._connection.abandon(link, failure, now), now)
         else:
@@ -334,10 +340,27 @@ class SynthesisSession:
                 self._take(first, first.silent(), now, Failure(kind=FailureKind.DEADLINE, reason=said))
         elif change.kind is ChangeKind.CLOSED:
             self._gone(now)
+        elif change.kind is ChangeKind.REFUSED and first is not None and change.failure is not None:
+            self._judge(change.link, first, change.failure, now)
         elif change.kind is ChangeKind.LOST and first is not None:
-            self._take(
-                first, first.lost(resume=self._resume, most_retries=self._retry.max_retries), now, change.failure
-            )
+            self._take(first, self._lost(first), now, change.failure)
+
+    def _lost(self, segment: Segment) -> SegmentInput:
+        return segment.lost(resume=self._resume, most_retries=self._retry.max_retries)
+
+    def _judge(self, link: Link, segment: Segment, failure: Failure, now: float) -> None:
+        """The service refused something on ``link``, which lives: say it again on another one, or tell what is lost.
+
+        Not on the same one: what it still says could be of either try.
+        """
+        what = self._lost(segment)
+        if what is SegmentInput.LOST and classify(failure) is Verdict.FINAL:
+            what = SegmentInput.CUT_OFF
+        if what is SegmentInput.LOST:
+            self._connection.leave(link, failure, segment.tries, now)
+        self._take(segment, what, now, failure)
+        if self._connection.serving is link:  # more text can come of a segment that was cut off
+            self._connection.renew(now)
 
     def _take(self, segment: Segment, what: SegmentInput, now: float, failure: Failure | None = None) -> None:
         """The first segment moves on: do what its table says."""
