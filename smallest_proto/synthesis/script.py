@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from smallest_proto.checks import whole_text
 
 _JOINS = "\u00a0\u2007\u202f"  # white space where text may not be cut
 _STOPS = "。！？，、；：।"  # signs after which it may, as the scripts that use them have no white space
 _IN_NUMBERS = "，："  # not after these if a digit stands before: 10：30
-_WORD = re.compile(r"[^\W_]|[$€£¥₹%+=°&@#]")  # there is something to say
+_WORD = re.compile(r"[^\W_]|[$€£¥￥₹%％+=°&@#]")  # there is something to say
 _TRAIL = re.compile(r"[.,;:!?…。！？，、；：।)\]}\"'”’»]*(?=\s|\Z)")  # what belongs to the word before it
 _LETTER = re.compile(r"[^\W_]")
 _SYLLABLE = re.compile("[\u2e80-\uffdc]")
-_SENTENCE = re.compile(r"[.!?…]+(?=[\"'”’»)\]]*(?:\s|\Z))|[。！？।]+")
+_LETTERS = "[^\\s\u2e80-\uffdc]*"  # of a script that has blanks between words
+_TOKEN = re.compile(f"[\u2e80-\uffdc](?<={_WORD.pattern})|{_LETTERS}?(?:{_WORD.pattern}){_LETTERS}")
+_INSIDE = re.compile("[^\\W\u2e80-\uffdc]{2}")  # between two such letters no word begins or ends
+_MOST_SKIPPED = 8  # words of a text that are said in other ones, in a row: "$1,234,567.89" is one
+_FARTHEST = 400  # characters from one word that is told to the next one
 _ENDED = re.compile(r"[.!?…。！？।][\"'”’»)\]]*\s*\Z")
+
+
+class Place(NamedTuple):
+    """Where a word that the service told of stands in the text."""
+
+    end: int | None  # of the word, with the signs that belong to it; None: that is not known, or not yet
+    written: str  # the word as it reads there, with what stands between the one before it and it
 
 
 class Script:
@@ -25,7 +37,19 @@ class Script:
     that it gave the time of, and ``spoken`` that of the last word whose audio has been given out whole.
     """
 
-    __slots__ = ("_counted", "_half", "_searched", "astray", "begin", "closed", "sent", "spoken", "text", "told")
+    __slots__ = (
+        "_counted",
+        "_guess",
+        "_half",
+        "_searched",
+        "_strange",
+        "begin",
+        "closed",
+        "sent",
+        "spoken",
+        "text",
+        "told",
+    )
 
     def __init__(self) -> None:
         self.text = ""
@@ -34,7 +58,8 @@ class Script:
         self._half = ""  # of a surrogate pair: tokens of language models can end within one
         self._searched = 0  # up to there the text has no place where it may be cut, but such as no word stands before
         self._counted = (0, 0, 0)  # told and sent when the letters between were counted last, and their number
-        self.astray = False  # the service told of a word that is not the next one: its words prove nothing any more
+        self._strange = 0  # words since ``told`` that do not stand there
+        self._guess: int | None = None  # the end of the last of them, if it stands a little later in the text
 
     @property
     def length(self) -> int:
@@ -67,18 +92,60 @@ class Script:
     def restart(self) -> None:
         """The next link begins after the last word that was spoken."""
         self.begin = self.sent = self.told = self._searched = self.spoken
-        self.astray = False
+        self._strange, self._guess = 0, None
 
-    def follow(self, word: str) -> int | None:
-        """The end of ``word``, if it is the next one of the text; ``None`` if it is not, now and ever after."""
-        found = -1 if self.astray else self.text.find(word, self.told, self.sent)
-        if found < 0 or _WORD.search(self.text, self.told, found):
-            self.astray = True
-            return None
-        end = found + len(word)
+    def follow(self, word: str) -> Place:
+        """The service told of ``word``, which is the next one of the text as a rule.
+
+        It can be another way to say what is written ("five dollars" for "$5"). Then no place is known until two words
+        in a row stand in the text again, not further on than such words could have led.
+        """
+        start = self.told if self._guess is None else self._guess
+        found = self._find(word, start)
+        certain = not self._strange or self._guess is not None
+        if certain and found >= 0 and _WORD.search(self.text, start, found) is None:
+            self.told = self._end(found + len(word))
+            self._guess, self._strange = None, 0
+            return Place(self.told, self.text[start : self.told])
+        found = self._search(word) if self._strange else -1
+        self._guess = self._end(found + len(word)) if found >= 0 else None
+        self._strange += 1
+        if self._guess is not None:
+            skipped = self.text[self.told : found]
+            return Place(None, skipped[len(skipped.rstrip()) :] + self.text[found : self._guess])
+        if self._strange > 1:
+            return Place(None, word if _SYLLABLE.match(word) else f" {word}")
+        written = _WORD.search(self.text, self.told, self.sent)
+        return Place(None, self.text[self.told : written.start() if written else self.told] + word)
+
+    @property
+    def all_told(self) -> bool:
+        """Whether the last word of the text was told."""
+        return self.wordless(self.told)
+
+    @property
+    def all_told_perhaps(self) -> bool:
+        """Whether it was, or a word that can be it: no other one follows that would confirm it."""
+        return self.all_told or (self._guess is not None and self.wordless(self._guess))
+
+    def _search(self, word: str) -> int:
+        """Where ``word`` stands, after no more other words than were told of in their place; or -1."""
+        most = min(self._strange, _MOST_SKIPPED)
+        found = self._find(word, self.told)
+        while found >= 0 and len(_TOKEN.findall(self.text, self.told, found)) <= most:
+            before, after = self.text[found - 1 : found], self.text[found + len(word) : found + len(word) + 1]
+            if not _INSIDE.fullmatch(before + word[:1]) and not _INSIDE.fullmatch(word[-1:] + after):
+                return found
+            found = self._find(word, found + 1)
+        return -1
+
+    def _find(self, word: str, start: int) -> int:
+        return self.text.find(word, start, min(self.sent, self.told + _FARTHEST + len(word)))
+
+    def _end(self, end: int) -> int:
+        """The end of a word, with the signs that belong to it."""
         trail = _TRAIL.match(self.text, end, self.sent)
-        self.told = end if trail is None else trail.end()
-        return self.told
+        return end if trail is None else trail.end()
 
     @property
     def untold(self) -> int:
@@ -91,12 +158,6 @@ class Script:
             letters = len(_LETTER.findall(text)) + 2 * len(_SYLLABLE.findall(text))
             self._counted = self.told, self.sent, letters
         return self._counted[2]
-
-    @property
-    def sentences(self) -> int:
-        """How many sentences the present link was sent."""
-        sent = self.text[self.begin : self.sent]
-        return len(_SENTENCE.findall(sent)) + (_ENDED.search(sent) is None)
 
     def _cut(self) -> int:
         """Up to where text may be sent: the end of the last whole word."""

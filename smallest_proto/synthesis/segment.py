@@ -4,11 +4,11 @@ Plain messages prove the end with ``complete``. With continuations a ``complete`
 makes of the text and none is marked as the last, so the end is inferred, from the strongest sign that there is:
 
 1. Word times: the last word of the text was told, its audio is here, and a ``complete`` came after it. That is a proof.
-2. Signs: as many ``complete`` as there are sentences, the last of them after all of the text was sent, audio as long as
-   a fast speaker needs at least for it, and then half a second of silence. Wrong only where the service cuts the text
-   in more parts than it has sentences *and* pauses between two of them; the end that was missed is not spoken then.
-3. Fewer ``complete`` than sentences: as long a silence as the service may hold back text, and two seconds more.
-4. Audio that is too short for the text is never an end: after the longest silence the link is given up. Nor is a
+2. Signs: a ``complete`` after the last word was sent, or the last word was told, audio as long as a fast speaker needs
+   at least for the text, and then half a second of silence. One ``complete`` can answer the whole text, so they are not
+   counted. Wrong only where the service makes several parts of the text, pauses between two of them, and spoke the
+   first ones so slowly that they could be all; what comes after the pause is not heard then.
+3. Audio that is too short for the text is never an end: after the longest silence the link is given up. Nor is a
    ``complete`` without any audio, in either protocol.
 """
 
@@ -22,16 +22,13 @@ from smallest_proto.values import Sink
 
 from .events import AudioChunk, SpokenSoFar, WordSpoken
 from .messages import SpeechAnswer, SpeechComplete
-from .playout import Playout
+from .playout import MAX_REQUESTS, Playout
 from .script import Script
 from .states import SEGMENTS, SegmentAction, SegmentInput, SegmentState
 
 _SETTLE = 0.5  # seconds of silence after strong signs
-_SLACK = 2.0  # seconds of it, beyond what the service may hold back, after weak ones
-_DELAY = 3.0  # seconds that the service holds back text if it is not told otherwise
 _FASTEST = 20.0  # letters that are spoken in a second at the natural pace; 12 to 15 is usual
 _MOST_MUTE = 2  # links in a row that said ``complete`` and sent no audio: then the fault is in the text
-_KNOWN_REQUESTS = 64  # names that the service gives to parts of a segment
 
 
 class Segment:
@@ -45,7 +42,7 @@ class Segment:
         self.script = Script()
         self.playout = Playout(number, config, self.script, hold=hold, output=output)
         self.context = ""  # its name on the present link
-        self.requests: deque[str] = deque(maxlen=_KNOWN_REQUESTS)  # the service's names for what came
+        self.requests: deque[str] = deque(maxlen=MAX_REQUESTS)  # the service's names for what came
         self.refused = False  # the service refused something of it, on the present link
         self.sounded_at = 0.0  # when audio came last, or all of it was asked for
         self._mute = 0  # links that said complete in place of audio, since audio came
@@ -55,7 +52,7 @@ class Segment:
         self._completed = 0  # the end of the text that was sent when the last of them came
         self._plain = not config.continuations
         self._fastest = _FASTEST * (config.speed or 1.0)
-        self._delay = _DELAY if config.max_buffer_delay_ms is None else config.max_buffer_delay_ms / 1000
+        self._settle = _SETTLE + (config.complete_backoff_ms or 0) / 1000  # the complete of a proof comes before
 
     @property
     def under_way(self) -> bool:
@@ -86,10 +83,10 @@ class Segment:
         self.refused = False
         self.requests.clear()
 
-    def sound(self, data: bytes, now: float) -> None:
+    def sound(self, data: bytes, request: str | None, now: float) -> None:
         """Audio of it came."""
         self._mute, self.sounded_at = 0, now
-        self.playout.add(data)
+        self.playout.add(data, request)
 
     def note(self, request_id: str | None) -> None:
         """The service calls a part of it so."""
@@ -104,7 +101,7 @@ class Segment:
             return None  # a part of it was complete
         if self._plain and self.untouched:
             return self._stuck()
-        return SegmentInput.PROOF if self._told_whole or (self._plain and not self.refused) else None
+        return SegmentInput.PROOF if self._told_whole(perhaps=True) or (self._plain and not self.refused) else None
 
     def silent(self) -> SegmentInput:
         """The service was silent for as long as ``due`` said: is that its end?"""
@@ -123,7 +120,7 @@ class Segment:
 
         Links that live, but never speak, are counted here: the connection forgives each of them.
         """
-        if self.state is SegmentState.ASKED and self._told_whole:
+        if self.state is SegmentState.ASKED and self._told_whole():
             return SegmentInput.PROOF
         tries = self.tries if self.playout.out == self._begun_at else 0
         most = most_retries if self.refused else most_retries + 1  # the one more is for a link that had rested
@@ -137,13 +134,11 @@ class Segment:
 
     def _patience(self, longest: float) -> float:
         """Seconds of silence after which it is to be judged."""
-        if self._plain and not self._completes:
-            return longest  # ``complete`` will come
-        if self._told_whole:
-            return _SETTLE
-        if self._completed < self.script.sent or not self._long_enough:
-            return longest
-        return _SETTLE if self._completes >= self.script.sentences else min(self._delay + _SLACK, longest)
+        if self._told_whole(perhaps=True):
+            return min(self._settle, longest)
+        if self._completes and self.script.wordless(self._completed) and self._long_enough:
+            return self._settle
+        return longest
 
     def so_far(self, failure: Failure | None) -> SpokenSoFar:
         """What of it was spoken, by the audio that was given out."""
@@ -157,17 +152,17 @@ class Segment:
             failure=failure,
         )
 
-    @property
-    def _told_whole(self) -> bool:
-        """Whether word times show that all of it is here."""
+    def _told_whole(self, *, perhaps: bool = False) -> bool:
+        """Whether word times show that all of it is here; ``perhaps``: or that it can be, if something else says so."""
         script, playout = self.script, self.playout
-        return playout.timed and not script.astray and script.wordless(script.told) and playout.covers_words
+        told = script.all_told or (perhaps and script.all_told_perhaps)
+        return told and playout.timed and not playout.astray and playout.covers_words(nearly=perhaps)
 
     @property
     def _long_enough(self) -> bool:
         """Whether the audio is as long as it must be at least, and nothing of the text was refused."""
         playout = self.playout
-        if self.untouched or self.refused or not playout.covers_words:
+        if self.untouched or self.refused or not playout.covers_words(nearly=True):
             return False
         return playout.untold * self._fastest >= self.script.untold
 

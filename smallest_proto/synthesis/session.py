@@ -299,11 +299,11 @@ class SynthesisSession:
                 self._changed(self._connection.abandon(link, Failure(kind=FailureKind.PROTOCOL, reason=said), now), now)
                 return
             if message.data:
-                segment.sound(message.data, now)
+                segment.sound(message.data, message.request_id, now)
                 if Timer.REFUSED in link.timers:  # what was not refused is heard first
                     link.timers[Timer.REFUSED] = now + CLOSE_FOLLOWS
         elif isinstance(message, SpeechWord):
-            segment.playout.word(message.text, message.start, message.end)
+            segment.playout.word(message)
         elif isinstance(message, SpeechComplete):
             over = segment.completed()
         if over is not None:
