@@ -242,7 +242,7 @@ class TestOptions:
                 with pytest.raises(APIError):
                     await say(stream, "w1")
                 await stream.aclose()
-                (headers,) = service.headers
+                headers = service.headers[0]
             assert {(one["model"], one["voice_id"]) for one in asked} == {(sent, voice)}
             assert headers["authorization"] == f"Bearer {KEY}"
             assert (headers["x-source"], headers["x-livekit-version"]) == ("livekit", smallest_proto.__version__)
