@@ -33,7 +33,20 @@ PURE = (
         "enum",
         "functools",
     ),
-    *("heapq", "hmac", "itertools", "json", "math", "operator", "re", "string", "struct", "types", "typing"),
+    *(
+        "heapq",
+        "hmac",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "re",
+        "string",
+        "struct",
+        "types",
+        "typing",
+        "unicodedata",
+    ),
     "urllib.parse",
 )
 IMPURE = (

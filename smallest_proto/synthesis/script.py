@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from smallest_proto.checks import whole_text
 
+from .pieces import pieces_of
+
 _JOINS = "\u00a0\u2007\u202f"  # white space where text may not be cut
 _STOPS = "。！？，、；：।"  # signs after which it may, as the scripts that use them have no white space
 _IN_NUMBERS = "，："  # not after these if a digit stands before: 10：30
@@ -21,6 +23,14 @@ _INSIDE = re.compile("[^\\W\u2e80-\uffdc]{2}")  # between two such letters no wo
 _MOST_SKIPPED = 8  # words of a text that are said in other ones, in a row: "$1,234,567.89" is one
 _FARTHEST = 400  # characters from one word that is told to the next one
 _ENDED = re.compile(r"[.!?…。！？।][\"'”’»)\]]*\s*\Z")
+
+
+NOTHING_TO_SAY = "the text holds nothing that can be said: no words, no numbers"
+
+
+def says_something(text: str) -> bool:
+    """Whether there is a word or a number in it, or a sign that is read as a word."""
+    return _WORD.search(text) is not None
 
 
 class Place(NamedTuple):
@@ -85,8 +95,9 @@ class Script:
     def fragments(self) -> Iterator[str]:
         """What is to be sent now: whole words with the white space around them. It counts as sent."""
         while (end := self._cut()) > self.sent:
-            start, self.sent = self.sent, end
-            yield self.text[start:end]
+            for piece in pieces_of(self.text[self.sent : end]):
+                self.sent += len(piece)
+                yield piece
         self._searched = len(self.text)
 
     def restart(self) -> None:
