@@ -52,6 +52,7 @@ class ErrorMessage(Value, frozen=True, kw_only=True):
     text: str = ""
     status: str | None = None
     session_id: str | None = None
+    private: bool = True  # False: the peer says that its text repeats nothing of the user's, as the local server does
 
 
 class UnknownMessage(Value, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """An HTTP status that is no answer -> ``Failure``: for an exchange, and for a WebSocket refused before it opened.
 
 What the service says can repeat what the user said, so the reason is a sentence of ours and the service's words are
-the failure's private ``detail``. Shapes of its errors: the vendor's OpenAPI files (August 2026):
+the failure's private ``detail``; but for those of which it says (``"private": false``, as the local server does) that
+they do not. Shapes of its errors: the vendor's OpenAPI files (August 2026):
 ``{"error", "request_id", "details"}``, ``{"errors", "status", "message"}``, ``{"error", "message"}``, ``{"message"}``,
 ``{"status", "error_code", "message", "language", "region"}``; a proxy's are pages of HTML.
 """
@@ -41,6 +42,7 @@ _TRY_AGAIN = frozenset((408, 425, 429))  # of the 4xx, those that a second try c
 _ERROR_CODE = re.compile(r"[A-Z_]{1,64}")  # cannot hold what a user said
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # likewise, as near as can be
 _MAX_DETAIL = 4096  # characters
+_MAX_SHOWN = 300  # characters of a peer's words in a sentence of ours
 
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _HTTP_DATE = re.compile(
@@ -58,15 +60,18 @@ def refusal(status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = 
     headers = tuple(headers)
     told = read_json_object(body)
     answer = told if isinstance(told, dict) else {}
+    detail = _detail(answer, body)
+    words = error_text(answer.get("message")) if answer.get("private") is False else None
+    advice = words[:_MAX_SHOWN] if words else _advice(status)
     code = answer.get("error_code")
     named = f" ({code})" if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
     return Failure(
         kind=FailureKind.STATUS if 300 <= status <= 599 else FailureKind.PROTOCOL,
-        reason=f"HTTP {status}{named}: {_advice(status)}",
+        reason=f"HTTP {status}{named}: {advice}",
         status=status,
         retry_after=retry_after(headers),
         request_id=request_id(answer, headers),
-        detail=_detail(answer, body),
+        detail=detail,
         final=status < 500 and status not in _TRY_AGAIN,
     )
 
@@ -160,6 +165,8 @@ def told_failure(message: ErrorMessage) -> Failure:
     """The failure that an error message over an open connection tells of; its status is an HTTP status, or a word."""
     status = int(message.status) if message.status is not None and message.status in _STATUSES else None
     said = "the service told of an error" + (f" with status {status}" if status else "")
+    if message.text and not message.private:
+        said += f": {message.text[:_MAX_SHOWN]}"
     return Failure(kind=FailureKind.SERVICE, reason=said, status=status, detail=message.text[:_MAX_DETAIL] or None)
 
 

@@ -121,7 +121,10 @@ class Synthesis:
     def _take(self, now: float) -> None:
         """What the request under way put out; go on to the next one where it is over."""
         while (output := self._left[0].poll_output()) is not None:
-            if self._seam is None:
+            if isinstance(output, ExchangeFailed):
+                self._forget()
+                self._outputs.append(output)
+            elif self._seam is None:
                 self._outputs.append(output)
             elif isinstance(output, AudioChunk):
                 self._give(self._seam.feed(output.data))
@@ -129,8 +132,6 @@ class Synthesis:
                 self._dropped += output.dropped
                 self._go_on(self._seam, output, now)
             else:
-                if isinstance(output, ExchangeFailed):
-                    self._keep_last()
                 self._outputs.append(output)
 
     def _go_on(self, seam: Seam, finished: SpeechFinished, now: float) -> None:
@@ -151,7 +152,7 @@ class Synthesis:
         if (chunk := self._chunker.take(audio)) is not None:
             self._outputs.append(chunk)
 
-    def _keep_last(self) -> None:
+    def _forget(self) -> None:
         """What was still to be asked for is not, and an exchange that is kept does not keep what was to be said."""
         while len(self._left) > 1:
             self._left.pop()

@@ -65,7 +65,8 @@ def speech_error_answer(
 ) -> Response:
     """An error in the shape that the routes of speech have."""
     kind = _SPEECH_ERRORS.get(status) or ("InternalServerError" if status >= 500 else "RequestError")
-    body = {"error": kind, "message": message.encode("utf-8", "replace").decode()}
+    body: dict[str, object] = {"error": kind, "message": message.encode("utf-8", "replace").decode()}
+    body["private"] = False  # our messages repeat nothing of the text: a client can show them
     return json_answer(status, body if request_id is None else {**body, "request_id": request_id}, headers)
 
 

@@ -84,6 +84,7 @@ class _Wire(msgspec.Struct):
     context_id: str | None = None
     message: Any = None
     error: Any = None
+    private: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Wire)
@@ -116,7 +117,11 @@ def _told_apart(wire: _Wire, *, repaired: bool) -> SpeechMessage:
     if status == "error" or wire.error is not None:
         code = wire.error.get("code") if isinstance(wire.error, dict) else None
         said = wire.message if wire.message is not None else wire.error
-        error = ErrorMessage(text=error_text(said), status=read_text(status if code is None else code))
+        error = ErrorMessage(
+            text=error_text(said),
+            status=read_text(status if code is None else code),
+            private=wire.private is not False,
+        )
         return SpeechError(error=error, request_id=request, context_id=context, repaired=repaired)
     return UnknownMessage()
 
@@ -137,6 +142,7 @@ def _repaired(read: dict[str, Any]) -> SpeechMessage:
         context_id=read_text(read.get("context_id")),
         message=read.get("message"),
         error=read.get("error"),
+        private=read.get("private"),
     )
     if wire.status == "chunk" and inner.get("audio") is not None and wire.data is not None and wire.data.audio is None:
         return SpeechAudio(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -87,6 +88,11 @@ class Script:
         self.text += whole_text(self._half)
         self._half = ""
         self.closed = True
+
+    @property
+    def speechless(self) -> bool:
+        """Whether there are signs in it, such as an emoji, and nothing that can be said. Signs of a pause are none."""
+        return self.wordless(0) and any(unicodedata.category(sign) == "So" for sign in self.text)
 
     def wordless(self, start: int) -> bool:
         """Whether nothing can be said of what follows ``start``, as far as it is given."""

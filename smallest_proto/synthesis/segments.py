@@ -63,7 +63,7 @@ class Segments:
             self._row[-1].script.add(text)
 
     def flush(self) -> None:
-        """Close the newest segment. One in which there is nothing to say is forgotten."""
+        """Close the newest segment. One without text, or with signs of a pause alone, is forgotten."""
         if not self._row or self._row[-1].script.closed:
             return
         segment = self._row[-1]
@@ -71,7 +71,7 @@ class Segments:
         segment.take(SegmentInput.FLUSH)
         if segment.state is SegmentState.OVER:
             self._row.pop()
-        elif segment.script.wordless(0):
+        elif segment.script.wordless(0) and not segment.script.speechless:
             self._row.pop()
             self.given -= 1
 
@@ -96,7 +96,7 @@ class Segments:
         """None of them is spoken any further."""
         for segment in self._row:
             segment.script.close()
-            if segment.script.wordless(0):
+            if segment.script.wordless(0) and not segment.script.speechless:
                 self.given -= 1
             elif segment.take(SegmentInput.DROP) is SegmentAction.TELL:
                 self._tell(segment, failure)

@@ -28,6 +28,7 @@ from smallest_proto.timers import Timer
 
 from .events import SpeechEvent
 from .messages import SpeechAnswer, SpeechAudio, SpeechComplete, SpeechError, SpeechWord, Wording, decode_speech
+from .script import NOTHING_TO_SAY
 from .segment import History, Segment
 from .segments import Segments
 from .states import (
@@ -49,7 +50,8 @@ class SynthesisSession:
     """One synthesis over a socket.
 
     A *segment* is the text from the first ``send_text`` after a ``flush`` up to the next one. Its audio comes as
-    ``AudioChunk``, and its end as ``SegmentDone``; if it ends before all of it was spoken, as ``SpokenSoFar``.
+    ``AudioChunk``, and its end as ``SegmentDone``; if it ends before all of it was spoken, as ``SpokenSoFar``. Of one
+    that holds signs of a pause alone ("...") nothing comes; one of an emoji alone cannot be spoken, and fails.
 
     ``resume``: a link that is lost in mid-speech costs no word and repeats none, where the voice has word times (they
     are asked for, and audio is given out in whole words); without it, and where the voice has none, the segment is cut
@@ -257,6 +259,10 @@ class SynthesisSession:
             self._over(now, clean=True)
             return
         segment, script = self._segments.first, self._segments.first.script
+        if segment.state is SegmentState.WAITING and script.speechless and script.closed:
+            failure = Failure(kind=FailureKind.SERVICE, reason=NOTHING_TO_SAY, final=True)  # as it would tell of it
+            self._take(segment, SegmentInput.DROP, now, failure)
+            return
         if segment.state is SegmentState.WAITING and script.closed and script.wordless(script.spoken):
             self._take(segment, SegmentInput.PROOF, now)  # what was left of it after a lost link is no word
             return
@@ -317,7 +323,11 @@ class SynthesisSession:
         failure = told_failure(message.error)
         if segment is not None:
             segment.refused = True
-            self._connection.doubt(link, failure, now, Timer.REFUSED)
+            if segment.untouched and classify(failure) is Verdict.FINAL:
+                link.told = failure
+                self._judge(link, segment, failure, now)
+            else:
+                self._connection.doubt(link, failure, now, Timer.REFUSED)
         elif message.context_id is None and self.idle:  # after a minute without text, say
             self._changed(self._connection.abandon(link, failure, now), now)
         else:

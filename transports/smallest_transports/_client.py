@@ -183,17 +183,19 @@ class Client:
 
     @asynccontextmanager
     async def stream_synthesis(
-        self, config: SynthesisConfig | None = None, *, resume: bool = False
+        self, config: SynthesisConfig | None = None, *, resume: bool = False, strict: bool = True
     ) -> AsyncIterator[SynthesisStream]:
         """Speak text as it is written, over a connection that is kept from before, or over a new one.
 
-        With ``resume`` a connection that is lost in mid-speech costs no word, where the voice has word times.
+        With ``resume`` a connection that is lost in mid-speech costs no word, where the voice has word times. What
+        cannot be spoken, or is cut off, raises a ``RemoteError`` at the end of the iteration; without ``strict`` the
+        events alone tell of it.
         Leaving the block drops what was not spoken by then, and keeps the connection for the next call with the same
         options. Raises ``ConfigurationError`` for options that cannot be.
         """
         key = config or SynthesisConfig(), resume
         driver = self._pool.take(key) or await self._speaker(*key)
-        stream = SynthesisStream(driver)
+        stream = SynthesisStream(driver, strict=strict)
         try:
             yield stream
         finally:

@@ -9,7 +9,7 @@ import pytest
 
 from smallest_proto.config import RetryPolicy
 from smallest_proto.errors import FailureKind
-from smallest_proto.events import EndReason, LinkLost, LinkOpened
+from smallest_proto.events import LinkLost, LinkOpened
 from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpokenSoFar
 from smallest_proto.timers import Timer
 
@@ -303,7 +303,6 @@ def test_what_no_try_can_mend_is_not_tried_again(talks: Any, code: int | str) ->
     talk = silent_service(talks, "w1.")
     talk.say("w2.")
     talk.hear(error={"message": "no such voice", "code": code})
-    talk.ring()
     (cut,) = talk.of(SpokenSoFar)
     assert (cut.unspoken, cut.failure.detail) == ("w1.", "no such voice")
     talk.run()
@@ -335,12 +334,15 @@ def test_no_segment_begins_on_a_link_on_which_an_error_was_told(talks: Any) -> N
     assert talk.heard(1) == "w4"
 
 
-def test_a_final_error_with_which_the_link_ends_ends_the_session(talks: Any) -> None:
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_final_error_is_told_of_each_segment(talks: Any, code: int) -> None:
     talk = silent_service(talks, "w1.")
-    talk.hear(error={"message": "no such voice", "code": 400})
+    for text in ("w2.", "w3."):
+        talk.hear(error={"message": "no such key", "code": code})
+        talk.speaker.service.message_received = lambda *_: None
+        talk.say(text)
     talk.tell("link_closed", talk.link, 1000, "")
-    assert talk.outputs[-1].reason is EndReason.FAILED
-    assert talk.outputs[-1].failure.detail == "no such voice"
+    assert [(cut.segment, cut.failure.status) for cut in talk.of(SpokenSoFar)] == [(0, code), (1, code)]
 
 
 def test_a_voice_without_word_times_is_not_kept_waiting(talks: Any) -> None:
