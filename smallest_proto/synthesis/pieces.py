@@ -12,13 +12,14 @@ PIECE = 250  # characters of one request: the vendor's advice, and what its own 
 _ENDS = tuple(
     re.compile(pattern)
     for pattern in (
-        r"[.!?…।]+[\"'”’»)\]]*\s+|[。！？]+[”’」』）]*\s*",
-        r"[,;:—–]+[\"'”’»)\]]*\s+|[，、；：]+(?!\d)\s*",
+        r"(?<![.!?…।])[.!?…।]+[\"'”’»)\]]*\s+|[。！？]+[”’」』）]*\s*",
+        r"(?<![,;:—–])[,;:—–]+[\"'”’»)\]]*\s+|[，、；：]+(?!\d)\s*",
         r"[^\S\u00a0\u2007\u202f]+",
     )
 )
 # "Dr. ", "e.g. ", "J. ": no end of a sentence, or of one so short that another place will do.
 _ABBREVIATION = re.compile(r"(?<![^\s(\"“])(?:[A-Z][a-z]{0,3}|[a-z](?:\.[a-z])*)\.\s+\Z")
+_LONGEST = 12  # characters of such an abbreviation, or of a letter with all its marks
 
 
 def pieces_of(text: str, *, within_words: bool = False) -> Iterator[str]:
@@ -41,12 +42,12 @@ def _end(text: str, start: int, *, within_words: bool) -> int:
     for ends in _ENDS:
         places = [found.end() for found in ends.finditer(text, start, most)]
         for end in reversed(places):
-            if _ABBREVIATION.search(text, start, end) is None:
+            if _ABBREVIATION.search(text, max(start, end - _LONGEST), end) is None:
                 return end
     if not within_words:
         found = _ENDS[-1].search(text, most)
         return len(text) if found is None else found.end()
-    end = most
-    while end > start + 1 and unicodedata.category(text[end])[0] == "M":  # it belongs to the letter before it
-        end -= 1
-    return end
+    for end in range(most, most - _LONGEST, -1):
+        if unicodedata.category(text[end])[0] != "M":  # else it belongs to the letter before it
+            return end
+    return most
