@@ -201,9 +201,9 @@ class Connection:
         """The link could not be opened, or was lost."""
         return self._ended(number, LinkInput.FAILED, failure, now)
 
-    def closed(self, number: int, failure: Failure, now: float) -> Change | None:
-        """The peer closed the link, or answered our goodbye."""
-        return self._ended(number, LinkInput.CLOSED, failure, now)
+    def closed(self, number: int, failure: Failure, now: float, *, goodbye: bool = False) -> Change | None:
+        """The peer closed the link, or answered ours. ``goodbye``: it had done all that was asked on it."""
+        return self._ended(number, LinkInput.CLOSED, failure, now, goodbye=goodbye)
 
     def ponged(self, number: int, now: float) -> None:
         """The peer answered a ping."""
@@ -293,7 +293,9 @@ class Connection:
         opened = link.opened_at is not None
         self.records[link.number - 1] = LinkRecord(link=link.number, opened=opened, ended=True, failure=failure)
 
-    def _ended(self, number: int, what: LinkInput, failure: Failure, now: float) -> Change | None:
+    def _ended(
+        self, number: int, what: LinkInput, failure: Failure, now: float, *, goodbye: bool = False
+    ) -> Change | None:
         if (link := self._links.get(number)) is None:
             return None
         closing = link.state is LinkState.CLOSING
@@ -302,9 +304,9 @@ class Connection:
             failure = msgspec.structs.replace(told, code=failure.code, reason=reason)
         link.take(what)
         self._forget(link, None if closing else failure)
-        return self._gone(link, failure, now)
+        return self._gone(link, failure, now, goodbye=goodbye)
 
-    def _gone(self, link: Link, failure: Failure, now: float) -> Change | None:
+    def _gone(self, link: Link, failure: Failure, now: float, *, goodbye: bool = False) -> Change | None:
         """``link`` is no more: what follows from it."""
         if link is self._candidate:
             self._candidate = self._trial = None
@@ -313,7 +315,7 @@ class Connection:
             return Change(ChangeKind.CLOSED, link)
         self.serving = None
         self._forgive_if_healthy(link, now)
-        if link.opened_at is not None and not self._needed():
+        if link.opened_at is not None and (goodbye or not self._needed()):
             return Change(ChangeKind.LAPSED, link, failure)
         if link.rested:
             self._output.append(LinkLost(link=link.number, failure=failure, retry_in=0.0))

@@ -144,6 +144,13 @@ class Playout:
         else:
             self._early.append(word)
 
+    def settle_all(self) -> None:
+        """All that was sent so far has come: give it out, whatever is known of its words."""
+        hold = self._hold
+        self.finish()
+        self._hold = hold
+        self.whole, self._script.spoken = self.out, self._script.sent
+
     def finish(self) -> None:
         """All of the segment has come: nothing is held back."""
         self._hold = False

@@ -98,6 +98,10 @@ class Script:
         """Whether nothing can be said of what follows ``start``, as far as it is given."""
         return _WORD.search(self.text, start) is None
 
+    def wordless_sent(self, start: int) -> bool:
+        """The same of what was sent."""
+        return _WORD.search(self.text, start, self.sent) is None
+
     def fragments(self) -> Iterator[str]:
         """What is to be sent now: whole words with the white space around them. It counts as sent."""
         while (end := self._cut()) > self.sent:

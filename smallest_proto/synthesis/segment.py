@@ -115,6 +115,13 @@ class Segment:
         """Whether another link can take it up without a word repeated or skipped."""
         return self.playout.out == 0 or (resume and self.playout.between_words)
 
+    def left(self) -> SegmentInput:
+        """The service closed the link in good order, as it may after a ``complete``, and it ``seems_spoken``."""
+        if self.state is SegmentState.ASKED:
+            return SegmentInput.PROOF if self._told_whole() else SegmentInput.SIGNS
+        self.playout.settle_all()  # that was what it was sent so far; the next link is sent the rest
+        return SegmentInput.LOST
+
     def lost(self, *, resume: bool, most_retries: int) -> SegmentInput:
         """The link is gone, or worth nothing: is anything left, and can another one go on?
 
@@ -136,9 +143,7 @@ class Segment:
         """Seconds of silence after which it is to be judged."""
         if self._told_whole(perhaps=True):
             return min(self._settle, longest)
-        if self._completes and self.script.wordless(self._completed) and self._long_enough:
-            return self._settle
-        return longest
+        return self._settle if self.seems_spoken else longest
 
     def so_far(self, failure: Failure | None) -> SpokenSoFar:
         """What of it was spoken, by the audio that was given out."""
@@ -151,6 +156,11 @@ class Segment:
             exact=playout.exact,
             failure=failure,
         )
+
+    @property
+    def seems_spoken(self) -> bool:
+        """Whether a complete and the audio say that all that was sent has been spoken."""
+        return self._completes > 0 and self.script.wordless_sent(self._completed) and self._long_enough
 
     def _told_whole(self, *, perhaps: bool = False) -> bool:
         """Whether word times show that all of it is here; ``perhaps``: or that it can be, if something else says so."""

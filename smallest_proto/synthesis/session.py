@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from smallest_proto.commands import Command, SendText
 from smallest_proto.config import MAX_TEXT, Endpoint, RetryPolicy, SynthesisConfig, Timeouts
-from smallest_proto.connection import CLOSE_FOLLOWS, Change, ChangeKind, Connection
+from smallest_proto.connection import CLOSE_FOLLOWS, NORMAL_CLOSURE, Change, ChangeKind, Connection
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import SessionEnded
 from smallest_proto.link import Link
@@ -166,7 +166,9 @@ class SynthesisSession:
 
     def link_closed(self, link: int, code: int, reason: str, now: float) -> None:
         """The peer closed ``link``, or answered our ``CloseLink``. ``reason`` is the peer's, and private."""
-        self._changed(self._connection.closed(link, closed_failure(code, reason), now), now)
+        first = self._segments.under_way
+        goodbye = code == NORMAL_CLOSURE and first is not None and first.seems_spoken
+        self._changed(self._connection.closed(link, closed_failure(code, reason), now, goodbye=goodbye), now)
 
     def message_received(self, link: int, data: str | bytes, now: float) -> None:
         """A whole message of the service. A binary one is read as text: the service sends none."""
@@ -354,6 +356,10 @@ class SynthesisSession:
             self._judge(change.link, first, change.failure, now)
         elif change.kind is ChangeKind.LOST and first is not None:
             self._take(first, self._lost(first), now, change.failure)
+        elif change.kind is ChangeKind.LAPSED and first is not None:
+            self._take(first, first.left(), now, change.failure)
+            if self._state is SynthesisState.SPEAKING:
+                self._connection.want(now)
 
     def _lost(self, segment: Segment) -> SegmentInput:
         return segment.lost(resume=self._resume, most_retries=self._retry.max_retries)

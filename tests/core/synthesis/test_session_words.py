@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from smallest_proto.config import RetryPolicy
+from smallest_proto.events import LinkLost
 from smallest_proto.synthesis.events import SegmentDone, SpokenSoFar, WordSpoken
 
 BOTH = pytest.mark.parametrize("continuations", [False, True], ids=["plain", "continuations"])
@@ -205,3 +207,46 @@ def test_times_that_are_a_little_late_are_no_reason_to_wait(talks: Any) -> None:
         talk.hear(**message, **context(talk))
     talk.hear(status="complete", **context(talk))
     assert [done.certain for done in talk.of(SegmentDone)] == [True]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("text", ["A short one.", "Two of them. Both are short."])
+def test_a_service_that_closes_after_its_complete_has_spoken(talks: Any, resume: bool, text: str) -> None:
+    talk = talks(continuations=True, resume=resume, session={"retry": RetryPolicy(max_retries=0)})
+    talk.tell("start")
+    for _ in range(3):  # it costs no try
+        mute(talk)
+        talk.say(text)
+        talk.hear(status="chunk", data={"audio": base64.b64encode(bytes(4 * RATE)).decode()}, **context(talk))
+        talk.hear(status="complete", **context(talk))
+        talk.speaker.state = "gone"
+        talk.tell("link_closed", talk.link, 1000, "")
+        assert talk.session.warm
+    assert [(done.seconds, done.certain) for done in talk.of(SegmentDone)] == [(2.0, False)] * 3
+    assert talk.of(SpokenSoFar) == talk.of(LinkLost) == []
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_service_that_closes_after_a_part_is_sent_the_rest(talks: Any, resume: bool) -> None:
+    talk = talks(continuations=True, resume=resume)
+    talk.tell("start")
+    mute(talk)
+    talk.say("The first part. ", flush=False)
+    talk.hear(status="chunk", data={"audio": base64.b64encode(bytes(4 * RATE)).decode()}, **context(talk))
+    talk.hear(status="complete", **context(talk))
+    talk.tell("link_closed", talk.link, 1000, "")
+    talk.say("w2.")
+    assert talk.speaker.text == "w2."
+    talk.run()
+    assert talk.heard(0) == "w2"
+    assert [done.seconds > 2.0 for done in talk.of(SegmentDone)] == [True]
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(0.1, 1000), (0.1, 1006), (2.0, 1006), (2.0, 1011)])
+def test_a_close_that_is_no_goodbye_or_comes_too_early_cuts_off(talks: Any, seconds: float, code: int) -> None:
+    talk = begin(talks, "It has been said to its end.", continuations=True)
+    audio = base64.b64encode(bytes(2 * round(seconds * RATE))).decode()
+    talk.hear(status="chunk", data={"audio": audio}, **context(talk))
+    talk.hear(status="complete", **context(talk))
+    talk.tell("link_closed", talk.link, code, "")
+    assert len(talk.of(SpokenSoFar)) == 1
