@@ -28,6 +28,7 @@ from .states import SEGMENTS, SegmentAction, SegmentInput, SegmentState
 
 _SETTLE = 0.5  # seconds of silence after strong signs
 _FASTEST = 20.0  # letters that are spoken in a second at the natural pace; 12 to 15 is usual
+_UNDER_WAY = frozenset((SegmentState.SAYING, SegmentState.ASKED, SegmentState.REFUSED))
 _MOST_MUTE = 2  # links in a row that said ``complete`` and sent no audio: then the fault is in the text
 
 
@@ -43,7 +44,6 @@ class Segment:
         self.playout = Playout(number, config, self.script, hold=hold, output=output)
         self.context = ""  # its name on the present link
         self.requests: deque[str] = deque(maxlen=MAX_REQUESTS)  # the service's names for what came
-        self.refused = False  # the service refused something of it, on the present link
         self.sounded_at = 0.0  # when audio came last, or all of it was asked for
         self._mute = 0  # links that said complete in place of audio, since audio came
         self.tries = 0  # links that it was begun on since audio of it was given out
@@ -57,7 +57,7 @@ class Segment:
     @property
     def under_way(self) -> bool:
         """Whether some of it is with the service."""
-        return self.state is SegmentState.SAYING or self.state is SegmentState.ASKED
+        return self.state in _UNDER_WAY
 
     @property
     def untouched(self) -> bool:
@@ -80,7 +80,6 @@ class Segment:
         self.script.restart()
         self.playout.restart()
         self._completes = self._completed = 0
-        self.refused = False
         self.requests.clear()
 
     def sound(self, data: bytes, request: str | None, now: float) -> None:
@@ -97,11 +96,13 @@ class Segment:
         """The service said ``complete``: is that its end?"""
         self._completes += 1
         self._completed = self.script.sent
+        if self.state is SegmentState.REFUSED:
+            return SegmentInput.PROOF if self._told_whole() else None  # it can be that of what was not refused
         if self.state is not SegmentState.ASKED:
             return None  # a part of it was complete
         if self._plain and self.untouched:
             return self._stuck()
-        return SegmentInput.PROOF if self._told_whole(perhaps=True) or (self._plain and not self.refused) else None
+        return SegmentInput.PROOF if self._plain or self._told_whole(perhaps=True) else None
 
     def silent(self) -> SegmentInput:
         """The service was silent for as long as ``due`` said: is that its end?"""
@@ -127,10 +128,11 @@ class Segment:
 
         Links that live, but never speak, are counted here: the connection forgives each of them.
         """
-        if self.state is SegmentState.ASKED and self._told_whole():
+        refused = self.state is SegmentState.REFUSED
+        if (refused or self.state is SegmentState.ASKED) and self._told_whole():
             return SegmentInput.PROOF
         tries = self.tries if self.playout.out == self._begun_at else 0
-        most = most_retries if self.refused else most_retries + 1  # the one more is for a link that had rested
+        most = most_retries if refused else most_retries + 1  # the one more is for a link that had rested
         if self._mute >= _MOST_MUTE or tries > most or not self.can_begin_again(resume=resume):
             return SegmentInput.CUT_OFF
         return SegmentInput.LOST
@@ -166,13 +168,13 @@ class Segment:
         """Whether word times show that all of it is here; ``perhaps``: or that it can be, if something else says so."""
         script, playout = self.script, self.playout
         told = script.all_told or (perhaps and script.all_told_perhaps)
-        return told and playout.timed and not playout.astray and playout.covers_words(nearly=perhaps)
+        return script.closed and told and playout.timed and not playout.astray and playout.covers_words(nearly=perhaps)
 
     @property
     def _long_enough(self) -> bool:
         """Whether the audio is as long as it must be at least, and nothing of the text was refused."""
         playout = self.playout
-        if self.untouched or self.refused or not playout.covers_words(nearly=True):
+        if self.untouched or self.state is SegmentState.REFUSED or not playout.covers_words(nearly=True):
             return False
         return playout.untold * self._fastest >= self.script.untold
 

@@ -88,8 +88,11 @@ class Segments:
     def cut(self, failure: Failure | None) -> None:
         """The first segment was cut off. If more of its text can come, it stays, and passes that over."""
         self.unspoken = self.unspoken or failure
-        self._tell(self._row[0], failure)
-        if self._row[0].state is SegmentState.OVER:
+        first = self._row[0]
+        self._tell(first, failure)
+        if first.state is SegmentState.CUT and first.script.closed:
+            first.take(SegmentInput.FLUSH)
+        if first.state is SegmentState.OVER:
             self._row.popleft()
 
     def drop(self, failure: Failure | None) -> None:

@@ -41,6 +41,8 @@ from .states import (
     SynthesisState,
 )
 
+_SENDING = (SegmentState.WAITING, SegmentState.SAYING)  # its text is sent as it comes
+
 
 def _no_jitter() -> float:
     return 1.0
@@ -270,10 +272,8 @@ class SynthesisSession:
             return
         self._connection.want(now)
         link = self._connection.serving
-        if link is None or not link.open or segment.state in (SegmentState.ASKED, SegmentState.CUT):
+        if link is None or not link.open or segment.state not in _SENDING:
             return
-        if segment.refused:
-            return  # what became of the rest of it is to be known first
         for text in script.fragments():
             if segment.state is SegmentState.WAITING:
                 segment.begin(f"{self._name}-{link.number}-{segment.number}")
@@ -297,7 +297,7 @@ class SynthesisSession:
 
     def _heard(self, link: Link, segment: Segment, message: SpeechAnswer, now: float) -> None:
         """The service said something of the segment under way."""
-        if segment.refused and segment.can_begin_again(resume=self._resume):
+        if segment.state is SegmentState.REFUSED and segment.can_begin_again(resume=self._resume):
             return  # all of it is said again, so what comes now would be heard twice
         over = None
         segment.note(message.request_id)
@@ -324,7 +324,8 @@ class SynthesisSession:
         """The service told of an error: of one message, or of the link, then a close follows."""
         failure = told_failure(message.error)
         if segment is not None:
-            segment.refused = True
+            segment.take(SegmentInput.REFUSAL)
+            link.timers.stop(Timer.QUIET)
             if segment.untouched and classify(failure) is Verdict.FINAL:
                 link.told = failure
                 self._judge(link, segment, failure, now)

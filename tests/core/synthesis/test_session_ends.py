@@ -283,6 +283,25 @@ def test_what_was_not_refused_is_heard_to_its_end(talks: Any) -> None:
 
 
 @pytest.mark.parametrize("flushed", [True, False])
+def test_a_segment_that_is_flushed_while_it_is_refused_is_over(talks: Any, flushed: bool) -> None:
+    talk = begin(talks)
+    talk.speaker.service.message_received = lambda *_: None
+    talk.say("w1. ", flush=False)
+    talk.hear(**chunk(0.5))
+    talk.hear(status="error", **LIMIT)
+    if flushed:
+        talk.tell("flush")
+        talk.say("w2.")
+    talk.ring()
+    assert [cut.segment for cut in talk.of(SpokenSoFar)] == [0]
+    if not flushed:
+        talk.tell("flush")
+        talk.say("w2.")
+    talk.run()
+    assert talk.heard(1) == "w2"
+
+
+@pytest.mark.parametrize("flushed", [True, False])
 @pytest.mark.parametrize("retries", [0, 2])
 def test_refusals_have_a_budget(talks: Any, retries: int, flushed: bool) -> None:
     """Then the fault is in the text: the next one is spoken."""
