@@ -33,12 +33,21 @@ _MOST_MUTE = 2  # links in a row that said ``complete`` and sent no audio: then 
 
 
 class Segment:
-    """One utterance. ``hold``: see ``Playout``."""
+    """One utterance. ``resume``: another link may go on within it; ``hold``: see ``Playout``."""
 
     def __init__(
-        self, number: int, config: SynthesisConfig, *, hold: bool, output: Sink[AudioChunk | WordSpoken]
+        self,
+        number: int,
+        config: SynthesisConfig,
+        *,
+        resume: bool,
+        hold: bool,
+        most_retries: int,
+        output: Sink[AudioChunk | WordSpoken],
     ) -> None:
         self.number = number
+        self._resume = resume
+        self._most_retries = most_retries
         self.state = SegmentState.WAITING
         self.script = Script()
         self.playout = Playout(number, config, self.script, hold=hold, output=output)
@@ -112,9 +121,10 @@ class Segment:
         self._mute += self.untouched and self._completes > 0
         return SegmentInput.STUCK
 
-    def can_begin_again(self, *, resume: bool) -> bool:
+    @property
+    def can_begin_again(self) -> bool:
         """Whether another link can take it up without a word repeated or skipped."""
-        return self.playout.out == 0 or (resume and self.playout.between_words)
+        return self.playout.out == 0 or (self._resume and self.playout.between_words)
 
     def left(self) -> SegmentInput:
         """The service closed the link in good order, as it may after a ``complete``, and it ``seems_spoken``."""
@@ -123,17 +133,18 @@ class Segment:
         self.playout.settle_all()  # that was what it was sent so far; the next link is sent the rest
         return SegmentInput.LOST
 
-    def lost(self, *, resume: bool, most_retries: int) -> SegmentInput:
+    def lost(self, *, hopeless: bool = False) -> SegmentInput:
         """The link is gone, or worth nothing: is anything left, and can another one go on?
 
-        Links that live, but never speak, are counted here: the connection forgives each of them.
+        Links that live, but never speak, are counted here: the connection forgives each of them. ``hopeless``: another
+        try could not help.
         """
         refused = self.state is SegmentState.REFUSED
         if (refused or self.state is SegmentState.ASKED) and self._told_whole():
             return SegmentInput.PROOF
         tries = self.tries if self.playout.out == self._begun_at else 0
-        most = most_retries if refused else most_retries + 1  # the one more is for a link that had rested
-        if self._mute >= _MOST_MUTE or tries > most or not self.can_begin_again(resume=resume):
+        most = self._most_retries if refused else self._most_retries + 1  # one more, for a link that had rested
+        if hopeless or self._mute >= _MOST_MUTE or tries > most or not self.can_begin_again:
             return SegmentInput.CUT_OFF
         return SegmentInput.LOST
 

@@ -28,7 +28,6 @@ from smallest_proto.timers import Timer
 
 from .events import SpeechEvent
 from .messages import SpeechAnswer, SpeechAudio, SpeechComplete, SpeechError, SpeechWord, Wording, decode_speech
-from .script import NOTHING_TO_SAY
 from .segment import History, Segment
 from .segments import Segments
 from .states import (
@@ -78,11 +77,9 @@ class SynthesisSession:
     ) -> None:
         self._config = config
         self._timeouts = timeouts
-        self._retry = retry
-        self._resume = resume
         self._state = SynthesisState.NEW
         self._output: deque[Command | SpeechEvent] = deque()
-        self._segments = Segments(config, resume=resume, output=self._output)
+        self._segments = Segments(config, resume=resume, most_retries=retry.max_retries, output=self._output)
         self._connection = Connection(
             live_synthesis_request(config, endpoint, idle=idle),
             keepalive=False,  # there is no such message; an idle link that is closed is opened again when it is needed
@@ -259,14 +256,11 @@ class SynthesisSession:
 
     def _pump(self, now: float) -> None:
         """Send what of the first segment can be sent; go on to the next one if nothing of it is left to say."""
+        self._segments.pass_over_speechless()
         if not self._segments:
             self._over(now, clean=True)
             return
         segment, script = self._segments.first, self._segments.first.script
-        if segment.state is SegmentState.WAITING and script.speechless and script.closed:
-            failure = Failure(kind=FailureKind.SERVICE, reason=NOTHING_TO_SAY, final=True)  # as it would tell of it
-            self._take(segment, SegmentInput.DROP, now, failure)
-            return
         if segment.state is SegmentState.WAITING and script.closed and script.wordless(script.spoken):
             self._take(segment, SegmentInput.PROOF, now)  # what was left of it after a lost link is no word
             return
@@ -297,7 +291,7 @@ class SynthesisSession:
 
     def _heard(self, link: Link, segment: Segment, message: SpeechAnswer, now: float) -> None:
         """The service said something of the segment under way."""
-        if segment.state is SegmentState.REFUSED and segment.can_begin_again(resume=self._resume):
+        if segment.state is SegmentState.REFUSED and segment.can_begin_again:
             return  # all of it is said again, so what comes now would be heard twice
         over = None
         segment.note(message.request_id)
@@ -328,7 +322,7 @@ class SynthesisSession:
             link.timers.stop(Timer.QUIET)
             if segment.untouched and classify(failure) is Verdict.FINAL:
                 link.told = failure
-                self._judge(link, segment, failure, now)
+                self._go_over(link, segment, failure, now)
             else:
                 self._connection.doubt(link, failure, now, Timer.REFUSED)
         elif message.context_id is None and self.idle:  # after a minute without text, say
@@ -347,32 +341,31 @@ class SynthesisSession:
                 self._pump(now)
         elif change.kind is ChangeKind.GIVEN_UP:
             self._step(SynthesisInput.GIVEN_UP, now, change.failure)
-        elif change.kind is ChangeKind.QUIET:
-            if first is not None:
-                said = "the service was asked to speak, and nothing came in time"
-                self._take(first, first.silent(), now, Failure(kind=FailureKind.DEADLINE, reason=said))
         elif change.kind is ChangeKind.CLOSED:
             self._gone(now)
-        elif change.kind is ChangeKind.REFUSED and first is not None and change.failure is not None:
-            self._judge(change.link, first, change.failure, now)
-        elif change.kind is ChangeKind.LOST and first is not None:
-            self._take(first, self._lost(first), now, change.failure)
-        elif change.kind is ChangeKind.LAPSED and first is not None:
-            self._take(first, first.left(), now, change.failure)
+        elif first is not None:
+            self._judge(first, change, now)
+
+    def _judge(self, segment: Segment, change: Change, now: float) -> None:
+        """What the change is to the segment under way."""
+        if change.kind is ChangeKind.QUIET:
+            said = "the service was asked to speak, and nothing came in time"
+            self._take(segment, segment.silent(), now, Failure(kind=FailureKind.DEADLINE, reason=said))
+        elif change.kind is ChangeKind.REFUSED and change.failure is not None:
+            self._go_over(change.link, segment, change.failure, now)
+        elif change.kind is ChangeKind.LOST:
+            self._take(segment, segment.lost(), now, change.failure)
+        elif change.kind is ChangeKind.LAPSED:
+            self._take(segment, segment.left(), now, change.failure)
             if self._state is SynthesisState.SPEAKING:
                 self._connection.want(now)
 
-    def _lost(self, segment: Segment) -> SegmentInput:
-        return segment.lost(resume=self._resume, most_retries=self._retry.max_retries)
-
-    def _judge(self, link: Link, segment: Segment, failure: Failure, now: float) -> None:
+    def _go_over(self, link: Link, segment: Segment, failure: Failure, now: float) -> None:
         """The service refused something on ``link``, which lives: say it again on another one, or tell what is lost.
 
         Not on the same one: what it still says could be of either try.
         """
-        what = self._lost(segment)
-        if what is SegmentInput.LOST and classify(failure) is Verdict.FINAL:
-            what = SegmentInput.CUT_OFF
+        what = segment.lost(hopeless=classify(failure) is Verdict.FINAL)
         if what is SegmentInput.LOST:
             self._connection.leave(link, failure, segment.tries, now)
         self._take(segment, what, now, failure)
