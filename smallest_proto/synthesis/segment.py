@@ -21,7 +21,7 @@ from smallest_proto.errors import Failure
 from smallest_proto.values import Sink
 
 from .events import AudioChunk, SpokenSoFar, WordSpoken
-from .messages import SpeechAnswer, SpeechComplete
+from .messages import SpeechAnswer, SpeechAudio, SpeechComplete, SpeechWord
 from .playout import MAX_REQUESTS, Playout
 from .script import Script
 from .states import SEGMENTS, SegmentAction, SegmentInput, SegmentState
@@ -91,17 +91,18 @@ class Segment:
         self._completes = self._completed = 0
         self.requests.clear()
 
-    def sound(self, data: bytes, request: str | None, now: float) -> None:
-        """Audio of it came."""
-        self._mute, self.sounded_at = 0, now
-        self.playout.add(data, request)
+    def heard(self, message: SpeechAnswer, now: float) -> SegmentInput | None:
+        """The service said something of it: is that its end?"""
+        if message.request_id is not None and message.request_id not in self.requests:
+            self.requests.append(message.request_id)
+        if isinstance(message, SpeechAudio) and message.data:
+            self._mute, self.sounded_at = 0, now
+            self.playout.add(message.data, message.request_id)
+        elif isinstance(message, SpeechWord):
+            self.playout.word(message)
+        return self._complete() if isinstance(message, SpeechComplete) else None
 
-    def note(self, request_id: str | None) -> None:
-        """The service calls a part of it so."""
-        if request_id is not None and request_id not in self.requests:
-            self.requests.append(request_id)
-
-    def completed(self) -> SegmentInput | None:
+    def _complete(self) -> SegmentInput | None:
         """The service said ``complete``: is that its end?"""
         self._completes += 1
         self._completed = self.script.sent

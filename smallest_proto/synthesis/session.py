@@ -27,7 +27,7 @@ from smallest_proto.stats import SynthesisStats
 from smallest_proto.timers import Timer
 
 from .events import SpeechEvent
-from .messages import SpeechAnswer, SpeechAudio, SpeechComplete, SpeechError, SpeechWord, Wording, decode_speech
+from .messages import SpeechAnswer, SpeechAudio, SpeechError, Wording, decode_speech
 from .segment import History, Segment
 from .segments import Segments
 from .states import (
@@ -40,11 +40,13 @@ from .states import (
     SynthesisState,
 )
 
+_DAMAGED = Failure(kind=FailureKind.PROTOCOL, reason="audio came that cannot be decoded: it was damaged on its way")
+_MUTE = Failure(
+    kind=FailureKind.PROTOCOL,
+    reason="the service said that it has spoken, and there was no audio: perhaps the voice cannot say the text",
+)
+_SILENT = Failure(kind=FailureKind.DEADLINE, reason="the service was asked to speak, and nothing came in time")
 _SENDING = (SegmentState.WAITING, SegmentState.SAYING)  # its text is sent as it comes
-
-
-def _no_jitter() -> float:
-    return 1.0
 
 
 class SynthesisSession:
@@ -71,7 +73,7 @@ class SynthesisSession:
         *,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
-        jitter: Callable[[], float] = _no_jitter,
+        jitter: Callable[[], float] = lambda: 1.0,
         resume: bool = False,
         idle: float | None = None,
     ) -> None:
@@ -278,41 +280,26 @@ class SynthesisSession:
             self._send(link, self._wording.end(segment.context), now)
             segment.take(SegmentInput.END)
             segment.sounded_at = now
-            self._await(link, segment, now)
+            link.timers[Timer.QUIET] = segment.due(self._timeouts.audio, now)
 
     def _send(self, link: Link, text: str, now: float) -> None:
         self._output.append(SendText(link=link.number, text=text))
         self._connection.sent(link, now)
 
-    def _await(self, link: Link, segment: Segment, now: float) -> None:
-        """All of the segment is asked for: bound the silence."""
-        if segment.state is SegmentState.ASKED:
-            link.timers[Timer.QUIET] = segment.due(self._timeouts.audio, now)
-
     def _heard(self, link: Link, segment: Segment, message: SpeechAnswer, now: float) -> None:
         """The service said something of the segment under way."""
         if segment.state is SegmentState.REFUSED and segment.can_begin_again:
             return  # all of it is said again, so what comes now would be heard twice
-        over = None
-        segment.note(message.request_id)
-        if isinstance(message, SpeechAudio):
-            if message.data is None:  # what follows could not be told from what should be there
-                said = "the service sent audio that could not be decoded: it was damaged on its way"
-                self._changed(self._connection.abandon(link, Failure(kind=FailureKind.PROTOCOL, reason=said), now), now)
-                return
-            if message.data:
-                segment.sound(message.data, message.request_id, now)
-                if Timer.REFUSED in link.timers:  # what was not refused is heard first
-                    link.timers[Timer.REFUSED] = now + CLOSE_FOLLOWS
-        elif isinstance(message, SpeechWord):
-            segment.playout.word(message)
-        elif isinstance(message, SpeechComplete):
-            over = segment.completed()
+        if isinstance(message, SpeechAudio) and message.data is None:  # what is missing could not be told later
+            self._changed(self._connection.abandon(link, _DAMAGED, now), now)
+            return
+        over = segment.heard(message, now)
         if over is not None:
-            said = "the service said that it has spoken, and there was no audio: perhaps the voice cannot say the text"
-            self._take(segment, over, now, Failure(kind=FailureKind.PROTOCOL, reason=said))
-        else:
-            self._await(link, segment, now)
+            self._take(segment, over, now, _MUTE)
+        elif segment.state is SegmentState.ASKED:
+            link.timers[Timer.QUIET] = segment.due(self._timeouts.audio, now)
+        elif Timer.REFUSED in link.timers:  # what was not refused is heard first
+            link.timers[Timer.REFUSED] = max(link.timers[Timer.REFUSED], segment.sounded_at + CLOSE_FOLLOWS)
 
     def _refused(self, link: Link, segment: Segment | None, message: SpeechError, now: float) -> None:
         """The service told of an error: of one message, or of the link, then a close follows."""
@@ -349,8 +336,7 @@ class SynthesisSession:
     def _judge(self, segment: Segment, change: Change, now: float) -> None:
         """What the change is to the segment under way."""
         if change.kind is ChangeKind.QUIET:
-            said = "the service was asked to speak, and nothing came in time"
-            self._take(segment, segment.silent(), now, Failure(kind=FailureKind.DEADLINE, reason=said))
+            self._take(segment, segment.silent(), now, _SILENT)
         elif change.kind is ChangeKind.REFUSED and change.failure is not None:
             self._go_over(change.link, segment, change.failure, now)
         elif change.kind is ChangeKind.LOST:
