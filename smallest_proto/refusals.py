@@ -42,6 +42,7 @@ _TRY_AGAIN = frozenset((408, 425, 429))  # of the 4xx, those that a second try c
 _ERROR_CODE = re.compile(r"[A-Z_]{1,64}")  # cannot hold what a user said
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # likewise, as near as can be
 _MAX_DETAIL = 4096  # characters
+_IN_DETAIL = "its words are in failure.detail"
 _MAX_SHOWN = 300  # characters of a peer's words in a sentence of ours
 
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
@@ -61,8 +62,9 @@ def refusal(status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = 
     told = read_json_object(body)
     answer = told if isinstance(told, dict) else {}
     detail = _detail(answer, body)
-    words = error_text(answer.get("message")) if answer.get("private") is False else None
-    advice = words[:_MAX_SHOWN] if words else _advice(status)
+    advice = _advice(status)
+    if answer.get("private") is False and advice.endswith(_IN_DETAIL):
+        advice = error_text(answer.get("message"))[:_MAX_SHOWN] or advice
     code = answer.get("error_code")
     named = f" ({code})" if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
     return Failure(

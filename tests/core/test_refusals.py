@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from smallest_proto.errors import Failure, ProtocolError, StatusError
 from smallest_proto.http.files import FileTranscript, TranscriptionAccepted, read_file_answer
-from smallest_proto.refusals import refusal, retry_after
+from smallest_proto.reading import ErrorMessage
+from smallest_proto.refusals import refusal, retry_after, told_failure
 
 SAID = "the patient's name is Wilhelmina"
 
@@ -156,3 +157,31 @@ def test_nothing_that_a_peer_sends_raises(status: int, headers: list[tuple[str, 
     assert failure.retry_after is None or failure.retry_after >= 0
     outcome = read_file_answer(200, tuple(headers), body)
     assert isinstance(outcome, (FileTranscript, TranscriptionAccepted, Failure))
+
+
+@pytest.mark.parametrize(
+    ("status", "private", "shown"),
+    [
+        (400, False, "HTTP 400: no such letters"),
+        (422, False, "HTTP 422: no such letters"),
+        (418, False, "HTTP 418: no such letters"),
+        (400, True, "HTTP 400: the service refuses"),
+        (400, None, "HTTP 400: the service refuses"),
+        (400, "false", "HTTP 400: the service refuses"),
+        (401, False, "HTTP 401: the service does not accept the API key"),
+    ],
+)
+def test_words_are_shown_if_the_service_says_that_they_are_not_private(
+    status: int, private: object, shown: str
+) -> None:
+    body = json.dumps({"error": "InvalidRequest", "message": "no such letters", "private": private}).encode()
+    failure = refusal(status, (), body)
+    assert failure.reason.startswith(shown)
+    assert failure.detail == "InvalidRequest; no such letters"
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_words_of_an_error_message_likewise(private: bool) -> None:
+    told = told_failure(ErrorMessage(text="no such letters", status="400", private=private))
+    assert ("no such letters" in told.reason) is not private
+    assert told.detail == "no such letters"
