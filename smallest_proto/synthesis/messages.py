@@ -36,7 +36,7 @@ class _Answer(Value, frozen=True, kw_only=True):
     repaired: bool = False  # something in it was not as it should be
 
 
-class SpeechAudio(_Answer, frozen=True, kw_only=True):
+class AudioMessage(_Answer, frozen=True, kw_only=True):
     """``chunk``: the next piece of the audio, of any number of bytes."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"data"})
@@ -44,7 +44,7 @@ class SpeechAudio(_Answer, frozen=True, kw_only=True):
     data: bytes | None  # PCM; None: there was some, and it could not be decoded
 
 
-class SpeechWord(_Answer, frozen=True, kw_only=True):
+class WordMessage(_Answer, frozen=True, kw_only=True):
     """``word_timestamp``: where a word is in the audio."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
@@ -54,18 +54,18 @@ class SpeechWord(_Answer, frozen=True, kw_only=True):
     end: float | None  # likewise
 
 
-class SpeechComplete(_Answer, frozen=True, kw_only=True):
+class CompleteMessage(_Answer, frozen=True, kw_only=True):
     """``complete``: what was asked for so far has been spoken; with continuations more can follow."""
 
 
-class SpeechError(_Answer, frozen=True, kw_only=True):
+class RefusalMessage(_Answer, frozen=True, kw_only=True):
     """``error``: a close can follow, and need not."""
 
     error: ErrorMessage
 
 
-SpeechAnswer: TypeAlias = SpeechAudio | SpeechWord | SpeechComplete | SpeechError
-SpeechMessage: TypeAlias = SpeechAnswer | UnknownMessage | MalformedMessage
+ServiceMessage: TypeAlias = AudioMessage | WordMessage | CompleteMessage | RefusalMessage
+Message: TypeAlias = ServiceMessage | UnknownMessage | MalformedMessage
 
 
 class _Data(msgspec.Struct):
@@ -90,7 +90,7 @@ class _Wire(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Wire)
 
 
-def decode_speech(data: str | bytes) -> SpeechMessage:
+def decode_message(data: str | bytes) -> Message:
     """One message of the service, from a text or a binary frame. Never raises."""
     try:
         wire = _decoder.decode(data)
@@ -102,18 +102,18 @@ def decode_speech(data: str | bytes) -> SpeechMessage:
     return _told_apart(wire, repaired=False)
 
 
-def _told_apart(wire: _Wire, *, repaired: bool) -> SpeechMessage:
+def _told_apart(wire: _Wire, *, repaired: bool) -> Message:
     status, data = wire.status, wire.data
     request, context = _name(wire.request_id), _name(wire.context_id)
     if status == "chunk" and data is not None and data.audio is not None:
-        return SpeechAudio(data=data.audio, request_id=request, context_id=context, repaired=repaired)
+        return AudioMessage(data=data.audio, request_id=request, context_id=context, repaired=repaired)
     if status == "word_timestamp" and data is not None and data.word:
         start, end = finite(data.start), finite(data.end)
-        return SpeechWord(
+        return WordMessage(
             text=data.word, start=start, end=end, request_id=request, context_id=context, repaired=repaired
         )
     if status == "complete":
-        return SpeechComplete(request_id=request, context_id=context, repaired=repaired)
+        return CompleteMessage(request_id=request, context_id=context, repaired=repaired)
     if status == "error" or wire.error is not None:
         code = wire.error.get("code") if isinstance(wire.error, dict) else None
         said = wire.message if wire.message is not None else wire.error
@@ -122,11 +122,11 @@ def _told_apart(wire: _Wire, *, repaired: bool) -> SpeechMessage:
             status=read_text(status if code is None else code),
             private=wire.private is not False,
         )
-        return SpeechError(error=error, request_id=request, context_id=context, repaired=repaired)
+        return RefusalMessage(error=error, request_id=request, context_id=context, repaired=repaired)
     return UnknownMessage()
 
 
-def _repaired(read: dict[str, Any]) -> SpeechMessage:
+def _repaired(read: dict[str, Any]) -> Message:
     """Keep of each field what can be understood."""
     found = read.get("data")
     inner = found if isinstance(found, dict) else {}
@@ -145,7 +145,7 @@ def _repaired(read: dict[str, Any]) -> SpeechMessage:
         private=read.get("private"),
     )
     if wire.status == "chunk" and inner.get("audio") is not None and wire.data is not None and wire.data.audio is None:
-        return SpeechAudio(
+        return AudioMessage(
             data=None, request_id=_name(wire.request_id), context_id=_name(wire.context_id), repaired=True
         )
     return _told_apart(wire, repaired=True)
@@ -156,7 +156,7 @@ def _name(text: str | None) -> str | None:
     return None if text is None else text[:256]
 
 
-class Wording:
+class MessageWriter:
     """What the service is told, in either of its two protocols: each message says all of the voice again.
 
     ``words``: whether word times are asked for.

@@ -13,11 +13,15 @@ from smallest_proto.config import SynthesisConfig
 from smallest_proto.values import Sink
 
 from .events import AudioChunk, WordSpoken
-from .messages import SpeechWord
+from .messages import WordMessage
 from .script import Script
 
 _WIDTH = 2  # bytes of a sample: a socket carries linear16 alone
-MAX_REQUESTS = 64  # names that the service gives to parts of a segment, which are known at once
+MAX_REQUESTS = 64  # names that the service gives to parts of a segment, kept at once; a sentence is a part
+_ROUNDED = 0.01  # seconds: by so much may a time be rounded up
+_OFF = 0.05  # seconds: recognisers' word times were seen to be off by tens of milliseconds; these can be as well
+_SHORTEST = 0.08  # seconds: no word is shorter
+_LONGEST = 1e5  # seconds: more than a day of audio is no time of a word
 _MOST_HELD = 1.5  # seconds: no word lasts longer, and of a voice without word times no more is kept waiting
 
 
@@ -42,8 +46,8 @@ class Playout:
     """Positions are samples of the segment. ``hold``: give out whole words alone, as far as their times are known."""
 
     __slots__ = (
-        *("_clocks", "_early", "_half", "_held", "_hold", "_loose", "_newest", "_output", "_rate", "_script"),
-        *("_segment", "_show_words", "_size", "_words", "astray", "base", "out", "timed", "whole"),
+        *("_clocks", "_early", "_half", "_held", "_hold", "_ends_unplaced", "_newest", "_output", "_rate", "_script"),
+        *("_segment", "_show_words", "_size", "_words", "misleading", "base", "out", "timed", "whole"),
     )
 
     def __init__(
@@ -65,11 +69,11 @@ class Playout:
         self._held: deque[bytes | memoryview] = deque()  # came, and waits for its word
         self._size = 0  # bytes of it
         self._words: deque[tuple[int, int | None, WordSpoken]] = deque()  # end, end in the text, not given out yet
-        self._early: list[SpeechWord] = []  # words of requests no audio of which has come
+        self._early: list[WordMessage] = []  # words of requests no audio of which has come
         self._clocks: dict[str | None, _Clock] = {}  # of the present link's requests
         self._newest: str | None = None  # request
-        self._loose = False  # what was given out ends with words whose place in the text is not known
-        self.astray = False  # the service told of times that make no sense: its words prove nothing any more
+        self._ends_unplaced = False  # what was given out ends with words whose place in the text is not known
+        self.misleading = False  # the service told of times that make no sense: its words prove nothing any more
         self.base = 0  # where the audio of the present link begins
         self.out = 0  # the end of what was given out
         self.whole = 0  # the end of the last word given out whole whose place in the text is known
@@ -86,7 +90,7 @@ class Playout:
         return self.out / self._rate
 
     @property
-    def untold(self) -> float:
+    def untimed(self) -> float:
         """Seconds of audio that came after the last word whose place in the text is known."""
         told = max((end for end, place, _ in self._words if place is not None), default=self.whole)
         return max(0, self.received - max(told, self.base)) / self._rate
@@ -99,9 +103,9 @@ class Playout:
     @property
     def exact(self) -> bool:
         """Whether the words up to ``Script.spoken`` are all that was given out whole."""
-        if self.astray:
+        if self.misleading:
             return self.out == 0
-        return not self._loose and (bool(self._words) or self.out - self.whole < self._rate * _SHORTEST)
+        return not self._ends_unplaced and (bool(self._words) or self.out - self.whole < self._rate * _SHORTEST)
 
     @property
     def between_words(self) -> bool:
@@ -117,7 +121,7 @@ class Playout:
         self._words.clear()
         self._early.clear()
         self._clocks.clear()
-        self.astray = self._loose = False
+        self.misleading = self._ends_unplaced = False
 
     def add(self, data: bytes, request: str | None = None) -> None:
         """Audio came, of any number of bytes; ``request`` is the service's name for the part of the text."""
@@ -134,7 +138,7 @@ class Playout:
             self._size += cut
         self._settle()
 
-    def word(self, word: SpeechWord) -> None:
+    def word(self, word: WordMessage) -> None:
         """The service told where a word is, in seconds of the present link or of its request."""
         self.timed = True
         self._newest = word.request_id or self._newest
@@ -170,17 +174,17 @@ class Playout:
         for word in early:
             self._place(word)
 
-    def _place(self, word: SpeechWord) -> None:
+    def _place(self, word: WordMessage) -> None:
         """Put a word on the segment's clock and in its place in the text."""
         start, end, rate = word.start, word.end, self._rate
         if start is None or end is None or not 0 <= start <= end <= _LONGEST:
-            self.astray = True
+            self.misleading = True
             return
         clock = self._clocks.get(word.request_id or self._newest) or _Clock(self.base)
         zero = clock.zero(self.base, round(start * rate))
         last = zero + round(end * rate)
         if last <= (self._words[-1][0] if self._words else self.whole):
-            self.astray = True  # it was told already, or its time counts from somewhere else
+            self.misleading = True  # it was told already, or its time counts from somewhere else
         place = self._script.follow(word.text)
         told = WordSpoken(
             segment=self._segment,
@@ -189,7 +193,7 @@ class Playout:
             end=end + zero / rate,
             written=place.written,
         )
-        self._words.append((last, None if self.astray else place.end, told))
+        self._words.append((last, None if self.misleading else place.end, told))
 
     def _settle(self) -> None:
         """Give out what may go, then the words that are whole with it."""
@@ -200,7 +204,7 @@ class Playout:
 
     def _release(self) -> bytes:
         received = self.received
-        if self._hold and not self.astray:
+        if self._hold and not self.misleading:
             ends = [end for end, place, _ in self._words if place is not None and end <= received]
             limit = max(ends[-1] if ends else self.out, received - round(_MOST_HELD * self._rate))
         else:
@@ -228,14 +232,8 @@ class Playout:
 
     def _tell(self) -> None:
         end, place, word = self._words.popleft()
-        self._loose = place is None
+        self._ends_unplaced = place is None
         if place is not None:
             self.whole, self._script.spoken = end, place
         if self._show_words:
             self._output.append(word)
-
-
-_ROUNDED = 0.01  # seconds: by so much may a time be rounded up
-_OFF = 0.05  # seconds: by so much times of words were seen to be off
-_SHORTEST = 0.08  # seconds: no word is shorter
-_LONGEST = 1e5  # seconds: more than a day of audio is no time of a word

@@ -44,7 +44,7 @@ class Place(NamedTuple):
 class Script:
     """Positions are characters of ``text``.
 
-    ``begin`` is where the present link starts, ``sent`` the end of what it was sent, ``told`` the end of the last word
+    ``begin`` is where the present link starts, ``sent`` the end of what it was sent, ``timed`` the end of the last word
     that it gave the time of, and ``spoken`` that of the last word whose audio has been given out whole.
     """
 
@@ -53,23 +53,23 @@ class Script:
         "_guess",
         "_half",
         "_searched",
-        "_strange",
+        "_unplaced",
         "begin",
         "closed",
         "sent",
         "spoken",
         "text",
-        "told",
+        "timed",
     )
 
     def __init__(self) -> None:
         self.text = ""
         self.closed = False  # no more of it comes
-        self.begin = self.sent = self.told = self.spoken = 0
+        self.begin = self.sent = self.timed = self.spoken = 0
         self._half = ""  # of a surrogate pair: tokens of language models can end within one
         self._searched = 0  # up to there the text has no place where it may be cut, but such as no word stands before
-        self._counted = (0, 0, 0)  # told and sent when the letters between were counted last, and their number
-        self._strange = 0  # words since ``told`` that do not stand there
+        self._counted = (0, 0, 0)  # timed and sent when the letters between were counted last, and their number
+        self._unplaced = 0  # words since ``timed`` that do not stand there
         self._guess: int | None = None  # the end of the last of them, if it stands a little later in the text
 
     @property
@@ -112,8 +112,8 @@ class Script:
 
     def restart(self) -> None:
         """The next link begins after the last word that was spoken."""
-        self.begin = self.sent = self.told = self._searched = self.spoken
-        self._strange, self._guess = 0, None
+        self.begin = self.sent = self.timed = self._searched = self.spoken
+        self._unplaced, self._guess = 0, None
 
     def follow(self, word: str) -> Place:
         """The service told of ``word``, which is the next one of the text as a rule.
@@ -121,39 +121,39 @@ class Script:
         It can be another way to say what is written ("five dollars" for "$5"). Then no place is known until two words
         in a row stand in the text again, not further on than such words could have led.
         """
-        start = self.told if self._guess is None else self._guess
+        start = self.timed if self._guess is None else self._guess
         found = self._find(word, start)
-        certain = not self._strange or self._guess is not None
+        certain = not self._unplaced or self._guess is not None
         if certain and found >= 0 and _WORD.search(self.text, start, found) is None:
-            self.told = self._end(found + len(word))
-            self._guess, self._strange = None, 0
-            return Place(self.told, self.text[start : self.told])
-        found = self._search(word) if self._strange else -1
+            self.timed = self._end(found + len(word))
+            self._guess, self._unplaced = None, 0
+            return Place(self.timed, self.text[start : self.timed])
+        found = self._search(word) if self._unplaced else -1
         self._guess = self._end(found + len(word)) if found >= 0 else None
-        self._strange += 1
+        self._unplaced += 1
         if self._guess is not None:
-            skipped = self.text[self.told : found]
+            skipped = self.text[self.timed : found]
             return Place(None, skipped[len(skipped.rstrip()) :] + self.text[found : self._guess])
-        if self._strange > 1:
+        if self._unplaced > 1:
             return Place(None, word if _SYLLABLE.match(word) else f" {word}")
-        written = _WORD.search(self.text, self.told, self.sent)
-        return Place(None, self.text[self.told : written.start() if written else self.told] + word)
+        written = _WORD.search(self.text, self.timed, self.sent)
+        return Place(None, self.text[self.timed : written.start() if written else self.timed] + word)
 
     @property
-    def all_told(self) -> bool:
-        """Whether the last word of the text was told."""
-        return self.wordless(self.told)
+    def all_timed(self) -> bool:
+        """Whether the time of the last word of the text was told."""
+        return self.wordless(self.timed)
 
     @property
-    def all_told_perhaps(self) -> bool:
+    def perhaps_all_timed(self) -> bool:
         """Whether it was, or a word that can be it: no other one follows that would confirm it."""
-        return self.all_told or (self._guess is not None and self.wordless(self._guess))
+        return self.all_timed or (self._guess is not None and self.wordless(self._guess))
 
     def _search(self, word: str) -> int:
         """Where ``word`` stands, after no more other words than were told of in their place; or -1."""
-        most = min(self._strange, _MOST_SKIPPED)
-        found = self._find(word, self.told)
-        while found >= 0 and len(_TOKEN.findall(self.text, self.told, found)) <= most:
+        most = min(self._unplaced, _MOST_SKIPPED)
+        found = self._find(word, self.timed)
+        while found >= 0 and len(_TOKEN.findall(self.text, self.timed, found)) <= most:
             before, after = self.text[found - 1 : found], self.text[found + len(word) : found + len(word) + 1]
             if not _INSIDE.fullmatch(before + word[:1]) and not _INSIDE.fullmatch(word[-1:] + after):
                 return found
@@ -161,7 +161,7 @@ class Script:
         return -1
 
     def _find(self, word: str, start: int) -> int:
-        return self.text.find(word, start, min(self.sent, self.told + _FARTHEST + len(word)))
+        return self.text.find(word, start, min(self.sent, self.timed + _FARTHEST + len(word)))
 
     def _end(self, end: int) -> int:
         """The end of a word, with the signs that belong to it."""
@@ -169,15 +169,15 @@ class Script:
         return end if trail is None else trail.end()
 
     @property
-    def untold(self) -> int:
+    def untimed(self) -> int:
         """Letters and digits that were sent and whose time the service has not told.
 
         A sign of a script that writes a syllable with it counts for three.
         """
-        if self._counted[:2] != (self.told, self.sent):  # it is asked for with each piece of audio
-            text = self.text[self.told : self.sent]
+        if self._counted[:2] != (self.timed, self.sent):  # it is asked for with each piece of audio
+            text = self.text[self.timed : self.sent]
             letters = len(_LETTER.findall(text)) + 2 * len(_SYLLABLE.findall(text))
-            self._counted = self.told, self.sent, letters
+            self._counted = self.timed, self.sent, letters
         return self._counted[2]
 
     def _cut(self) -> int:

@@ -21,7 +21,7 @@ from smallest_proto.errors import Failure
 from smallest_proto.values import Sink
 
 from .events import AudioChunk, SpokenSoFar, WordSpoken
-from .messages import SpeechAnswer, SpeechAudio, SpeechComplete, SpeechWord
+from .messages import AudioMessage, CompleteMessage, ServiceMessage, WordMessage
 from .playout import MAX_REQUESTS, Playout
 from .script import Script
 from .states import SEGMENTS, SegmentAction, SegmentInput, SegmentState
@@ -91,28 +91,28 @@ class Segment:
         self._completes = self._completed = 0
         self.requests.clear()
 
-    def heard(self, message: SpeechAnswer, now: float) -> SegmentInput | None:
+    def heard(self, message: ServiceMessage, now: float) -> SegmentInput | None:
         """The service said something of it: is that its end?"""
         if message.request_id is not None and message.request_id not in self.requests:
             self.requests.append(message.request_id)
-        if isinstance(message, SpeechAudio) and message.data:
+        if isinstance(message, AudioMessage) and message.data:
             self._mute, self.sounded_at = 0, now
             self.playout.add(message.data, message.request_id)
-        elif isinstance(message, SpeechWord):
+        elif isinstance(message, WordMessage):
             self.playout.word(message)
-        return self._complete() if isinstance(message, SpeechComplete) else None
+        return self._complete() if isinstance(message, CompleteMessage) else None
 
     def _complete(self) -> SegmentInput | None:
         """The service said ``complete``: is that its end?"""
         self._completes += 1
         self._completed = self.script.sent
         if self.state is SegmentState.REFUSED:
-            return SegmentInput.PROOF if self._told_whole() else None  # it can be that of what was not refused
+            return SegmentInput.PROOF if self._all_words_timed() else None  # it can be that of what was not refused
         if self.state is not SegmentState.ASKED:
             return None  # a part of it was complete
         if self._plain and self.untouched:
             return self._stuck()
-        return SegmentInput.PROOF if self._plain or self._told_whole(perhaps=True) else None
+        return SegmentInput.PROOF if self._plain or self._all_words_timed(perhaps=True) else None
 
     def silent(self) -> SegmentInput:
         """The service was silent for as long as ``due`` said: is that its end?"""
@@ -130,7 +130,7 @@ class Segment:
     def left(self) -> SegmentInput:
         """The service closed the link in good order, as it may after a ``complete``, and it ``seems_spoken``."""
         if self.state is SegmentState.ASKED:
-            return SegmentInput.PROOF if self._told_whole() else SegmentInput.SIGNS
+            return SegmentInput.PROOF if self._all_words_timed() else SegmentInput.SIGNS
         self.playout.settle_all()  # that was what it was sent so far; the next link is sent the rest
         return SegmentInput.LOST
 
@@ -141,7 +141,7 @@ class Segment:
         try could not help.
         """
         refused = self.state is SegmentState.REFUSED
-        if (refused or self.state is SegmentState.ASKED) and self._told_whole():
+        if (refused or self.state is SegmentState.ASKED) and self._all_words_timed():
             return SegmentInput.PROOF
         tries = self.tries if self.playout.out == self._begun_at else 0
         most = self._most_retries if refused else self._most_retries + 1  # one more, for a link that had rested
@@ -155,7 +155,7 @@ class Segment:
 
     def _patience(self, longest: float) -> float:
         """Seconds of silence after which it is to be judged."""
-        if self._told_whole(perhaps=True):
+        if self._all_words_timed(perhaps=True):
             return min(self._settle, longest)
         return self._settle if self.seems_spoken else longest
 
@@ -176,11 +176,17 @@ class Segment:
         """Whether a complete and the audio say that all that was sent has been spoken."""
         return self._completes > 0 and self.script.wordless_sent(self._completed) and self._long_enough
 
-    def _told_whole(self, *, perhaps: bool = False) -> bool:
+    def _all_words_timed(self, *, perhaps: bool = False) -> bool:
         """Whether word times show that all of it is here; ``perhaps``: or that it can be, if something else says so."""
         script, playout = self.script, self.playout
-        told = script.all_told or (perhaps and script.all_told_perhaps)
-        return script.closed and told and playout.timed and not playout.astray and playout.covers_words(nearly=perhaps)
+        timed = script.all_timed or (perhaps and script.perhaps_all_timed)
+        return (
+            script.closed
+            and timed
+            and playout.timed
+            and not playout.misleading
+            and playout.covers_words(nearly=perhaps)
+        )
 
     @property
     def _long_enough(self) -> bool:
@@ -188,7 +194,7 @@ class Segment:
         playout = self.playout
         if self.untouched or self.state is SegmentState.REFUSED or not playout.covers_words(nearly=True):
             return False
-        return playout.untold * self._fastest >= self.script.untold
+        return playout.untimed * self._fastest >= self.script.untimed
 
 
 class History:
@@ -207,14 +213,14 @@ class History:
         self._done = True
         self._requests = frozenset(segment.requests)
 
-    def meant(self, message: SpeechAnswer, segment: Segment | None) -> Segment | None:
+    def meant(self, message: ServiceMessage, segment: Segment | None) -> Segment | None:
         """``segment``, which is under way, unless the message is about another one."""
         self.named = self.named or message.context_id is not None
         if segment is None:
             return None
         if message.context_id is not None:
             return segment if message.context_id == segment.context else None
-        if self.cancelled or (isinstance(message, SpeechComplete) and self._repeated(message.request_id, segment)):
+        if self.cancelled or (isinstance(message, CompleteMessage) and self._repeated(message.request_id, segment)):
             return None
         return segment
 

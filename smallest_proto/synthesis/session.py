@@ -27,7 +27,7 @@ from smallest_proto.stats import SynthesisStats
 from smallest_proto.timers import Timer
 
 from .events import SpeechEvent
-from .messages import SpeechAnswer, SpeechAudio, SpeechError, Wording, decode_speech
+from .messages import AudioMessage, MessageWriter, RefusalMessage, ServiceMessage, decode_message
 from .segment import History, Segment
 from .segments import Segments
 from .states import (
@@ -91,7 +91,7 @@ class SynthesisSession:
             output=self._output,
             needed=lambda: bool(self._segments),
         )
-        self._wording = Wording(config, words=config.word_timestamps or resume)
+        self._writer = MessageWriter(config, words=config.word_timestamps or resume)
         self._name = f"{int(jitter() * 0xFFFFFFFF):08x}"
         self._history = History()
         self._received = self._repaired = self._ignored = 0
@@ -142,7 +142,7 @@ class SynthesisSession:
         first, link = self._segments.under_way, self._connection.serving
         self._segments.drop(None)
         if first is not None and link is not None and self._config.continuations:
-            self._send(link, self._wording.cancel(first.context), now)
+            self._send(link, self._writer.cancel(first.context), now)
             self._history.cancelled = True
         self._over(now, clean=first is None or (self._history.cancelled and self._history.named))
 
@@ -175,14 +175,14 @@ class SynthesisSession:
         """A whole message of the service. A binary one is read as text: the service sends none."""
         self._received += 1
         found = self._connection.find(link)
-        message = None if found is None else decode_speech(data)
+        message = None if found is None else decode_message(data)
         if found is None or message is None or isinstance(message, (UnknownMessage, MalformedMessage)):
             self._ignored += 1
             return
         self._repaired += message.repaired or type(data) is not str
         found.rested = False
         segment = self._history.meant(message, self._segments.under_way)
-        if isinstance(message, SpeechError):
+        if isinstance(message, RefusalMessage):
             self._refused(found, segment, message, now)
         elif segment is None:
             self._ignored += 1
@@ -274,10 +274,10 @@ class SynthesisSession:
             if segment.state is SegmentState.WAITING:
                 segment.begin(f"{self._name}-{link.number}-{segment.number}")
                 link.rested = link.opened_at is not None and link.opened_at < now
-            self._send(link, self._wording.text(text, segment.context), now)
+            self._send(link, self._writer.text(text, segment.context), now)
             segment.take(SegmentInput.TEXT)
         if script.closed:
-            self._send(link, self._wording.end(segment.context), now)
+            self._send(link, self._writer.end(segment.context), now)
             segment.take(SegmentInput.END)
             segment.sounded_at = now
             link.timers[Timer.QUIET] = segment.due(self._timeouts.audio, now)
@@ -286,11 +286,11 @@ class SynthesisSession:
         self._output.append(SendText(link=link.number, text=text))
         self._connection.sent(link, now)
 
-    def _heard(self, link: Link, segment: Segment, message: SpeechAnswer, now: float) -> None:
+    def _heard(self, link: Link, segment: Segment, message: ServiceMessage, now: float) -> None:
         """The service said something of the segment under way."""
         if segment.state is SegmentState.REFUSED and segment.can_begin_again:
             return  # all of it is said again, so what comes now would be heard twice
-        if isinstance(message, SpeechAudio) and message.data is None:  # what is missing could not be told later
+        if isinstance(message, AudioMessage) and message.data is None:  # what is missing could not be told later
             self._changed(self._connection.abandon(link, _DAMAGED, now), now)
             return
         over = segment.heard(message, now)
@@ -301,7 +301,7 @@ class SynthesisSession:
         elif Timer.REFUSED in link.timers:  # what was not refused is heard first
             link.timers[Timer.REFUSED] = max(link.timers[Timer.REFUSED], segment.sounded_at + CLOSE_FOLLOWS)
 
-    def _refused(self, link: Link, segment: Segment | None, message: SpeechError, now: float) -> None:
+    def _refused(self, link: Link, segment: Segment | None, message: RefusalMessage, now: float) -> None:
         """The service told of an error: of one message, or of the link, then a close follows."""
         failure = told_failure(message.error)
         if segment is not None:

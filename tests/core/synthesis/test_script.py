@@ -73,7 +73,7 @@ def test_words_are_followed_through_the_text() -> None:
         '"Well, the $5 - the,',
         '"Well, the $5 - the, end."',
     ]
-    assert script.wordless(script.told)
+    assert script.wordless(script.timed)
 
 
 def follow(text: str, told: str) -> list[str]:
@@ -110,7 +110,7 @@ def test_a_rewritten_word_is_forgotten_with_its_link() -> None:
     assert script.follow("one").end is None
     script.spoken = 3
     script.restart()
-    assert (script.begin, script.told) == (3, 3)
+    assert (script.begin, script.timed) == (3, 3)
     assert list(script.fragments()) == [" $1 and the other"]
     assert script.follow("$1").end == 6
 
@@ -128,8 +128,8 @@ def test_a_rewritten_word_is_forgotten_with_its_link() -> None:
 def test_words_as_they_are_written_are_the_text(text: str) -> None:
     script = sent(text)
     words = re.findall(r"[\u4e00-\u9fff]|[\w：]+", text)
-    assert "".join(script.follow(word).written for word in words) == text[: script.told]
-    assert script.all_told
+    assert "".join(script.follow(word).written for word in words) == text[: script.timed]
+    assert script.all_timed
 
 
 @pytest.mark.parametrize(
@@ -168,5 +168,5 @@ def test_words_that_are_told_go_forward_within_the_text(text: str, told: list[st
 
 def test_what_was_sent_is_counted() -> None:
     script = sent("One. Two? Dr. Three")
-    assert script.untold == len("OneTwoDrThree")
-    assert sent("你好 a").untold == 7
+    assert script.untimed == len("OneTwoDrThree")
+    assert sent("你好 a").untimed == 7
