@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -261,6 +263,37 @@ class TestOptions:
                 assert spoken(audio) == WORDS
 
         run(main())
+
+
+@pytest.mark.parametrize("continuations", [False, True])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_message_that_is_refused_is_said_again(run: Run, times: int, continuations: bool) -> None:
+    """A request over the limit is answered by an error, and the socket lives."""
+    refused: list[ServerConnection] = []
+    texts: dict[ServerConnection, str] = {}
+
+    async def answer(socket: Any, message: dict[str, Any] | bytes) -> None:
+        assert isinstance(message, dict)
+        ids = {name: message[name] for name in ("context_id",) if name in message}
+        if socket not in refused and len(refused) < times:
+            refused.append(socket)
+            await socket.send(json.dumps({"status": "error", "message": "over the limit", **ids}))
+            return
+        texts[socket] = texts.get(socket, "") + message["text"]
+        if not message["continue"]:
+            (speech,) = CodedSynthesiser().speak(texts.pop(socket), sample_rate=RATE)
+            audio = base64.b64encode(speech.pcm).decode()
+            await socket.send(json.dumps({"status": "chunk", "data": {"audio": audio}, **ids}))
+            await socket.send(json.dumps({"status": "complete", **ids}))
+
+    async def main() -> None:
+        async with scripted(answer) as service, open_bench(use_continuations=continuations) as bench:
+            bench.tts._live = smallest_proto.TTS(api_key=KEY, base_url=service.base_url)._live
+            async with bench.tts.stream(conn_options=AGAIN) as stream:
+                assert spoken(await say(stream, "w1 ", "w2 ", "w3.")) == ["w1", "w2", "w3"]
+            assert [error.recoverable for error in bench.errors] == [True] * times
+
+    run(main())
 
 
 @pytest.fixture
