@@ -90,6 +90,11 @@ def is_encodable(text: object) -> TypeGuard[str]:
     return isinstance(text, str) and not re.search("[\ud800-\udfff]", text)
 
 
+def whole_text(text: str) -> str:
+    """The text as UTF-8 can carry it: halves of a surrogate pair are joined, one that stands alone is U+FFFD."""
+    return text if is_encodable(text) else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def check_booleans(config: Value) -> None:
     """Raises ``ConfigurationError`` for an option that is to be on, off or not set, and is none of these."""
     for name in _BOOLEANS.intersection(config.__struct_fields__):

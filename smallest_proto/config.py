@@ -228,7 +228,9 @@ class SynthesisConfig(Value, frozen=True, kw_only=True):
     word_timestamps: bool = False  # voices of English and Hindi have them
     continuations: bool = False  # the socket's protocol: prosody goes on from sentence to sentence
     max_buffer_flush_ms: int | None = None  # 0..1000, without continuations: wait so long for more text, then speak
-    complete_backoff_ms: int | None = None  # 0..10000, likewise: from the last chunk to complete; server default 4000
+    # 0..10000, without continuations, 0.5 as well: from the last chunk to complete. None is sent as 0, as the service
+    # would wait for 4000 before every next segment.
+    complete_backoff_ms: float | None = None
     max_buffer_delay_ms: int | None = None  # 0..5000, with continuations; server default 3000
     expire_content: bool = False  # x-expire-content: the service deletes what it kept after 7 days (enterprise plans)
     extra: Mapping[str, str] = {}
@@ -253,7 +255,7 @@ class SynthesisConfig(Value, frozen=True, kw_only=True):
         check_id("request_id", self.request_id)
         check_booleans(self)
         check_whole("max_buffer_flush_ms", self.max_buffer_flush_ms, 0, 1000, "milliseconds")
-        check_whole("complete_backoff_ms", self.complete_backoff_ms, 0, 10_000, "milliseconds")
+        check_number("complete_backoff_ms", self.complete_backoff_ms, 0, 10_000, "milliseconds")
         check_whole("max_buffer_delay_ms", self.max_buffer_delay_ms, 0, 5000, "milliseconds")
         dicts = self.pronunciation_dicts
         if not isinstance(dicts, (tuple, list)) or not all(is_encodable(one) and one.strip() for one in dicts):

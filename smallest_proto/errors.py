@@ -90,7 +90,7 @@ class DisconnectedError(RemoteError):
 
 
 class ServiceError(RemoteError):
-    """The service told of an error over an open connection."""
+    """The service told of an error over an open connection, or would: of text that holds nothing to say."""
 
 
 class ProtocolError(RemoteError):

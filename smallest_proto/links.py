@@ -24,14 +24,12 @@ from .timers import Timer, Timers
 from .values import Name, Sink, Value
 
 NORMAL_CLOSURE = 1000  # WebSocket close code
+CLOSE_FOLLOWS = 0.5  # seconds after an error message: the service closes with the code that says what kind it is
 
 _AT_ONCE = 2.0  # seconds from opening to a close: far less than the minute that the service waits for a silent client
-_CLOSE_FOLLOWS = 0.5  # seconds after an error message: the service closes with the code that says what kind it is
 
 # Options that change again and again are one change: each link is a session that counts on the service's side.
-_UPDATE_APART = (
-    1.0  # seconds from a change to the next one that is no part of it: so long nothing is to follow the last
-)
+_UPDATE_APART = 1.0  # seconds from a change to the next one that is no part of it
 _UPDATE_LATEST = 5.0  # seconds after the first change that waits
 
 _OVERDUE = {
@@ -53,6 +51,7 @@ class ChangeKind(Name):
     LAPSED = "lapsed"  # the same, but it was not needed: none follows before ``want``
     REJECTED = "rejected"  # the new options cannot be had; the old ones go on
     QUIET = "quiet"  # an answer is due, and nothing comes back
+    REFUSED = "refused"  # the service told of an error a moment ago, and the link lives
     CLOSED = "closed"  # the link that we closed is gone
     GIVEN_UP = "given up"  # no more links follow
 
@@ -180,11 +179,24 @@ class Links:
             self._trial = next_request
             self.open(now)
 
-    def doubt(self, link: Link, failure: Failure, now: float) -> None:
-        """The service told of an error on ``link``: its close, which usually follows, says what kind of error it is."""
+    def doubt(self, link: Link, failure: Failure, now: float, timer: Timer = Timer.CLOSING) -> None:
+        """The service told of an error on ``link``: its close, which usually follows, says what kind of error it is.
+
+        If none follows the link is given up; with ``Timer.REFUSED`` the session says what becomes of it.
+        """
         if link.error is None:
             link.error = failure
-            link.timers[Timer.CLOSING] = now + _CLOSE_FOLLOWS
+            link.timers[timer] = now + CLOSE_FOLLOWS
+
+    def leave(self, link: Link, failure: Failure, times: int, now: float) -> None:
+        """Go over from ``link``, where the service refused something ``times`` times in a row, to one in a while.
+
+        The link lived, so it costs no try of the links' own.
+        """
+        wait = delay(failure, times, self._retry, self._jitter)
+        self._output.append(LinkLost(link=link.number, failure=failure, retry_in=wait))
+        self.close(now)
+        self._timers[Timer.RETRY] = now + wait
 
     def abandon(self, link: Link, failure: Failure, now: float) -> Change | None:
         """Give up ``link``: it failed."""
@@ -242,9 +254,9 @@ class Links:
         """The link could not be opened, or was lost."""
         return self._ended(number, LinkInput.FAILED, failure, now)
 
-    def closed(self, number: int, failure: Failure, now: float) -> Change | None:
-        """The peer closed the link, or answered our goodbye."""
-        return self._ended(number, LinkInput.CLOSED, failure, now)
+    def closed(self, number: int, failure: Failure, now: float, *, goodbye: bool = False) -> Change | None:
+        """The peer closed the link, or answered ours. ``goodbye``: it had done all that was asked on it."""
+        return self._ended(number, LinkInput.CLOSED, failure, now, goodbye=goodbye)
 
     def ponged(self, number: int, now: float) -> None:
         """The peer answered a ping."""
@@ -291,6 +303,8 @@ class Links:
     def _due(self, link: Link, timer: Timer, now: float) -> Change | None:
         if timer is Timer.QUIET:
             return Change(ChangeKind.QUIET, link)
+        if timer is Timer.REFUSED:
+            return Change(ChangeKind.REFUSED, link, link.error)
         if timer is Timer.PING:
             self._output.append(SendPing(link=link.number))
             link.pinged_at = now
@@ -371,7 +385,9 @@ class Links:
         opened = link.opened_at is not None
         self.records[link.number - 1] = LinkRecord(link=link.number, opened=opened, ended=True, failure=failure)
 
-    def _ended(self, number: int, what: LinkInput, failure: Failure, now: float) -> Change | None:
+    def _ended(
+        self, number: int, what: LinkInput, failure: Failure, now: float, *, goodbye: bool = False
+    ) -> Change | None:
         if (link := self._links.get(number)) is None:
             return None
         before = link.state
@@ -383,7 +399,7 @@ class Links:
             failure = self._closed_silently(link, failure, now)
         link.take(what)
         self._forget(link, None if before is LinkState.CLOSING else failure)
-        return self._gone(link, failure, before, now)
+        return self._gone(link, failure, before, now, goodbye=goodbye)
 
     def _closed_silently(self, link: Link, failure: Failure, now: float) -> Failure:
         """``failure``, or more of it where link after link is closed as soon as it is open."""
@@ -395,7 +411,9 @@ class Links:
         key = next((value for name, value in self._request.headers if name == "Authorization"), "").rpartition(" ")[2]
         return failure if self._silent == 1 else silent_close(failure, key if self._quotes else None)
 
-    def _gone(self, link: Link, failure: Failure, before: LinkState, now: float) -> Change | None:
+    def _gone(
+        self, link: Link, failure: Failure, before: LinkState, now: float, *, goodbye: bool = False
+    ) -> Change | None:
         """``link`` is no more: what follows from it."""
         if link is self._candidate:
             self._candidate = self._trial = None
@@ -407,7 +425,7 @@ class Links:
             return Change(ChangeKind.CLOSED, link)
         self.serving = None
         self._forgive_if_healthy(link, now)
-        if link.opened_at is not None and not self._needed():
+        if link.opened_at is not None and (goodbye or not self._needed()):
             return Change(ChangeKind.LAPSED, link, failure)
         successor = self._candidate or self.beside
         if (link.rested and not failure.final) or successor is not None:

@@ -53,6 +53,7 @@ class ErrorMessage(Value, frozen=True, kw_only=True):
     status: str | None = None
     code: str | None = None  # such as LANGUAGE_NOT_ENABLED_IN_REGION
     session_id: str | None = None
+    private: bool = True  # False: the peer says that its text repeats nothing of the user's, as the local server does
 
 
 class UnknownMessage(Value, frozen=True, kw_only=True):

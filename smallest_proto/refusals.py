@@ -1,7 +1,8 @@
 """An HTTP status that is no answer -> ``Failure``: for an exchange, and for a WebSocket refused before it opened.
 
 What the service says can repeat what the user said, so the reason is a sentence of ours and the service's words are
-the failure's private ``detail``. Shapes of its errors: the vendor's OpenAPI files (August 2026):
+the failure's private ``detail``; but for those of which it says (``"private": false``, as the local server does) that
+they do not. Shapes of its errors: the vendor's OpenAPI files (August 2026):
 ``{"error", "request_id", "details"}``, ``{"errors", "status", "message"}``, ``{"error", "message"}``, ``{"message"}``,
 ``{"status", "error_code", "message", "language", "region"}``; recorded from the speech routes:
 ``{"error": [{"code", "path", "message"}]}``; of a server on premises: ``{"error", "code", "retry_after"}``. A proxy's
@@ -18,7 +19,7 @@ import msgspec
 
 from .errors import Failure, FailureKind
 from .reading import ErrorMessage, error_text, read_json_object, read_number
-from .statuses import Verdict, meaning_of, meaning_of_code, read_code
+from .statuses import IN_DETAIL, Verdict, meaning_of, meaning_of_code, read_code
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # cannot hold what a user said, as near as can be
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}|[0-9]{1,4}")  # likewise: a name in a request, or a place in a list
@@ -26,6 +27,7 @@ _EXPIRY = re.compile(r"[a-z][a-z-]{0,39}")
 _REASON = re.compile(r"[a-z][a-z_]{0,39}")  # likewise: invalid_enum_value
 _MAX_DETAIL = 4096  # characters
 _MAX_FIELDS = 5  # that a sentence names
+_MAX_SHOWN = 300  # characters of a peer's words in a sentence of ours
 
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _HTTP_DATE = re.compile(
@@ -47,6 +49,8 @@ def refusal(status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = 
     named = f" ({code})" if code else ""
     meaning = meaning_of(status)
     advice = by_code.advice if (by_code := meaning_of_code(code)) is not None else meaning.advice
+    if answer.get("private") is False:
+        advice = _shown(advice, error_text(answer.get("message")))
     wait = retry_after(headers)
     return Failure(
         kind=FailureKind.STATUS if 300 <= status <= 599 else FailureKind.PROTOCOL,
@@ -112,6 +116,11 @@ def header(headers: Iterable[tuple[str, str]], name: str) -> str | None:
     return next((value.strip() for key, value in headers if key.lower() == name.lower()), None)
 
 
+def _shown(advice: str, words: str) -> str:
+    """The service's ``words``, which are not private, where ``advice`` says no more than where they are."""
+    return words[:_MAX_SHOWN] if words and (not advice or advice.endswith(IN_DETAIL)) else advice
+
+
 def _refused_fields(answer: dict[str, Any]) -> str:
     """Which fields of the request the service names as wrong, and of what kind that is: its names, never its words."""
     fields: dict[str, str] = {}
@@ -164,10 +173,13 @@ def told_failure(message: ErrorMessage) -> Failure:
     """
     status = int(message.status) if message.status is not None and message.status in _STATUSES else None
     meaning = meaning_of_code(message.code)
+    advice = "" if meaning is None else meaning.advice
+    if not message.private:
+        advice = _shown(advice, message.text)
     said = "the service told of an error" + (f" ({message.code})" if message.code else "")
     return Failure(
         kind=FailureKind.SERVICE,
-        reason=said + (f" with status {status}" if status else "") + (f": {meaning.advice}" if meaning else ""),
+        reason=said + (f" with status {status}" if status else "") + (f": {advice}" if advice else ""),
         status=status,
         detail=message.text[:_MAX_DETAIL] or None,
         final=meaning is not None and meaning.verdict is Verdict.FINAL,

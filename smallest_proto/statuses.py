@@ -28,7 +28,9 @@ class Meaning(NamedTuple):
     advice: str
 
 
-_OPTION = "check the configuration, the service's words are in failure.detail"
+IN_DETAIL = "words are in failure.detail"  # the end of advice that points at what the service says
+
+_OPTION = f"check the configuration, the service's {IN_DETAIL}"
 _SHORTER = (
     "the URL is longer than the service takes, as a rule because of many keywords (2,000 pass, 10,000 do not): "
     "send fewer keywords"
@@ -83,7 +85,7 @@ def meaning_of(status: int) -> Meaning:
     if 300 <= status <= 399:
         return Meaning(Verdict.FINAL, _REDIRECT)
     if 400 <= status <= 499:
-        return Meaning(Verdict.FINAL, "the service refuses the request: its words are in failure.detail")
+        return Meaning(Verdict.FINAL, f"the service refuses the request: its {IN_DETAIL}")
     if status >= 500:
         return Meaning(Verdict.RETRY, "the service failed: try again later" if status <= 599 else _FOREIGN)
     return Meaning(Verdict.FINAL, _FOREIGN)

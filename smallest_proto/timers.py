@@ -21,6 +21,7 @@ class Timer(Name):
     ANSWER = "answer"  # a finalize is to be answered by then
     TURN = "turn"  # a turn without an end is over then, if nothing follows
     UPDATE = "update"  # the last of several option changes is to be tried then
+    REFUSED = "refused"  # what an error message has left of an utterance is to be judged then
     QUIET = "quiet"  # the service is to have said something by then
 
 

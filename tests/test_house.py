@@ -15,7 +15,7 @@ import sys
 import wave
 import zipfile
 from asyncio.subprocess import PIPE
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FunctionType
 
@@ -23,9 +23,10 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 import smallest_proto
+from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import Word
-from smallest_proto.server.recogniser import PlainRecogniser
-from smallest_proto.server.synthesiser import CodedSynthesiser
+from smallest_proto.server.recogniser import CodedRecogniser, PlainRecogniser
+from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 450
@@ -388,3 +389,36 @@ def test_the_readmes_python_runs(block: str, tmp_path: Path) -> None:
     if "save(" in block:
         with wave.open(str(tmp_path / "hello.wav")) as made:
             assert made.getnframes() > 0
+
+
+class Refusing(CodedSynthesiser):
+    """A voice that has no letter of the last word."""
+
+    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+        if "ы" in text:
+            raise ConfigurationError("this voice has no such letters")
+        return super().speak(text, sample_rate=sample_rate, speed=speed)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"), [(" ты?", "this voice has no such letters"), ("🦆", "nothing that can be said")]
+)
+def test_the_readmes_speech_that_fails_says_so(said: str, why: str, tmp_path: Path) -> None:
+    from smallest_transports.local.server import LocalServer
+
+    (block,) = (block for block in python_blocks(README) if "stream_synthesis" in block)
+
+    async def run() -> None:
+        async with LocalServer(port=0, recogniser=CodedRecogniser, synthesiser=Refusing) as server:
+            code = block.replace("http://127.0.0.1:8765", server.base_url)
+            tokens = '("Hel", "lo! ", "How ", "are", " you?")'
+            assert tokens in code
+            code = code.replace(tokens, repr((said,)))
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-W", "error", "-c", code), cwd=tmp_path, stdout=PIPE, stderr=PIPE
+            )
+            printed, errors = await process.communicate()
+        assert (process.returncode, printed) == (1, b"")
+        assert re.fullmatch(f"not all was spoken: .*{why}.*\n", errors.decode())
+
+    asyncio.run(run())

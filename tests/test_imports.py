@@ -271,7 +271,7 @@ def test_between_rooms_go_one_way() -> None:
         ("smallest_proto.transcription.session", "from ..synthesis.events import AudioChunk"),
         ("smallest_proto.synthesis.session", "from smallest_proto import transcription"),
         ("smallest_proto.synthesis.session", "from .. import http"),
-        ("smallest_proto.synthesis.session", "from ..connection import _OVERDUE"),
+        ("smallest_proto.synthesis.session", "from ..links import _OVERDUE"),
         ("smallest_proto.http.synthesis", "from ..server.answers import Response"),
         ("smallest_proto.http.synthesis", "from ..synthesis.messages import _decoder"),
         ("smallest_proto.server.synthesis", "import smallest_proto.http.voices"),

@@ -79,6 +79,7 @@ def speech_error_answer(
     else:
         kind = _SPEECH_ERRORS.get(status) or ("InternalServerError" if status >= 500 else "RequestError")
         body = {"error": kind, "message": message}
+    body["private"] = False  # our messages repeat nothing of the text: a client can show them
     return json_answer(status, body if request_id is None else {**body, "request_id": request_id}, headers)
 
 

@@ -208,11 +208,14 @@ class SpeechService:
         if part.completes:
             self._complete(part.request, now)
 
-    def failed(self, message: str, now: float) -> None:
-        """The text under way cannot be spoken: its request is over. Raises ``LocalProtocolError`` unasked."""
+    def failed(self, message: str, now: float, *, status: int = 400) -> None:
+        """The text under way cannot be spoken: its request is over. Raises ``LocalProtocolError`` unasked.
+
+        ``message`` is shown to the client, and must not repeat the text. ``status`` is what HTTP would answer.
+        """
         part = self._answered()
         if part is not None:
-            self._error(message, part.request)
+            self._error(message, part.request, status)
 
     def handle_timer(self, now: float) -> None:
         """The time of ``get_timer`` has come."""
@@ -379,7 +382,7 @@ class SpeechService:
         while self._completing and self._completing[0][0] <= now:
             self._reply(self._completing.popleft()[1], Complete, {"status": "complete"})
 
-    def _error(self, message: str, request: _Request | None) -> None:
+    def _error(self, message: str, request: _Request | None, status: int = 400) -> None:
         """An error, which ends the request that it is about."""
         if request is not None:
             self._drop(request)
@@ -387,7 +390,9 @@ class SpeechService:
                 self._plain = None
             elif request.context_id is not None and self._contexts.get(request.context_id) is request:
                 del self._contexts[request.context_id]
-        self._reply(request, Reply, {"status": "error", "message": message.encode("utf-8", "replace").decode()})
+        message = message.encode("utf-8", "replace").decode()
+        error = {"message": message, "code": str(status)}
+        self._reply(request, Reply, {"status": "error", "message": message, "error": error, "private": False})
 
     def _reply(self, request: _Request | None, kind: type[Reply], said: Mapping[str, Any], **more: float) -> None:
         message: dict[str, Any] = {"session_id": self._session_id}

@@ -24,12 +24,15 @@ class AudioChunk(Value, frozen=True, kw_only=True):
 
 
 class WordSpoken(Value, frozen=True, kw_only=True):
-    """A word as it stands in the text, and where it is in the audio."""
+    """A word as the service names it, and where it is in the audio."""
 
-    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
+    PRIVATE: ClassVar[frozenset[str]] = frozenset(("text", "written"))
 
     segment: int
     text: str
+    # It with the signs and blanks around it, as the text has them: one after the other they are the text. Of a word
+    # that is said in another way than it is written ("$5") they are the words that the service named.
+    written: str = ""
     start: float
     end: float
 

@@ -25,6 +25,7 @@ from smallest_proto.reading import (
     read_text,
 )
 from smallest_proto.requests import speech_fields
+from smallest_proto.statuses import read_code
 from smallest_proto.values import Value
 
 
@@ -36,7 +37,7 @@ class _Answer(Value, frozen=True, kw_only=True):
     repaired: bool = False  # something in it was not as it should be
 
 
-class SpeechAudio(_Answer, frozen=True, kw_only=True):
+class AudioMessage(_Answer, frozen=True, kw_only=True):
     """``chunk``: the next piece of the audio, of any number of bytes."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"data"})
@@ -44,7 +45,7 @@ class SpeechAudio(_Answer, frozen=True, kw_only=True):
     data: bytes | None  # PCM; None: there was some, and it could not be decoded
 
 
-class SpeechWord(_Answer, frozen=True, kw_only=True):
+class WordMessage(_Answer, frozen=True, kw_only=True):
     """``word_timestamp``: where a word is in the audio."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
@@ -54,18 +55,18 @@ class SpeechWord(_Answer, frozen=True, kw_only=True):
     end: float | None  # likewise
 
 
-class SpeechComplete(_Answer, frozen=True, kw_only=True):
+class CompleteMessage(_Answer, frozen=True, kw_only=True):
     """``complete``: what was asked for so far has been spoken; with continuations more can follow."""
 
 
-class SpeechError(_Answer, frozen=True, kw_only=True):
+class RefusalMessage(_Answer, frozen=True, kw_only=True):
     """``error``: a close can follow, and need not."""
 
     error: ErrorMessage
 
 
-SpeechAnswer: TypeAlias = SpeechAudio | SpeechWord | SpeechComplete | SpeechError
-SpeechMessage: TypeAlias = SpeechAnswer | UnknownMessage | MalformedMessage
+ServiceMessage: TypeAlias = AudioMessage | WordMessage | CompleteMessage | RefusalMessage
+Message: TypeAlias = ServiceMessage | UnknownMessage | MalformedMessage
 
 
 class _Data(msgspec.Struct):
@@ -84,12 +85,14 @@ class _Wire(msgspec.Struct):
     context_id: str | None = None
     message: Any = None
     error: Any = None
+    error_code: Any = None
+    private: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Wire)
 
 
-def decode_speech(data: str | bytes) -> SpeechMessage:
+def decode_message(data: str | bytes) -> Message:
     """One message of the service, from a text or a binary frame. Never raises."""
     try:
         wire = _decoder.decode(data)
@@ -101,27 +104,32 @@ def decode_speech(data: str | bytes) -> SpeechMessage:
     return _told_apart(wire, repaired=False)
 
 
-def _told_apart(wire: _Wire, *, repaired: bool) -> SpeechMessage:
+def _told_apart(wire: _Wire, *, repaired: bool) -> Message:
     status, data = wire.status, wire.data
     request, context = _name(wire.request_id), _name(wire.context_id)
     if status == "chunk" and data is not None and data.audio is not None:
-        return SpeechAudio(data=data.audio, request_id=request, context_id=context, repaired=repaired)
+        return AudioMessage(data=data.audio, request_id=request, context_id=context, repaired=repaired)
     if status == "word_timestamp" and data is not None and data.word:
         start, end = finite(data.start), finite(data.end)
-        return SpeechWord(
+        return WordMessage(
             text=data.word, start=start, end=end, request_id=request, context_id=context, repaired=repaired
         )
     if status == "complete":
-        return SpeechComplete(request_id=request, context_id=context, repaired=repaired)
-    if status == "error" or wire.error is not None:
+        return CompleteMessage(request_id=request, context_id=context, repaired=repaired)
+    if status == "error" or wire.error is not None or wire.error_code:
         code = wire.error.get("code") if isinstance(wire.error, dict) else None
         said = wire.message if wire.message is not None else wire.error
-        error = ErrorMessage(text=error_text(said), status=read_text(status if code is None else code))
-        return SpeechError(error=error, request_id=request, context_id=context, repaired=repaired)
+        error = ErrorMessage(
+            text=error_text(said),
+            status=read_text(status if code is None else code),
+            code=read_code(wire.error_code, code),
+            private=wire.private is not False,
+        )
+        return RefusalMessage(error=error, request_id=request, context_id=context, repaired=repaired)
     return UnknownMessage()
 
 
-def _repaired(read: dict[str, Any]) -> SpeechMessage:
+def _repaired(read: dict[str, Any]) -> Message:
     """Keep of each field what can be understood."""
     found = read.get("data")
     inner = found if isinstance(found, dict) else {}
@@ -137,9 +145,11 @@ def _repaired(read: dict[str, Any]) -> SpeechMessage:
         context_id=read_text(read.get("context_id")),
         message=read.get("message"),
         error=read.get("error"),
+        error_code=read.get("error_code"),
+        private=read.get("private"),
     )
     if wire.status == "chunk" and inner.get("audio") is not None and wire.data is not None and wire.data.audio is None:
-        return SpeechAudio(
+        return AudioMessage(
             data=None, request_id=_name(wire.request_id), context_id=_name(wire.context_id), repaired=True
         )
     return _told_apart(wire, repaired=True)
@@ -150,7 +160,7 @@ def _name(text: str | None) -> str | None:
     return None if text is None else text[:256]
 
 
-class Wording:
+class MessageWriter:
     """What the service is told, in either of its two protocols: each message says all of the voice again.
 
     ``words``: whether word times are asked for.
@@ -160,11 +170,12 @@ class Wording:
         self._fields: dict[str, Any] = speech_fields(config)
         if words:
             self._fields["word_timestamps"] = True
-        delays = ("max_buffer_delay_ms",) if config.continuations else ("max_buffer_flush_ms", "complete_backoff_ms")
-        for name in delays:
-            if (value := getattr(config, name)) is not None:
-                self._fields[name] = value
         self._plain = not config.continuations
+        if self._plain:
+            self._fields["complete_backoff_ms"] = config.complete_backoff_ms or 0  # the service's own default is 4 s
+        delay = "max_buffer_flush_ms" if self._plain else "max_buffer_delay_ms"
+        if (value := getattr(config, delay)) is not None:
+            self._fields[delay] = value
 
     def text(self, text: str, context: str) -> str:
         """A piece of the text; more follows. ``context`` is the segment's name, which plain messages leave out."""

@@ -4,11 +4,11 @@ Plain messages prove the end with ``complete``. With continuations a ``complete`
 makes of the text and none is marked as the last, so the end is inferred, from the strongest sign that there is:
 
 1. Word times: the last word of the text was told, its audio is here, and a ``complete`` came after it. That is a proof.
-2. Signs: as many ``complete`` as there are sentences, the last of them after all of the text was sent, audio as long as
-   a fast speaker needs at least for it, and then half a second of silence. Wrong only where the service cuts the text
-   in more parts than it has sentences *and* pauses between two of them; the end that was missed is not spoken then.
-3. Fewer ``complete`` than sentences: as long a silence as the service may hold back text, and two seconds more.
-4. Audio that is too short for the text is never an end: after the longest silence the link is given up. Nor is a
+2. Signs: a ``complete`` after the last word was sent, or the last word was told, audio as long as a fast speaker needs
+   at least for the text, and then half a second of silence. One ``complete`` can answer the whole text, so they are not
+   counted. Wrong only where the service makes several parts of the text, pauses between two of them, and spoke the
+   first ones so slowly that they could be all; what comes after the pause is not heard then.
+3. Audio that is too short for the text is never an end: after the longest silence the link is given up. Nor is a
    ``complete`` without any audio, in either protocol.
 """
 
@@ -21,45 +21,52 @@ from smallest_proto.errors import Failure
 from smallest_proto.values import Sink
 
 from .events import AudioChunk, SpokenSoFar, WordSpoken
-from .messages import SpeechAnswer, SpeechComplete
-from .playout import Playout
+from .messages import AudioMessage, CompleteMessage, ServiceMessage, WordMessage
+from .playout import MAX_REQUESTS, Playout
 from .script import Script
 from .states import SEGMENTS, SegmentAction, SegmentInput, SegmentState
 
 _SETTLE = 0.5  # seconds of silence after strong signs
-_SLACK = 2.0  # seconds of it, beyond what the service may hold back, after weak ones
-_DELAY = 3.0  # seconds that the service holds back text if it is not told otherwise
 _FASTEST = 20.0  # letters that are spoken in a second at the natural pace; 12 to 15 is usual
-_MOST_ERRORS = 2  # of one segment, without audio in between: then the fault is in its text
-_KNOWN_REQUESTS = 64  # names that the service gives to parts of a segment
+_UNDER_WAY = frozenset((SegmentState.SAYING, SegmentState.ASKED, SegmentState.REFUSED))
+_MOST_MUTE = 2  # links in a row that said ``complete`` and sent no audio: then the fault is in the text
 
 
 class Segment:
-    """One utterance. ``hold``: see ``Playout``."""
+    """One utterance. ``resume``: another link may go on within it; ``hold``: see ``Playout``."""
 
     def __init__(
-        self, number: int, config: SynthesisConfig, *, hold: bool, output: Sink[AudioChunk | WordSpoken]
+        self,
+        number: int,
+        config: SynthesisConfig,
+        *,
+        resume: bool,
+        hold: bool,
+        most_retries: int,
+        output: Sink[AudioChunk | WordSpoken],
     ) -> None:
         self.number = number
+        self._resume = resume
+        self._most_retries = most_retries
         self.state = SegmentState.WAITING
         self.script = Script()
         self.playout = Playout(number, config, self.script, hold=hold, output=output)
         self.context = ""  # its name on the present link
-        self.requests: deque[str] = deque(maxlen=_KNOWN_REQUESTS)  # the service's names for what came
-        self.errors = 0  # told by the service since the last audio, or a complete in place of audio
+        self.requests: deque[str] = deque(maxlen=MAX_REQUESTS)  # the service's names for what came
         self.sounded_at = 0.0  # when audio came last, or all of it was asked for
-        self._tries = 0  # links that it was begun on since audio of it was given out
+        self._mute = 0  # links that said complete in place of audio, since audio came
+        self.tries = 0  # links that it was begun on since audio of it was given out
         self._begun_at = 0  # how much was given out when it was last begun
         self._completes = 0  # on the present link
         self._completed = 0  # the end of the text that was sent when the last of them came
         self._plain = not config.continuations
         self._fastest = _FASTEST * (config.speed or 1.0)
-        self._delay = _DELAY if config.max_buffer_delay_ms is None else config.max_buffer_delay_ms / 1000
+        self._settle = _SETTLE + (config.complete_backoff_ms or 0) / 1000  # the complete of a proof comes before
 
     @property
     def under_way(self) -> bool:
         """Whether some of it is with the service."""
-        return self.state is SegmentState.SAYING or self.state is SegmentState.ASKED
+        return self.state in _UNDER_WAY
 
     @property
     def untouched(self) -> bool:
@@ -74,7 +81,7 @@ class Segment:
     def begin(self, context: str) -> None:
         """The present link is told of it, as ``context``."""
         self.context = context
-        self._tries = 1 if self.playout.out > self._begun_at else self._tries + 1
+        self.tries = 1 if self.playout.out > self._begun_at else self.tries + 1
         self._begun_at = self.playout.out
 
     def rewind(self) -> None:
@@ -84,41 +91,61 @@ class Segment:
         self._completes = self._completed = 0
         self.requests.clear()
 
-    def note(self, request_id: str | None) -> None:
-        """The service calls a part of it so."""
-        if request_id is not None and request_id not in self.requests:
-            self.requests.append(request_id)
+    def heard(self, message: ServiceMessage, now: float) -> SegmentInput | None:
+        """The service said something of it: is that its end?"""
+        if message.request_id is not None and message.request_id not in self.requests:
+            self.requests.append(message.request_id)
+        if isinstance(message, AudioMessage) and message.data:
+            self._mute, self.sounded_at = 0, now
+            self.playout.add(message.data, message.request_id)
+        elif isinstance(message, WordMessage):
+            self.playout.word(message)
+        return self._complete() if isinstance(message, CompleteMessage) else None
 
-    def completed(self) -> SegmentInput | None:
+    def _complete(self) -> SegmentInput | None:
         """The service said ``complete``: is that its end?"""
         self._completes += 1
         self._completed = self.script.sent
+        if self.state is SegmentState.REFUSED:
+            return SegmentInput.PROOF if self._all_words_timed() else None  # it can be that of what was not refused
         if self.state is not SegmentState.ASKED:
             return None  # a part of it was complete
         if self._plain and self.untouched:
             return self._stuck()
-        return SegmentInput.PROOF if self._told_whole or (self._plain and not self.errors) else None
+        return SegmentInput.PROOF if self._plain or self._all_words_timed(perhaps=True) else None
 
     def silent(self) -> SegmentInput:
         """The service was silent for as long as ``due`` said: is that its end?"""
         return SegmentInput.SIGNS if self._long_enough else self._stuck()
 
     def _stuck(self) -> SegmentInput:
-        self.errors += self.untouched and self._completes > 0
+        self._mute += self.untouched and self._completes > 0
         return SegmentInput.STUCK
 
-    def lost(self, *, resume: bool, most_retries: int) -> SegmentInput:
-        """The link is gone: is anything left, and can another one go on without a word repeated or skipped?
+    @property
+    def can_begin_again(self) -> bool:
+        """Whether another link can take it up without a word repeated or skipped."""
+        return self.playout.out == 0 or (self._resume and self.playout.between_words)
 
-        Links that live, but never speak, are counted here: the connection forgives each of them.
+    def left(self) -> SegmentInput:
+        """The service closed the link in good order, as it may after a ``complete``, and it ``seems_spoken``."""
+        if self.state is SegmentState.ASKED:
+            return SegmentInput.PROOF if self._all_words_timed() else SegmentInput.SIGNS
+        self.playout.settle_all()  # that was what it was sent so far; the next link is sent the rest
+        return SegmentInput.LOST
+
+    def lost(self, *, hopeless: bool = False) -> SegmentInput:
+        """The link is gone, or worth nothing: is anything left, and can another one go on?
+
+        Links that live, but never speak, are counted here: the connection forgives each of them. ``hopeless``: another
+        try could not help.
         """
-        playout = self.playout
-        if self.state is SegmentState.ASKED and self._told_whole:
+        refused = self.state is SegmentState.REFUSED
+        if (refused or self.state is SegmentState.ASKED) and self._all_words_timed():
             return SegmentInput.PROOF
-        if playout.out > 0 and not (resume and playout.between_words):
-            return SegmentInput.CUT_OFF
-        tries = self._tries if playout.out == self._begun_at else 0
-        if self.errors >= _MOST_ERRORS or tries > most_retries + 1:  # the one more is for a link that had rested
+        tries = self.tries if self.playout.out == self._begun_at else 0
+        most = self._most_retries if refused else self._most_retries + 1  # one more, for a link that had rested
+        if hopeless or self._mute >= _MOST_MUTE or tries > most or not self.can_begin_again:
             return SegmentInput.CUT_OFF
         return SegmentInput.LOST
 
@@ -128,13 +155,9 @@ class Segment:
 
     def _patience(self, longest: float) -> float:
         """Seconds of silence after which it is to be judged."""
-        if self._plain and not self._completes:
-            return longest  # ``complete`` will come
-        if self._told_whole:
-            return _SETTLE
-        if self._completed < self.script.sent or not self._long_enough:
-            return longest
-        return _SETTLE if self._completes >= self.script.sentences else min(self._delay + _SLACK, longest)
+        if self._all_words_timed(perhaps=True):
+            return min(self._settle, longest)
+        return self._settle if self.seems_spoken else longest
 
     def so_far(self, failure: Failure | None) -> SpokenSoFar:
         """What of it was spoken, by the audio that was given out."""
@@ -149,18 +172,29 @@ class Segment:
         )
 
     @property
-    def _told_whole(self) -> bool:
-        """Whether word times show that all of it is here."""
+    def seems_spoken(self) -> bool:
+        """Whether a complete and the audio say that all that was sent has been spoken."""
+        return self._completes > 0 and self.script.wordless_sent(self._completed) and self._long_enough
+
+    def _all_words_timed(self, *, perhaps: bool = False) -> bool:
+        """Whether word times show that all of it is here; ``perhaps``: or that it can be, if something else says so."""
         script, playout = self.script, self.playout
-        return playout.timed and not script.astray and script.wordless(script.told) and playout.covers_words
+        timed = script.all_timed or (perhaps and script.perhaps_all_timed)
+        return (
+            script.closed
+            and timed
+            and playout.timed
+            and not playout.misleading
+            and playout.covers_words(nearly=perhaps)
+        )
 
     @property
     def _long_enough(self) -> bool:
-        """Whether the audio is as long as it must be at least, and no error came after it."""
+        """Whether the audio is as long as it must be at least, and nothing of the text was refused."""
         playout = self.playout
-        if self.untouched or self.errors or not playout.covers_words:
+        if self.untouched or self.state is SegmentState.REFUSED or not playout.covers_words(nearly=True):
             return False
-        return playout.untold * self._fastest >= self.script.untold
+        return playout.untimed * self._fastest >= self.script.untimed
 
 
 class History:
@@ -179,14 +213,14 @@ class History:
         self._done = True
         self._requests = frozenset(segment.requests)
 
-    def meant(self, message: SpeechAnswer, segment: Segment | None) -> Segment | None:
+    def meant(self, message: ServiceMessage, segment: Segment | None) -> Segment | None:
         """``segment``, which is under way, unless the message is about another one."""
         self.named = self.named or message.context_id is not None
         if segment is None:
             return None
         if message.context_id is not None:
             return segment if message.context_id == segment.context else None
-        if self.cancelled or (isinstance(message, SpeechComplete) and self._repeated(message.request_id, segment)):
+        if self.cancelled or (isinstance(message, CompleteMessage) and self._repeated(message.request_id, segment)):
             return None
         return segment
 

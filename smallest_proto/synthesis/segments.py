@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 
 from smallest_proto.config import SynthesisConfig
-from smallest_proto.errors import Failure
+from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.values import Sink
 
 from .events import AudioChunk, SegmentDone, SpokenSoFar, WordSpoken
+from .script import NOTHING_TO_SAY
 from .segment import Segment
 from .states import SegmentAction, SegmentInput, SegmentState
 
@@ -23,10 +24,12 @@ class Segments:
         config: SynthesisConfig,
         *,
         resume: bool,
+        most_retries: int,
         output: Sink[AudioChunk | WordSpoken | SegmentDone | SpokenSoFar],
     ) -> None:
         self._config = config
         self._resume = resume
+        self._most_retries = most_retries
         self._output = output
         self._row: deque[Segment] = deque()
         self._voice_has_times = True  # as far as is known
@@ -46,7 +49,7 @@ class Segments:
     @property
     def length(self) -> int:
         """Characters of the segment that takes text."""
-        return 0 if not self._row or self._row[-1].script.closed else len(self._row[-1].script.text)
+        return 0 if not self._row or self._row[-1].script.closed else self._row[-1].script.length
 
     @property
     def under_way(self) -> Segment | None:
@@ -56,24 +59,38 @@ class Segments:
     def add(self, text: str) -> None:
         """Text of the newest segment, or of a new one."""
         if not self._row or self._row[-1].script.closed:
-            hold = self._resume and self._voice_has_times
-            self._row.append(Segment(self.given, self._config, hold=hold, output=self._output))
+            self._row.append(
+                Segment(
+                    self.given,
+                    self._config,
+                    resume=self._resume,
+                    hold=self._resume and self._voice_has_times,
+                    most_retries=self._most_retries,
+                    output=self._output,
+                )
+            )
             self.given += 1
         if self._row[-1].state is not SegmentState.CUT:
-            self._row[-1].script.text += text
+            self._row[-1].script.add(text)
 
     def flush(self) -> None:
-        """Close the newest segment. One in which there is nothing to say is forgotten."""
+        """Close the newest segment. One without text, or with signs of a pause alone, is forgotten."""
         if not self._row or self._row[-1].script.closed:
             return
         segment = self._row[-1]
-        segment.script.closed = True
+        segment.script.close()
         segment.take(SegmentInput.FLUSH)
         if segment.state is SegmentState.OVER:
             self._row.pop()
-        elif segment.script.wordless(0):
+        elif segment.script.wordless(0) and not segment.script.speechless:
             self._row.pop()
             self.given -= 1
+
+    def pass_over_speechless(self) -> None:
+        """Of first segments in which there are signs and nothing to say, tell that they are not spoken."""
+        while self._row and self._row[0].script.closed and self._row[0].script.speechless:
+            self._row[0].take(SegmentInput.DROP)
+            self.cut(Failure(kind=FailureKind.SERVICE, reason=NOTHING_TO_SAY, final=True))  # as it would tell of it
 
     def finish(self, *, certain: bool) -> None:
         """The first segment has been spoken to its end."""
@@ -88,14 +105,18 @@ class Segments:
     def cut(self, failure: Failure | None) -> None:
         """The first segment was cut off. If more of its text can come, it stays, and passes that over."""
         self.unspoken = self.unspoken or failure
-        self._tell(self._row[0], failure)
-        if self._row[0].state is SegmentState.OVER:
+        first = self._row[0]
+        self._tell(first, failure)
+        if first.state is SegmentState.CUT and first.script.closed:
+            first.take(SegmentInput.FLUSH)
+        if first.state is SegmentState.OVER:
             self._row.popleft()
 
     def drop(self, failure: Failure | None) -> None:
         """None of them is spoken any further."""
         for segment in self._row:
-            if segment.script.wordless(0):
+            segment.script.close()
+            if segment.script.wordless(0) and not segment.script.speechless:
                 self.given -= 1
             elif segment.take(SegmentInput.DROP) is SegmentAction.TELL:
                 self._tell(segment, failure)

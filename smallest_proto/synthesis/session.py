@@ -13,21 +13,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from smallest_proto.checks import is_encodable
 from smallest_proto.commands import Command, SendText
 from smallest_proto.config import MAX_TEXT, Endpoint, RetryPolicy, SynthesisConfig, Timeouts
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import SessionEnded
 from smallest_proto.link import Link
-from smallest_proto.links import Change, ChangeKind, Links
+from smallest_proto.links import CLOSE_FOLLOWS, NORMAL_CLOSURE, Change, ChangeKind, Links
 from smallest_proto.reading import MalformedMessage, UnknownMessage
 from smallest_proto.refusals import closed_failure, told_failure
 from smallest_proto.requests import live_synthesis_request
+from smallest_proto.retry import classify, no_jitter
 from smallest_proto.stats import SynthesisStats
+from smallest_proto.statuses import Verdict
 from smallest_proto.timers import Timer
 
 from .events import SpeechEvent
-from .messages import SpeechAnswer, SpeechAudio, SpeechComplete, SpeechError, SpeechWord, Wording, decode_speech
+from .messages import AudioMessage, MessageWriter, RefusalMessage, ServiceMessage, decode_message
 from .segment import History, Segment
 from .segments import Segments
 from .states import (
@@ -40,16 +41,21 @@ from .states import (
     SynthesisState,
 )
 
-
-def _no_jitter() -> float:
-    return 1.0
+_DAMAGED = Failure(kind=FailureKind.PROTOCOL, reason="audio came that cannot be decoded: it was damaged on its way")
+_MUTE = Failure(
+    kind=FailureKind.PROTOCOL,
+    reason="the service said that it has spoken, and there was no audio: perhaps the voice cannot say the text",
+)
+_SILENT = Failure(kind=FailureKind.DEADLINE, reason="the service was asked to speak, and nothing came in time")
+_SENDING = (SegmentState.WAITING, SegmentState.SAYING)  # its text is sent as it comes
 
 
 class SynthesisSession:
     """One synthesis over a socket.
 
     A *segment* is the text from the first ``send_text`` after a ``flush`` up to the next one. Its audio comes as
-    ``AudioChunk``, and its end as ``SegmentDone``; if it ends before all of it was spoken, as ``SpokenSoFar``.
+    ``AudioChunk``, and its end as ``SegmentDone``; if it ends before all of it was spoken, as ``SpokenSoFar``. Of one
+    that holds signs of a pause alone ("...") nothing comes; one of an emoji alone cannot be spoken, and fails.
 
     ``resume``: a link that is lost in mid-speech costs no word and repeats none, where the voice has word times (they
     are asked for, and audio is given out in whole words); without it, and where the voice has none, the segment is cut
@@ -68,17 +74,15 @@ class SynthesisSession:
         *,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
-        jitter: Callable[[], float] = _no_jitter,
+        jitter: Callable[[], float] = no_jitter,
         resume: bool = False,
         idle: float | None = None,
     ) -> None:
         self._config = config
         self._timeouts = timeouts
-        self._retry = retry
-        self._resume = resume
         self._state = SynthesisState.NEW
         self._output: deque[Command | SpeechEvent] = deque()
-        self._segments = Segments(config, resume=resume, output=self._output)
+        self._segments = Segments(config, resume=resume, most_retries=retry.max_retries, output=self._output)
         self._links = Links(
             live_synthesis_request(config, endpoint, idle=idle),
             keepalive=False,  # there is no such message; an idle link that is closed is opened again when it is needed
@@ -88,7 +92,7 @@ class SynthesisSession:
             output=self._output,
             needed=lambda: bool(self._segments),
         )
-        self._wording = Wording(config, words=config.word_timestamps or resume)
+        self._writer = MessageWriter(config, words=config.word_timestamps or resume)
         self._name = f"{int(jitter() * 0xFFFFFFFF):08x}"
         self._history = History()
         self._received = self._repaired = self._ignored = 0
@@ -105,13 +109,13 @@ class SynthesisSession:
 
         A word is sent when it is known to be whole, by the white space after it or the flush. Once ``SpokenSoFar`` told
         that the segment was cut off, the rest of its text is passed over.
+        A character whose two halves (surrogates) come in two pieces is put together; a half that stays alone is
+        replaced by U+FFFD.
         Raises ``LocalProtocolError`` for what is no text, before the start and after the end of the input, and
-        ``ConfigurationError`` for lone surrogates and where the segment would have over 100,000 characters.
+        ``ConfigurationError`` where the segment would have over 100,000 characters.
         """
         if not isinstance(text, str):
             raise LocalProtocolError(f"the text must be a str, not {type(text).__name__}")
-        if not is_encodable(text):
-            raise ConfigurationError("the text holds lone surrogates, which no UTF-8 can carry: decode it anew")
         if self._segments.length + len(text) > MAX_TEXT:
             raise ConfigurationError(f"a segment takes at most {MAX_TEXT:,} characters: flush() it earlier")
         self._step(SynthesisInput.TEXT, now)
@@ -139,7 +143,7 @@ class SynthesisSession:
         first, link = self._segments.under_way, self._links.serving
         self._segments.drop(None)
         if first is not None and link is not None and self._config.continuations:
-            self._send(link, self._wording.cancel(first.context), now)
+            self._send(link, self._writer.cancel(first.context), now)
             self._history.cancelled = True
         self._over(now, clean=first is None or (self._history.cancelled and self._history.named))
 
@@ -164,20 +168,22 @@ class SynthesisSession:
 
     def link_closed(self, link: int, code: int, reason: str, now: float) -> None:
         """The peer closed ``link``, or answered our ``CloseLink``. ``reason`` is the peer's, and private."""
-        self._changed(self._links.closed(link, closed_failure(code, reason), now), now)
+        first = self._segments.under_way
+        goodbye = code == NORMAL_CLOSURE and first is not None and first.seems_spoken
+        self._changed(self._links.closed(link, closed_failure(code, reason), now, goodbye=goodbye), now)
 
     def message_received(self, link: int, data: str | bytes, now: float) -> None:
         """A whole message of the service. A binary one is read as text: the service sends none."""
         self._received += 1
         found = self._links.find(link)
-        message = None if found is None else decode_speech(data)
+        message = None if found is None else decode_message(data)
         if found is None or message is None or isinstance(message, (UnknownMessage, MalformedMessage)):
             self._ignored += 1
             return
         self._repaired += message.repaired or type(data) is not str
         found.rested = False
         segment = self._history.meant(message, self._segments.under_way)
-        if isinstance(message, SpeechError):
+        if isinstance(message, RefusalMessage):
             self._refused(found, segment, message, now)
         elif segment is None:
             self._ignored += 1
@@ -253,6 +259,7 @@ class SynthesisSession:
 
     def _pump(self, now: float) -> None:
         """Send what of the first segment can be sent; go on to the next one if nothing of it is left to say."""
+        self._segments.pass_over_speechless()
         if not self._segments:
             self._over(now, clean=True)
             return
@@ -262,57 +269,50 @@ class SynthesisSession:
             return
         self._links.want(now)
         link = self._links.serving
-        if link is None or not link.open or segment.state in (SegmentState.ASKED, SegmentState.CUT):
+        if link is None or not link.open or segment.state not in _SENDING:
             return
         for text in script.fragments():
             if segment.state is SegmentState.WAITING:
                 segment.begin(f"{self._name}-{link.number}-{segment.number}")
                 link.rested = link.opened_at is not None and link.opened_at < now
-            self._send(link, self._wording.text(text, segment.context), now)
+            self._send(link, self._writer.text(text, segment.context), now)
             segment.take(SegmentInput.TEXT)
         if script.closed:
-            self._send(link, self._wording.end(segment.context), now)
+            self._send(link, self._writer.end(segment.context), now)
             segment.take(SegmentInput.END)
             segment.sounded_at = now
-            self._await(link, segment, now)
+            link.timers[Timer.QUIET] = segment.due(self._timeouts.audio, now)
 
     def _send(self, link: Link, text: str, now: float) -> None:
         self._output.append(SendText(link=link.number, text=text))
         self._links.sent(link, now)
 
-    def _await(self, link: Link, segment: Segment, now: float) -> None:
-        """All of the segment is asked for: bound the silence."""
-        if segment.state is SegmentState.ASKED:
-            link.timers[Timer.QUIET] = segment.due(self._timeouts.audio, now)
-
-    def _heard(self, link: Link, segment: Segment, message: SpeechAnswer, now: float) -> None:
+    def _heard(self, link: Link, segment: Segment, message: ServiceMessage, now: float) -> None:
         """The service said something of the segment under way."""
-        over = None
-        segment.note(message.request_id)
-        if isinstance(message, SpeechAudio):
-            if message.data is None:  # what follows could not be told from what should be there
-                said = "the service sent audio that could not be decoded: it was damaged on its way"
-                self._changed(self._links.abandon(link, Failure(kind=FailureKind.PROTOCOL, reason=said), now), now)
-                return
-            if message.data:
-                segment.errors, segment.sounded_at = 0, now
-                segment.playout.add(message.data)
-        elif isinstance(message, SpeechWord):
-            segment.playout.word(message.text, message.start, message.end)
-        elif isinstance(message, SpeechComplete):
-            over = segment.completed()
+        if segment.state is SegmentState.REFUSED and segment.can_begin_again:
+            return  # all of it is said again, so what comes now would be heard twice
+        if isinstance(message, AudioMessage) and message.data is None:  # what is missing could not be told later
+            self._changed(self._links.abandon(link, _DAMAGED, now), now)
+            return
+        over = segment.heard(message, now)
         if over is not None:
-            said = "the service said that it has spoken, and there was no audio: perhaps the voice cannot say the text"
-            self._take(segment, over, now, Failure(kind=FailureKind.PROTOCOL, reason=said))
-        else:
-            self._await(link, segment, now)
+            self._take(segment, over, now, _MUTE)
+        elif segment.state is SegmentState.ASKED:
+            link.timers[Timer.QUIET] = segment.due(self._timeouts.audio, now)
+        elif Timer.REFUSED in link.timers:  # what was not refused is heard first
+            link.timers[Timer.REFUSED] = max(link.timers[Timer.REFUSED], segment.sounded_at + CLOSE_FOLLOWS)
 
-    def _refused(self, link: Link, segment: Segment | None, message: SpeechError, now: float) -> None:
-        """The service told of an error. What the link is worth then, its close says, if one follows."""
+    def _refused(self, link: Link, segment: Segment | None, message: RefusalMessage, now: float) -> None:
+        """The service told of an error: of one message, or of the link, then a close follows."""
         failure = told_failure(message.error)
         if segment is not None:
-            segment.errors += 1
-            self._links.doubt(link, failure, now)
+            segment.take(SegmentInput.REFUSAL)
+            link.timers.stop(Timer.QUIET)
+            if segment.untouched and classify(failure) is Verdict.FINAL:
+                link.error = failure
+                self._go_over(link, segment, failure, now)
+            else:
+                self._links.doubt(link, failure, now, Timer.REFUSED)
         elif message.context_id is None and self.idle:  # after a minute without text, say
             self._changed(self._links.abandon(link, failure, now), now)
         else:
@@ -329,16 +329,35 @@ class SynthesisSession:
                 self._pump(now)
         elif change.kind is ChangeKind.GIVEN_UP:
             self._step(SynthesisInput.GIVEN_UP, now, change.failure)
-        elif change.kind is ChangeKind.QUIET:
-            if first is not None:
-                said = "the service was asked to speak, and nothing came in time"
-                self._take(first, first.silent(), now, Failure(kind=FailureKind.DEADLINE, reason=said))
         elif change.kind is ChangeKind.CLOSED:
             self._gone(now)
-        elif change.kind is ChangeKind.LOST and first is not None:
-            self._take(
-                first, first.lost(resume=self._resume, most_retries=self._retry.max_retries), now, change.failure
-            )
+        elif first is not None:
+            self._judge(first, change, now)
+
+    def _judge(self, segment: Segment, change: Change, now: float) -> None:
+        """What the change is to the segment under way."""
+        if change.kind is ChangeKind.QUIET:
+            self._take(segment, segment.silent(), now, _SILENT)
+        elif change.kind is ChangeKind.REFUSED and change.failure is not None:
+            self._go_over(change.link, segment, change.failure, now)
+        elif change.kind is ChangeKind.LOST:
+            self._take(segment, segment.lost(), now, change.failure)
+        elif change.kind is ChangeKind.LAPSED:
+            self._take(segment, segment.left(), now, change.failure)
+            if self._state is SynthesisState.SPEAKING:
+                self._links.want(now)
+
+    def _go_over(self, link: Link, segment: Segment, failure: Failure, now: float) -> None:
+        """The service refused something on ``link``, which lives: say it again on another one, or tell what is lost.
+
+        Not on the same one: what it still says could be of either try.
+        """
+        what = segment.lost(hopeless=classify(failure) is Verdict.FINAL)
+        if what is SegmentInput.LOST:
+            self._links.leave(link, failure, segment.tries, now)
+        self._take(segment, what, now, failure)
+        if self._links.serving is link:  # more text can come of a segment that was cut off
+            self._links.renew(now)
 
     def _take(self, segment: Segment, what: SegmentInput, now: float, failure: Failure | None = None) -> None:
         """The first segment moves on: do what its table says."""

@@ -82,6 +82,7 @@ class SegmentState(Name):
     WAITING = "waiting"  # nothing of it is with the service; it may have been, on a link that was lost
     SAYING = "saying"  # its text goes out; more can come
     ASKED = "asked"  # all of it was sent, and its end
+    REFUSED = "refused"  # the service refused something of it; what it did not refuse is heard first
     CUT = "cut"  # it was cut off and told of: what is still given of its text is passed over
     OVER = "over"
 
@@ -94,8 +95,9 @@ class SegmentInput(Name):
     PROOF = "it is proven to be spoken"
     SIGNS = "silence, and it seems to be spoken"
     STUCK = "silence, or a complete without audio, before it can be spoken"
-    LOST = "the link is lost, and another one can go on"
-    CUT_OFF = "the link is lost, and no other one can go on"
+    REFUSAL = "the service refuses something of it"
+    LOST = "the link is lost, or worth nothing, and another one can go on"
+    CUT_OFF = "the link is lost, or worth nothing, and no other one can go on"
     FLUSH = "flush()"
     DROP = "it is dropped"
 
@@ -123,6 +125,7 @@ SEGMENTS: SegmentTable = {
     (Stage.SAYING,  Event.TEXT):    (Act.NOTHING,      Stage.SAYING),
     (Stage.SAYING,  Event.FLUSH):   (Act.NOTHING,      Stage.SAYING),
     (Stage.SAYING,  Event.END):     (Act.NOTHING,      Stage.ASKED),
+    (Stage.SAYING,  Event.REFUSAL): (Act.NOTHING,      Stage.REFUSED),
     (Stage.SAYING,  Event.LOST):    (Act.REWIND,       Stage.WAITING),
     (Stage.SAYING,  Event.CUT_OFF): (Act.TELL,         Stage.CUT),
     (Stage.SAYING,  Event.DROP):    (Act.TELL,         Stage.OVER),
@@ -130,9 +133,17 @@ SEGMENTS: SegmentTable = {
     (Stage.ASKED,   Event.PROOF):   (Act.DONE,         Stage.OVER),
     (Stage.ASKED,   Event.SIGNS):   (Act.DONE,         Stage.OVER),
     (Stage.ASKED,   Event.STUCK):   (Act.GIVE_UP_LINK, Stage.ASKED),
+    (Stage.ASKED,   Event.REFUSAL): (Act.NOTHING,      Stage.REFUSED),
     (Stage.ASKED,   Event.LOST):    (Act.REWIND,       Stage.WAITING),
     (Stage.ASKED,   Event.CUT_OFF): (Act.TELL,         Stage.OVER),
     (Stage.ASKED,   Event.DROP):    (Act.TELL,         Stage.OVER),
+
+    (Stage.REFUSED, Event.REFUSAL): (Act.NOTHING,      Stage.REFUSED),
+    (Stage.REFUSED, Event.FLUSH):   (Act.NOTHING,      Stage.REFUSED),
+    (Stage.REFUSED, Event.PROOF):   (Act.DONE,         Stage.OVER),
+    (Stage.REFUSED, Event.LOST):    (Act.REWIND,       Stage.WAITING),
+    (Stage.REFUSED, Event.CUT_OFF): (Act.TELL,         Stage.CUT),
+    (Stage.REFUSED, Event.DROP):    (Act.TELL,         Stage.OVER),
 
     (Stage.CUT,     Event.FLUSH):   (Act.NOTHING,      Stage.OVER),
     (Stage.CUT,     Event.DROP):    (Act.NOTHING,      Stage.OVER),

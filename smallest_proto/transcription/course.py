@@ -29,6 +29,7 @@ from .states import SESSIONS, SessionAction, SessionInput, SessionState
 from .stream import Stream
 
 _TURN_PAUSE = 1.5  # seconds: twice the silence that ends an utterance, and what a final is under way
+_ANSWERS_APART = 0.1  # seconds: of several answers that do not come each is given up by itself
 _NO_LAST = Failure(kind=FailureKind.DEADLINE, reason="the service did not send the last final")
 
 
@@ -109,10 +110,8 @@ class Course:
             self.links.sent(link, now)
             if Timer.QUIET not in link.timers:
                 link.timers[Timer.QUIET] = now + self.liveness.patience
-            if cursor.asked > asked and Timer.ANSWER not in self.timers:
-                self.timers[Timer.ANSWER] = (
-                    now + self._timeouts.finalize + self.stream.first.timeline.ahead(cursor, now)
-                )
+        if sender.asks and Timer.ANSWER not in self.timers and cursor.sent >= sender.asks[0].position:
+            self.timers[Timer.ANSWER] = now + self._timeouts.finalize + self.stream.first.timeline.ahead(cursor, now)
 
     def expect_last(self, now: float) -> None:
         """Bound the wait for the last final: a recogniser may need as long as what it has not finalised lasts."""
@@ -126,10 +125,10 @@ class Course:
         cursor = sender.cursors[0]
         if cursor.probe is not None:
             cursor.probe = None
-        elif cursor.asked:
+        elif sender.asks and cursor.sent >= sender.asks[0].position:
             self.receiver.answer(sender.answered(), self.stream.first.timeline)
-        if cursor.asked:
-            self.timers[Timer.ANSWER] = max(cursor.asked_at + self._timeouts.finalize, now + 0.1)
+        if sender.asks:
+            self.timers[Timer.ANSWER] = max(cursor.asked_at + self._timeouts.finalize, now + _ANSWERS_APART)
 
     # Links come and go.
 

@@ -25,7 +25,8 @@ def answered(
     The label makes it certain, but does not always come. With nothing to say the answer is empty. Else it is the first
     final that covers all that was said before the question; ``end`` is the end of its words, if they have times.
     """
-    if cursor.probe is None and not cursor.asked:
+    passed = sender.asks and sender.asks[0].position < cursor.sent  # in a storm of them not each one is sent
+    if cursor.probe is None and not cursor.asked and not passed:
         return None, None
     position = cursor.probe if cursor.probe is not None else sender.asks[0].position
     labelled = message.from_finalize or not says_something(message.text)

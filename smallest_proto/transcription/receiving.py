@@ -34,7 +34,7 @@ _ENDS = (TurnAction.END, TurnAction.START_AND_END)
 _TWICE = 0.3  # seconds: the vendor's clients drop a second final within 0.2 s of the first; networks add some
 _PAUSE = 0.6  # seconds: the silence after which the service ends an utterance, unless it is told otherwise
 _ABUTTING = 0.06  # seconds between two parts of one word
-_LATE = 3.0  # seconds of audio by which finals can come late: the pause that ends an utterance, and the decoding
+_LATE = 3.0  # seconds by which finals can come late: the pause that ends an utterance, and the decoding
 _IN_A_MARGIN = 4  # words: no more are said in the margin before the watermark
 
 
@@ -57,7 +57,8 @@ class Receiver:
         self._interim: InterimTranscript | None = None  # said, and not final yet
         self._known: deque[Known] = deque(maxlen=REMEMBERED)  # the words of finals: what a new link can hear again
         self._repetition = Repetition((), 0.0, whole=True)
-        self._replayed_to = 0  # samples: a link that was sent more than this hears nothing again
+        self._replayed_to = 0  # samples: a link that was sent more than this hears nothing again,
+        self._caught_up_at: float | None = None  # and since when it was; but a service can be late
         self._last: _Last | None = None
         self._blanks = False  # the service ends a final in a blank where words follow
         self._speakers = self._first_speaker = 0  # how many there were; the number of the link's speaker 0
@@ -85,8 +86,7 @@ class Receiver:
             start = max(start, timeline.seconds(timeline.watermark))
         known = list(dropwhile(lambda word: word.end is not None and word.end <= start, self._known))
         self._repetition = Repetition(known, timeline.seconds(timeline.watermark), whole=cursor.start == 0)
-        # A service can be late with what it heard again.
-        self._replayed_to = max(sender.sent, cursor.start) + timeline.samples(_LATE)
+        self._replayed_to, self._caught_up_at = max(sender.sent, cursor.start), None
         self._last = None
         self._links += 1
         self._first_speaker = self._speakers
@@ -198,12 +198,13 @@ class Receiver:
     def _final(self, cursor: Cursor, message: Transcription, sender: Sender, now: float) -> None:
         text = message.text
         words, timed = heard, _ = self._words(cursor, message)
-        begins, comes_late = self._begins_in_mid_word(text, words), False
+        begins = self._begins_in_mid_word(text, words)
         if not timed and cursor.sent >= self._replayed_to:
-            self._repetition = Repetition((), 0.0, whole=True)  # what is heard now was not sent before
+            self._caught_up_at = now if self._caught_up_at is None else self._caught_up_at
+            if now - self._caught_up_at >= _LATE:
+                self._repetition = Repetition((), 0.0, whole=True)  # what is heard now was not sent before
         unsure = not timed and not self._repetition.over
         if again := self._again(text, words, timed, now, cursor):
-            comes_late = True
             begins = False
             words, text = self._rest(text, words, again)
         end_of_words = max((word.end for word in words if word.end is not None), default=None) if timed else None
@@ -213,14 +214,15 @@ class Receiver:
         spoken = says_something(text)
         probed, ask = answered(cursor, message, end if timed and spoken else None, sender, self.timeline)
         self._interim = None
-        turns = self._turns
         asked = ask is not None
         if spoken:
-            action = turns.final(start, end, ends=self._ends(message, text, end, timed, cursor, sender, asked=asked))
-        elif comes_late and not asked and not message.is_last:
+            action = self._turns.final(
+                start, end, ends=self._ends(message, text, end, timed, cursor, sender, asked=asked)
+            )
+        elif again and not asked and not message.is_last:
             action = TurnAction.NOTHING
         else:
-            action = turns.empty(ends=asked or message.is_last or message.speech_final is True)
+            action = self._turns.empty(ends=asked or message.is_last or message.speech_final is True)
         if action in _STARTS:
             self._output.append(SpeechStarted(time=start if timed else end, inferred=True))
         asked_at = probed if ask is None else ask.position
@@ -238,13 +240,17 @@ class Receiver:
             may_settle(cursor, asked_at, sender, now)
         elif cursor.settled is not None and spoken:
             cursor.settled = cursor.settled[0], now
+        self._remember(message, heard if timed else (), end, now)
+        if action in _ENDS:
+            self._output.append(SpeechEnded(time=end))
+
+    def _remember(self, message: Transcription, heard: tuple[Word, ...], end: float, now: float) -> None:
+        """Keep a final as the service sent it: it can come once more."""
         if message.text:
-            said = tuple(_known(word) for word in heard) if timed else ()
+            said = tuple(_known(word) for word in heard)
             if said and self._known and self._known[-1].cut:
                 said = *said[:-1], said[-1]._replace(cut=True)
             self._last = _Last(message.text, said, end, now)
-        if action in _ENDS:
-            self._output.append(SpeechEnded(time=end))
 
     def _words(self, cursor: Cursor, message: Transcription) -> tuple[tuple[Word, ...], bool]:
         """The words of a final in stream time, and whether their times can be."""
@@ -259,8 +265,10 @@ class Receiver:
     def _again(self, text: str, words: tuple[Word, ...], timed: bool, now: float, cursor: Cursor) -> int:
         """How many words of a final, from the first on, were final before."""
         if words and timed:
-            before = self._last.words if self._last is not None else ()
-            return self._repetition.timed(words) or same_again(self._known, words) or same_again(before, words)
+            last = self._last
+            before, soon = ((), False) if last is None else (last.words, now - last.at <= _TWICE)
+            again = self._repetition.timed(words) or same_again(self._known, words, soon=soon)
+            return again or same_again(before, words, soon=soon)
         repetition, count = self._repetition, len(normalised(text))
         if not repetition.over and repetition.text(text, final=False) < count and self._is_twice(text, now, cursor):
             return count

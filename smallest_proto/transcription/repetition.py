@@ -68,12 +68,15 @@ def without_words(text: str, count: int) -> str:
     return text[words[count].start() :] if count < len(words) else ""
 
 
-def same_again(known: Sequence[Known], words: Sequence[Word]) -> int:
+def same_again(known: Sequence[Known], words: Sequence[Word], *, soon: bool = True) -> int:
     """How many words from the first on say once more what was final last, on the same link.
 
     A final can come twice: a finalize races the end of an utterance. It has the same words at the same times.
+    ``soon``: it comes so soon after the last one that it can be the same part of a word that a finalize has cut.
     """
     for count in range(min(len(known), len(words)), 0, -1):
+        if known[-1].cut and not soon:
+            return 0
         if all(_same_place(known[at - count], words[at], alone=count == 1) for at in range(count)):
             return count
     return 0
@@ -84,7 +87,8 @@ def _same_place(known: Known, word: Word, *, alone: bool) -> bool:
     if known.text != _normalised(word.text) or middle is None or at is None:
         return False
     if alone:  # "no, no": a short word can be said twice in a row, and a word that was cut goes on at once
-        return abs((known.start or 0.0) - (word.start or 0.0)) <= (_AT_ONCE if known.cut else 2 * _AT_ONCE)
+        apart = abs((known.start or 0.0) - (word.start or 0.0))
+        return apart <= (min(_AT_ONCE, ((known.end or 0.0) - (known.start or 0.0)) / 2) if known.cut else 2 * _AT_ONCE)
     return abs(middle - at) <= _TWICE
 
 

@@ -47,6 +47,11 @@ class ReplayBuffer:
         """Samples of what is known to be silence."""
         return self._levels.count(SILENT) * self._message
 
+    def first_sound(self, start: int) -> int | None:
+        """Where the first chunk after ``start`` begins that is not known to be silence."""
+        pairs = zip(self.chunks, self._levels, strict=True)
+        return next((chunk.start for chunk, known in pairs if known != SILENT and chunk.start >= start), None)
+
     def add(self, chunk: Chunk) -> None:
         """Hold ``chunk``, which follows those that are held."""
         self.chunks.append(chunk)
@@ -100,14 +105,16 @@ class ReplayBuffer:
         if watermark <= 0:
             return self.start or 0
         best, lowest = None, 0
+        before = self.start or 0
         for chunk in self.chunks:
             if chunk.start > watermark - self.least:
                 break
+            before = chunk.start
             if chunk.start >= watermark - self.most or chunk.end > watermark - self.most:
                 found = peak(chunk.data, self._encoding)
                 if best is None or found <= lowest:  # of equal ones the later
                     best, lowest = chunk.start, found
-        return self.start or 0 if best is None else best
+        return before if best is None else best
 
     def replay(self, watermark: int) -> list[Chunk]:
         """What a new link is sent: everything from ``beginning`` on, without the middle of long silences."""

@@ -91,6 +91,12 @@ class Sender:
         return self._timeline.duration(max(0, self.sent - max(watermark, buffer.start or 0) - buffer.silence))
 
     @property
+    def unheard_since(self) -> float:
+        """Seconds from the first sound that is not known to be heard to the end of what was given."""
+        first = self._buffer.first_sound(self._timeline.watermark + self._buffer.least // 2)
+        return 0.0 if first is None else self._timeline.duration(self.given - first)
+
+    @property
     def unfinalised(self) -> float:
         """Seconds of audio that are held and can become words yet."""
         return self._timeline.duration(max(0, self.given - max(self._timeline.watermark, self._buffer.start or 0)))
@@ -172,9 +178,12 @@ class Sender:
     def finalize(self) -> None:
         """Ask for a final at the end of what was given."""
         asked = max((cursor.asked for cursor in self.cursors), default=0)
-        if len(self.asks) > asked and self.given - self.asks[-1].first <= self._ask_samples:
-            self.asks[-1].position = self.given  # no link was sent it yet: one answer does for both
-            self.asks[-1].calls += 1
+        last = self.asks[-1] if len(self.asks) > asked else None  # no link was sent it yet
+        passed = last is not None and bool(self.cursors) and last.position < self.cursors[0].sent
+        if last is not None and (passed or self.given - last.first <= self._ask_samples):
+            last.position = self.given  # one answer does for both
+            last.first = self.given if passed else last.first
+            last.calls += 1
         else:
             self.flush()
             self.asks.append(Ask(self.given))
@@ -228,6 +237,8 @@ class Sender:
                         return cursor.asked_at + _ASK_INTERVAL
                 elif not waiting and cursor.sent < position and self.flush():
                     continue  # the tail goes first
+                elif self._passed(cursor, position):
+                    pass  # here it would cut a word that nobody asked for: a pause will come, or a final that covers it
                 elif not waiting or waiting[0].start >= position:
                     cursor.asked += 1
                     cursor.asked_at, cursor.asked_to = now, position
@@ -246,6 +257,11 @@ class Sender:
             share = 1.0 if self._width else (chunk.end - chunk.start) / self._message_samples
             cursor.next_message = now + self._interval * share
             self._count(cursor, chunk, now)
+
+    def _passed(self, cursor: Cursor, position: int) -> bool:
+        """Whether a finalize comes too late for its place in a storm of them, and not in a pause."""
+        sent = cursor.sent
+        return sent > max(position, cursor.start) and not self._buffer.silent(sent - self._pause, sent)
 
     def _split(self, waiting: deque[Chunk], position: int) -> None:
         """Make two messages of the first one: a finalize goes out between them."""

@@ -19,6 +19,7 @@ from .timeline import Timeline
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+_OLDEST = 0.75  # of what may be held: as old the first sound may be that is not known to be heard
 _LEAD_SECONDS = 2.5  # so much at once a microphone can give
 
 
@@ -91,6 +92,9 @@ class Stream:
         for part in self._parts:
             held += part.sender.waiting
         if self._lead - (now - self._given_at) > _LEAD_SECONDS:
+            # What is not known to be heard is not let go of for the silence that follows it either.
+            if self.first.sender.unheard_since > _OLDEST * self._bound:
+                return False
             held += self.first.sender.unheard
         return held * 2 < self._bound
 

@@ -45,7 +45,7 @@ from smallest_proto.http.sse import SseDecoder
 from smallest_proto.http.synthesis import Synthesis
 from smallest_proto.server.answers import sse_audio
 from smallest_proto.synthesis.events import AudioChunk, SegmentDone
-from smallest_proto.synthesis.messages import decode_speech
+from smallest_proto.synthesis.messages import decode_message
 from smallest_proto.synthesis.session import SynthesisSession
 
 TRANSPORTS = ("asyncio", "uvloop", "trio", "anyio", "anyio-trio", "aiohttp")
@@ -230,7 +230,7 @@ def decoders(pcm: bytes) -> list[Decoder]:
         Decoder(
             "json, base64.b64decode", lambda: base64.b64decode(json.loads(text)["data"]["audio"]), chunk, ours=False
         ),
-        Decoder("decode_speech", lambda: decode_speech(text), chunk),
+        Decoder("decode_message", lambda: decode_message(text), chunk),
         Decoder("SynthesisSession", session(), chunk),
         Decoder("  with continuations", session(continuations=True), chunk),
         Decoder("  to be resumed", session(resume=True), chunk),

@@ -11,7 +11,7 @@ TRANSPORTS = ("asyncio", "uvloop", "trio", "anyio", "anyio-trio", "aiohttp")
 WAYS = ("socket", "continuations", "SSE", "HTTP")
 DECODERS = (
     "json, base64.b64decode",
-    "decode_speech",
+    "decode_message",
     "SynthesisSession",
     "with continuations",
     "to be resumed",

@@ -27,7 +27,7 @@ LONG = " ".join(f"w{number}." for number in range(2000))  # some 500 s: more tha
 @contextmanager
 def speaking(*faults: str, **options: Any) -> Iterator[str]:
     """The local server, which speaks coded audio."""
-    with local_server(*faults, synthesiser=CodedSynthesiser, **{"max_speech": 256, **options}) as url:
+    with local_server(*faults, **{"max_speech": 256, "synthesiser": CodedSynthesiser, **options}) as url:
         yield url
 
 

@@ -221,3 +221,14 @@ async def test_cancelled_at_every_await(
             assert over != scope.cancel_called
             await transport.check_left(tasks, port_of(url))
     assert at > 4
+
+
+@ROADS
+@pytest.mark.parametrize("count", [150, 400])
+async def test_a_long_text_is_whole(transport: Transport, sse: bool, count: int) -> None:
+    """In several requests: a server that speaks one at a time takes them all."""
+    text = " ".join(f"w{number}{'.' if number % 7 == 0 else ''}" for number in range(1, count))
+    assert len(text) > 600
+    with speaking(max_speech=1) as url:
+        async with transport.client(url) as client:
+            assert heard(await client.synthesize(text, SPEAK, sse=sse).read()) == text.replace(".", "")

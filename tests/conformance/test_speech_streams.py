@@ -114,3 +114,15 @@ async def test_resumed_a_drop_costs_no_word(transport: Transport) -> None:
             events = await say(stream)
     assert heard(audio_of(events)) == TEXT
     assert any(isinstance(event, LinkLost) for event in events)
+
+
+@pytest.mark.parametrize("tokens", [("w1 \ud83e", "\udd16 w2."), ("w1 \udfff", " w2.\ud800")], ids=["pair", "alone"])
+async def test_half_a_character_silences_nothing(transport: Transport, tokens: tuple[str, ...]) -> None:
+    with speaking() as url:
+        async with transport.client(url) as client:
+            async with client.stream_synthesis(SPEAK) as stream:
+                for token in tokens:
+                    await stream.send_text(token)
+                await stream.end_input()
+                assert heard(audio_of([event async for event in stream])) == "w1 w2"
+            assert heard(await client.synthesize("".join(tokens), SPEAK).read()) == "w1 w2"

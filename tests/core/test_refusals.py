@@ -241,3 +241,61 @@ def test_nothing_that_a_peer_sends_raises(status: int, headers: list[tuple[str, 
     assert failure.retry_after is None or failure.retry_after >= 0
     outcome = read_file_answer(200, tuple(headers), body)
     assert isinstance(outcome, (FileTranscript, TranscriptionAccepted, Failure))
+
+
+@pytest.mark.parametrize(
+    ("status", "private", "shown"),
+    [
+        (400, False, "HTTP 400: no such letters"),
+        (422, False, "HTTP 422: no such letters"),
+        (418, False, "HTTP 418: no such letters"),
+        (400, True, "HTTP 400: the service refuses"),
+        (400, None, "HTTP 400: the service refuses"),
+        (400, "false", "HTTP 400: the service refuses"),
+        (401, False, "HTTP 401: the service does not accept the API key"),
+    ],
+)
+def test_words_are_shown_if_the_service_says_that_they_are_not_private(
+    status: int, private: object, shown: str
+) -> None:
+    body = json.dumps({"error": "InvalidRequest", "message": "no such letters", "private": private}).encode()
+    failure = refusal(status, (), body)
+    assert failure.reason.startswith(shown)
+    assert failure.detail == "InvalidRequest; no such letters"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"details": [{"path": "voice_id", "message": "no"}]}, "HTTP 400: wrong: voice_id; no such letters"),
+        ({"error_code": "MODEL_NOT_ALLOWED"}, "HTTP 400 (MODEL_NOT_ALLOWED): no such letters"),
+        (
+            {"error_code": "LANGUAGE_NOT_ENABLED_IN_REGION"},
+            "HTTP 400 (LANGUAGE_NOT_ENABLED_IN_REGION): the service does",
+        ),
+    ],
+)
+def test_words_that_are_not_private_stand_beside_fields_and_codes(body: dict[str, Any], says: str) -> None:
+    body = {**body, "message": "no such letters", "private": False}
+    assert refusal(400, (), json.dumps(body).encode()).reason.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "final"),
+    [
+        ("MODEL_NOT_ALLOWED", "(MODEL_NOT_ALLOWED): no such letters", True),
+        ("MODEL_DEPRECATED", "(MODEL_DEPRECATED): the service has retired", True),
+        ("WORKER_LOST", "(WORKER_LOST): no such letters", False),
+    ],
+)
+def test_words_of_an_error_message_stand_beside_its_code(code: str, says: str, final: bool) -> None:
+    told = told_failure(ErrorMessage(text="no such letters", code=code, private=False))
+    assert says in told.reason
+    assert told.final is final
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_words_of_an_error_message_likewise(private: bool) -> None:
+    told = told_failure(ErrorMessage(text="no such letters", status="400", private=private))
+    assert ("no such letters" in told.reason) is not private
+    assert told.detail == "no such letters"

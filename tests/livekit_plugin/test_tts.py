@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from livekit.agents import APIError, APIStatusError, tts
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
 from livekit.plugins import smallest_proto
 
+from smallest_proto.reading import Word
 from smallest_proto.server.synthesiser import Speech
 
 from .mouth import AGAIN, ONCE, TEXT, WORDS, open_bench, say, spoken
@@ -173,6 +175,31 @@ def test_no_failure_shows_the_key_or_the_text(run: Run, log_lines: Callable[[], 
         shown = "".join(f"{e} {e!r} {vars(e)} {e.__cause__!r} {e.__context__!r}" for e in errors) + log_lines()
         assert KEY not in shown
         assert said not in shown
+
+    run(main())
+
+
+class Splitting:
+    """A voice that names words without the signs around them, and each sign of a script without blanks."""
+
+    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+        names = re.findall(r"[\u4e00-\u9fff]|[^\W\u4e00-\u9fff]+", text)
+        words = tuple(Word(text=name, start=at * 0.1, end=at * 0.1 + 0.1) for at, name in enumerate(names))
+        seconds = 0.1 * len(words)
+        return iter((Speech(pcm=bytes(2 * round(seconds * sample_rate)), seconds=seconds, words=words),))
+
+
+@pytest.mark.parametrize("continuations", [False, True])
+@pytest.mark.parametrize(
+    "text", ["请稍等，我去看看。好吗？", "Oh—sure.  Three/four (at most)!\n- Yes", "我说“OK”，他 也 说 OK。"]
+)
+def test_the_aligned_transcript_has_the_gaps_of_the_text(run: Run, continuations: bool, text: str) -> None:
+    async def main() -> None:
+        made = open_bench(synthesiser=Splitting, word_timestamps=True, use_continuations=continuations)
+        async with made as bench, bench.tts.stream() as stream:
+            audio = await say(stream, *text)
+        timed = [word for piece in audio for word in piece.frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, ())]
+        assert "".join(timed) == text
 
     run(main())
 

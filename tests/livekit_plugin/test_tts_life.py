@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -56,18 +58,17 @@ class TestOddText:
 
         run(main())
 
-    def test_what_cannot_be_sent_is_an_error_of_the_framework(self, run: Run, continuations: bool) -> None:
+    @pytest.mark.parametrize(
+        "tokens", [("w1 \ud800 w2.",), ("w1 \ud83e", "\udd16 w2."), ("\ud83d", "\ude80", " w1 w2.\ud83d")]
+    )
+    def test_half_a_character_silences_nothing(self, run: Run, continuations: bool, tokens: tuple[str, ...]) -> None:
         async def main() -> None:
             async with open_bench(use_continuations=continuations) as bench:
-                stream = bench.tts.stream(conn_options=AGAIN)
-                with pytest.raises(APIError, match="lone surrogates"):
-                    await say(stream, "w1 \ud800")
-                await stream.aclose()
-                whole = bench.tts.synthesize("w1 \ud800", conn_options=AGAIN)
-                with pytest.raises(APIError, match="lone surrogates"):
-                    await whole.__anext__()
-                await whole.aclose()
-                assert [error.recoverable for error in bench.errors] == [False, False]
+                async with bench.tts.stream(conn_options=AGAIN) as stream:
+                    assert spoken(await say(stream, *tokens)) == ["w1", "w2"]
+                async with bench.tts.synthesize("".join(tokens), conn_options=AGAIN) as whole:
+                    assert spoken([piece async for piece in whole]) == ["w1", "w2"]
+                assert bench.errors == []
 
         run(main())
 
@@ -243,7 +244,7 @@ class TestOptions:
                 with pytest.raises(APIError):
                     await say(stream, "w1")
                 await stream.aclose()
-                (headers,) = service.headers
+                headers = service.headers[0]
             assert {(one["model"], one["voice_id"]) for one in asked} == {(sent, voice)}
             assert headers["authorization"] == f"Bearer {KEY}"
             assert (headers["x-source"], headers["x-livekit-version"]) == ("livekit", smallest_proto.__version__)
@@ -262,6 +263,37 @@ class TestOptions:
                 assert spoken(audio) == WORDS
 
         run(main())
+
+
+@pytest.mark.parametrize("continuations", [False, True])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_message_that_is_refused_is_said_again(run: Run, times: int, continuations: bool) -> None:
+    """A request over the limit is answered by an error, and the socket lives."""
+    refused: list[ServerConnection] = []
+    texts: dict[ServerConnection, str] = {}
+
+    async def answer(socket: Any, message: dict[str, Any] | bytes) -> None:
+        assert isinstance(message, dict)
+        ids = {name: message[name] for name in ("context_id",) if name in message}
+        if socket not in refused and len(refused) < times:
+            refused.append(socket)
+            await socket.send(json.dumps({"status": "error", "message": "over the limit", **ids}))
+            return
+        texts[socket] = texts.get(socket, "") + message["text"]
+        if not message["continue"]:
+            (speech,) = CodedSynthesiser().speak(texts.pop(socket), sample_rate=RATE)
+            audio = base64.b64encode(speech.pcm).decode()
+            await socket.send(json.dumps({"status": "chunk", "data": {"audio": audio}, **ids}))
+            await socket.send(json.dumps({"status": "complete", **ids}))
+
+    async def main() -> None:
+        async with scripted(answer) as service, open_bench(use_continuations=continuations) as bench:
+            bench.tts._live = smallest_proto.TTS(api_key=KEY, base_url=service.base_url)._live
+            async with bench.tts.stream(conn_options=AGAIN) as stream:
+                assert spoken(await say(stream, "w1 ", "w2 ", "w3.")) == ["w1", "w2", "w3"]
+            assert [error.recoverable for error in bench.errors] == [True] * times
+
+    run(main())
 
 
 @pytest.fixture

@@ -89,8 +89,9 @@ class Client:
     ``buffer_seconds`` of audio may be held for what a lost connection did not hear.
     Within ``async with``, up to ``pool`` connections of ``stream_synthesis`` are kept for its next calls, each for
     ``pool_seconds`` at most: the service closes what says nothing for 60 s.
-    ``transcribe``, ``voices``, and ``synthesize`` before its first byte, are tried again as ``retry`` says: the live
-    streams tell of it with ``LinkLost``, of these ``on_retry`` is told, at once and in the client's own loop.
+    ``transcribe``, ``voices``, and each request of ``synthesize`` before its first byte, are tried again as ``retry``
+    says: the live streams tell of it with ``LinkLost``, of these ``on_retry`` is told, at once and in the client's own
+    loop.
     ``trace`` is a file to which every input of every session is appended, for ``memory.replay``: without the key, and
     without what was said unless ``trace_private``. A session raises ``OSError`` if it cannot be written there.
     ``any_region``: your contract has languages that the region of ``base_url`` does not have for all.
@@ -201,17 +202,19 @@ class Client:
 
     @asynccontextmanager
     async def stream_synthesis(
-        self, config: SynthesisConfig | None = None, *, resume: bool = False
+        self, config: SynthesisConfig | None = None, *, resume: bool = False, strict: bool = True
     ) -> AsyncIterator[SynthesisStream]:
         """Speak text as it is written, over a connection that is kept from before, or over a new one.
 
-        With ``resume`` a connection that is lost in mid-speech costs no word, where the voice has word times.
+        With ``resume`` a connection that is lost in mid-speech costs no word, where the voice has word times. What
+        cannot be spoken, or is cut off, raises a ``RemoteError`` at the end of the iteration; without ``strict`` the
+        events alone tell of it.
         Leaving the block drops what was not spoken by then, and keeps the connection for the next call with the same
         options. Raises ``ConfigurationError`` for options that cannot be.
         """
         key = config or SynthesisConfig(), resume
         driver = self._pool.take(key) or await self._speaker(*key)
-        stream = SynthesisStream(driver)
+        stream = SynthesisStream(driver, strict=strict)
         try:
             yield stream
         finally:

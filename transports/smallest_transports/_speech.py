@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from smallest_proto.config import SynthesisConfig
-from smallest_proto.errors import ConfigurationError, LocalProtocolError
+from smallest_proto.errors import ConfigurationError, Failure, LocalProtocolError
 from smallest_proto.http.exchange import ExchangeFailed
 from smallest_proto.http.synthesis import Synthesis
 from smallest_proto.stats import SynthesisStats
@@ -149,11 +149,14 @@ class SynthesisStream:
 
     Iterating gives the session's events, its segments numbered from 0. It ends when the last segment is over after
     ``end_input``: the connection is kept for the next stream. Where the session ends before that, its last event is
-    ``SessionEnded``, and if it failed the ``RemoteError`` of its failure is raised then.
+    ``SessionEnded``, and if it failed the ``RemoteError`` of its failure is raised then. With ``strict`` that of the
+    first segment which failed (``SpokenSoFar.failure``) is raised as well, after the last event.
     """
 
-    def __init__(self, driver: Driving) -> None:
+    def __init__(self, driver: Driving, *, strict: bool = True) -> None:
         self._driver = driver
+        self._strict = strict
+        self._failure: Failure | None = None  # of the first segment that failed
         self._session: SynthesisSession = driver.machine
         self._stage = StreamStage.SPEAKING
         self._first = self._session.stats.segments  # those before it were others'
@@ -168,8 +171,9 @@ class SynthesisStream:
         """Give text of the present segment, in pieces of any size: tokens, as they are written.
 
         Waits while the socket has enough to do; what is cancelled while it waits has not been taken.
-        Raises ``LocalProtocolError`` for what is no text and after ``end_input``, ``ConfigurationError`` for lone
-        surrogates, and once the session has failed the ``RemoteError`` of its failure.
+        Raises ``LocalProtocolError`` for what is no text and after ``end_input``, ``ConfigurationError`` for a
+        segment of over 100,000 characters, and once the session has failed the ``RemoteError`` of its failure.
+        Half a character (a surrogate) at the end of a piece waits for its other half in the next one.
         """
         await self._driver.until_ready()
         self._tell("send_text", self._session.send_text, text)
@@ -233,7 +237,11 @@ class SynthesisStream:
             self._driver.check()
             if self._ended:
                 self._stage = StreamStage.OVER
+                if self._strict and self._failure is not None:
+                    raise self._failure.error()
             raise StopAsyncIteration
+        if isinstance(event, SpokenSoFar):
+            self._failure = self._failure or event.failure
         if self._first and isinstance(event, (AudioChunk, WordSpoken, SegmentDone, SpokenSoFar)):
             return msgspec.structs.replace(event, segment=event.segment - self._first)
         return event

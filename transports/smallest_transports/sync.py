@@ -114,15 +114,17 @@ class Client:
 
     @contextmanager
     def stream_synthesis(
-        self, config: SynthesisConfig | None = None, *, resume: bool = False
+        self, config: SynthesisConfig | None = None, *, resume: bool = False, strict: bool = True
     ) -> Iterator[SynthesisStream]:
         """Speak text as it is written, over a connection that is kept from before, or over a new one.
 
-        With ``resume`` a connection that is lost in mid-speech costs no word, where the voice has word times.
+        With ``resume`` a connection that is lost in mid-speech costs no word, where the voice has word times. What
+        cannot be spoken, or is cut off, raises a ``RemoteError`` at the end of the iteration; without ``strict`` the
+        events alone tell of it.
         Leaving the block drops what was not spoken by then, and keeps the connection for the next call with the same
         options. Raises ``ConfigurationError`` for options that cannot be.
         """
-        with self._within(self._client.stream_synthesis(config, resume=resume)) as stream:
+        with self._within(self._client.stream_synthesis(config, resume=resume, strict=strict)) as stream:
             yield SynthesisStream(stream, self._call)
 
     def prewarm(self, config: SynthesisConfig | None = None, *, resume: bool = False) -> None:
@@ -267,7 +269,7 @@ class SynthesisStream(_Source[_speech.SynthesisStream, SpeechEvent]):
     """Text in as it is written, speech out. One thread may write while another one iterates.
 
     Iterating gives the session's events and ends when the last segment is over after ``end_input``; where the session
-    failed, the ``RemoteError`` of its failure is raised then.
+    failed, or with ``strict`` a segment, the ``RemoteError`` of its failure is raised then.
     """
 
     @property
@@ -278,8 +280,9 @@ class SynthesisStream(_Source[_speech.SynthesisStream, SpeechEvent]):
     def send_text(self, text: str) -> None:
         """Give text of the present segment, in pieces of any size: tokens, as they are written.
 
-        Raises ``LocalProtocolError`` for what is no text and after ``end_input``, ``ConfigurationError`` for lone
-        surrogates, and once the session has failed the ``RemoteError`` of its failure.
+        Raises ``LocalProtocolError`` for what is no text and after ``end_input``, ``ConfigurationError`` for a
+        segment of over 100,000 characters, and once the session has failed the ``RemoteError`` of its failure.
+        Half a character (a surrogate) at the end of a piece waits for its other half in the next one.
         """
         self._call(self._stream.send_text, text)
 

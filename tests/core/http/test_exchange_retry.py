@@ -26,7 +26,7 @@ NO_HOST = Failure(kind=FailureKind.CONNECT, reason="no host")
 NO_TRUST = Failure(kind=FailureKind.CONNECT, reason="certificate", final=True)
 NO_HTTP = Failure(kind=FailureKind.PROTOCOL, reason="no HTTP")
 
-Exchange = HttpExchange[Any]
+Exchange = HttpExchange[Any] | Synthesis
 Try = Callable[[Exchange, float], None]  # how one try goes
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,7 +65,7 @@ def sent(text: str) -> Script:
 
 def test_words_are_followed_through_the_text() -> None:
     script = sent('"Well, the $5 - the, end."')
-    ends = [script.follow(word) for word in ("Well,", "the", "$5", "the", "end.")]
+    ends = [script.follow(word).end for word in ("Well,", "the", "$5", "the", "end.")]
     assert [script.text[:end] for end in ends if end is not None] == [
         '"Well,',
         '"Well, the',
@@ -71,26 +73,100 @@ def test_words_are_followed_through_the_text() -> None:
         '"Well, the $5 - the,',
         '"Well, the $5 - the, end."',
     ]
-    assert script.wordless(script.told)
+    assert script.wordless(script.timed)
 
 
-def test_a_word_that_is_not_the_next_one_proves_nothing() -> None:
-    script = sent("the one and the other")
-    assert script.follow("the") == 3
-    assert script.follow("and") is None, "one was skipped"
-    assert script.astray
-    assert script.follow("one") is None
+def follow(text: str, told: str) -> list[str]:
+    """How far the text is known to be spoken after each word that is told of."""
+    script = sent(text)
+    places = [script.follow(word) for word in told.split()]
+    return ["" if place.end is None else script.text[: place.end] for place in places]
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "known"),
+    [
+        ("Pay $5 for it now.", "Pay five dollars for it now.", [0, 0, 0, 0, "Pay $5 for it", "Pay $5 for it now."]),
+        ("At 24/7 st. on it.", "At twenty four seven street on it.", [0, 0, 0, 0, 0, 0, "At 24/7 st. on it."]),
+        ("Room 5, or five?", "Room five or five?", [0, 0, 0, "Room 5, or five?"]),
+        ("Say $5 dollars more.", "Say five dollars dollars more.", [0, 0, 0, 0, "Say $5 dollars more."]),
+        ("共￥5元。好的", "共 五 元 好 的", [0, 0, 0, "共￥5元。好", "共￥5元。好的"]),
+        ("I'm at home", "I am at home", [0, 0, 0, "I'm at home"]),
+        ("No. 1 2 3 4 5 6 7 8 9 10 at", "No. nine at", ["No.", 0, 0]),
+        ("the one and the other", "the other", ["the", 0]),
+    ],
+    ids=str,
+)
+def test_after_a_rewritten_word_two_words_in_a_row_are_a_place_again(
+    text: str, told: str, known: list[str | int]
+) -> None:
+    first = text[: len(told.split()[0])]
+    assert follow(text, told) == [first, *(place or "" for place in known[1:])]
+
+
+def test_a_rewritten_word_is_forgotten_with_its_link() -> None:
+    script = sent("the $1 and the other")
+    assert script.follow("the").end == 3
+    assert script.follow("one").end is None
     script.spoken = 3
     script.restart()
-    assert (script.begin, script.told, script.astray) == (3, 3, False)
+    assert (script.begin, script.timed) == (3, 3)
+    assert list(script.fragments()) == [" $1 and the other"]
+    assert script.follow("$1").end == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "你好，我是你的助手。",
+        "Wait—really?  Well …",
+        "«Non !» dit-il\n- oui.",
+        "(a) b/c, d... e",
+        "  今天 10：30， ok？",
+    ],
+)
+def test_words_as_they_are_written_are_the_text(text: str) -> None:
+    script = sent(text)
+    words = re.findall(r"[\u4e00-\u9fff]|[\w：]+", text)
+    assert "".join(script.follow(word).written for word in words) == text[: script.timed]
+    assert script.all_timed
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "written"),
+    [
+        ("It is $5 — right?", "It is five dollars right?", "It is five dollars right?"),
+        (
+            "Dr. Wu, come at 3:30 sharp.",
+            "doctor Wu come at three thirty sharp",
+            "doctor Wu, come at three thirty sharp.",
+        ),
+        ("共￥5元", "共 五 元", "共五元"),
+    ],
+)
+def test_a_rewritten_word_is_written_as_it_is_said(text: str, told: str, written: str) -> None:
+    script = sent(text)
+    assert "".join(script.follow(word).written for word in told.split()) == written
+
+
+@given(
+    st.text(alphabet="a1$ .你", max_size=12), st.lists(st.text(alphabet="a1$.你", min_size=1, max_size=3), max_size=12)
+)
+def test_words_that_are_told_go_forward_within_the_text(text: str, told: list[str]) -> None:
+    script = Script()
+    script.add(text)
+    script.close()
+    list(script.fragments())
+    last = 0
+    for word in told:
+        end = script.follow(word).end
+        if end is not None:
+            assert last < end <= script.sent
+            assert text[last:end].rstrip(".").endswith(word.rstrip(".")) or word in text[last:end]
+            last = end
 
 
 def test_what_was_sent_is_counted() -> None:
     script = sent("One. Two? Dr. Three")
-    assert script.sentences == 4  # "Dr." counts: the wait is longer then, never shorter
-    assert sent("One.").sentences == 1
-    assert sent("你好。世界！").sentences == 2
-    assert sent('He said "no." Then').sentences == 2
-    assert sent("3.5 million").sentences == 1
-    assert script.untold == len("OneTwoDrThree")
-    assert sent("你好 a").untold == 7
+    assert script.untimed == len("OneTwoDrThree")
+    assert sent("你好 a").untimed == 7

@@ -156,13 +156,37 @@ def test_bad_input(talks: Any) -> None:
     before = talk.session.stats
     with pytest.raises(LocalProtocolError, match="must be a str, not bytes"):
         talk.tell("send_text", b"w1")
-    with pytest.raises(ConfigurationError, match="lone surrogates"):
-        talk.tell("send_text", "sesame \ud800")
     talk.tell("send_text", "")
     assert (talk.session.stats, talk.session.idle) == (before, True)
     assert talk.end().reason is EndReason.COMPLETED
     with pytest.raises(LocalProtocolError, match=r"send_text\(\) is not possible after the session has ended"):
         talk.tell("send_text", "w1")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        (("w1 \ud83d", "\ude80 w2."), "w1 \U0001f680 w2."),
+        (("w1\ud83c", "\uddeb", "\ud83c", "\uddee w2."), "w1\U0001f1eb\U0001f1ee w2."),
+        (("w1 \udc00 w2.",), "w1 \ufffd w2."),
+        (("w1 \ud800", "", "\ud800", " w2."), "w1 \ufffd\ufffd w2."),
+        (("w1 w2.\ud83d",), "w1 w2.\ufffd"),
+    ],
+)
+def test_half_a_character_waits_for_its_other_half(
+    talks: Any, continuations: bool, tokens: tuple[str, ...], text: str
+) -> None:
+    talk = begin(talks, continuations=continuations)
+    for token in tokens:
+        talk.say(token, flush=False)
+    talk.tell("flush")
+    assert talk.speaker.text == text
+    talk.run()
+    assert talk.heard(0) == "w1 w2"
+    talk.say("w3 \ud83d", flush=False)
+    talk.tell("cancel")
+    assert talk.of(SpokenSoFar)[-1].unspoken == "w3 \ufffd"
 
 
 def test_a_segment_has_a_bound(talks: Any) -> None:

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from smallest_proto.config import RetryPolicy
 from smallest_proto.errors import FailureKind
-from smallest_proto.events import EndReason, LinkLost, LinkOpened
+from smallest_proto.events import LinkLost, LinkOpened
 from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpokenSoFar
 from smallest_proto.timers import Timer
+
+BOTH = pytest.mark.parametrize("continuations", [False, True], ids=["plain", "continuations"])
 
 
 def begin(talks: Any, **options: Any) -> Any:
@@ -45,9 +48,7 @@ def test_the_end_of_a_context_is_inferred_from_the_strongest_sign(talks: Any, qu
     talk.hear(status="complete", **context)
     assert quiet(talk) == 15.0, "the audio is too short"
     talk.hear(**chunk(1.0, **context))
-    assert quiet(talk) == pytest.approx(3.0), "long enough, but one sentence has not ended"
-    talk.hear(status="complete", **context)
-    assert quiet(talk) == pytest.approx(0.5)
+    assert quiet(talk) == pytest.approx(0.5), "one complete can answer the whole text"
     talk.ring()
     (done,) = talk.of(SegmentDone)
     assert (done.certain, done.seconds) == (False, 2.0)
@@ -206,22 +207,125 @@ def test_audio_that_cannot_be_decoded_costs_the_link(talks: Any, resume: bool) -
         assert cut.failure.kind is FailureKind.PROTOCOL
 
 
-def test_an_error_twice_is_the_fault_of_the_text(talks: Any) -> None:
+def refuse(talk: Any, times: int, **error: Any) -> None:
+    """So many links in a row answer each message with an error, and live on."""
+    for _ in range(times):
+        while talk.speaker.state != "open":
+            talk.ring()
+        told = len(talk.speaker.told)
+        talk.speaker.service.message_received = lambda *_: None
+        for _ in range(told):
+            talk.hear(status="error", **error)
+        lost = len(talk.of(LinkLost)), len(talk.of(SpokenSoFar))
+        while (len(talk.of(LinkLost)), len(talk.of(SpokenSoFar))) == lost:
+            talk.ring()
+
+
+LIMIT = {"message": "too many requests"}
+
+
+@BOTH
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_what_was_refused_is_said_again(talks: Any, continuations: bool, times: int) -> None:
+    """A request over the limit, say: every message of the segment is answered by an error, and the socket lives."""
+    talk = begin(talks, continuations=continuations)
+    talk.say("w1 ", flush=False)
+    talk.say("w2.")
+    refuse(talk, times, **LIMIT)
+    assert [lost.failure.kind for lost in talk.of(LinkLost)] == [FailureKind.SERVICE] * times
+    assert all(lost.retry_in <= 0.25 * 2**at for at, lost in enumerate(talk.of(LinkLost)))
+    talk.run()
+    assert talk.heard(0) == "w1 w2"
+    assert talk.of(SpokenSoFar) == []
+
+
+@BOTH
+def test_what_of_a_refused_segment_comes_all_the_same_is_not_heard_twice(talks: Any, continuations: bool) -> None:
+    """The first message was refused and the second one was not."""
+    talk = silent_service(talks, "w1 w2.", continuations=continuations)
+    talk.hear(status="error", **LIMIT)
+    talk.hear(**chunk(0.3))
+    talk.hear(status="complete")
+    assert talk.of(AudioChunk) == talk.of(SegmentDone) == []
+    talk.ring()
+    talk.run()
+    assert talk.heard(0) == "w1 w2"
+
+
+@BOTH
+def test_a_refusal_in_mid_speech_is_resumed_after_the_last_word(talks: Any, continuations: bool) -> None:
+    for at in (9, 14):
+        talk = begin(talks, resume=True, continuations=continuations)
+        talk.say("w1 w2 w3, w4. w5 w6.")
+        talk.deliver(at)
+        talk.speaker.service.message_received = lambda *_: None
+        talk.hear(status="error", **LIMIT)
+        talk.deliver()
+        talk.run()
+        assert talk.heard(0) == "w1 w2 w3 w4 w5 w6"
+        assert talk.of(SpokenSoFar) == []
+
+
+def test_what_was_not_refused_is_heard_to_its_end(talks: Any) -> None:
+    """Where it is not known which word comes next, the speech is cut off, but not in the middle of what is sound."""
+    talk = silent_service(talks, "w1 w2 w3.")
+    talk.hear(**chunk(0.5))
+    talk.hear(status="error", **LIMIT)
+    for _ in range(5):
+        talk.now += 0.4
+        talk.tell("handle_timer")
+        talk.hear(**chunk(0.5))
+    assert talk.of(SpokenSoFar) == []
+    talk.ring()
+    (cut,) = talk.of(SpokenSoFar)
+    assert (cut.seconds, cut.exact, cut.failure.detail) == (3.0, False, LIMIT["message"])
+    assert len(talk.speakers) == 2
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+def test_a_segment_that_is_flushed_while_it_is_refused_is_over(talks: Any, flushed: bool) -> None:
+    talk = begin(talks)
+    talk.speaker.service.message_received = lambda *_: None
+    talk.say("w1. ", flush=False)
+    talk.hear(**chunk(0.5))
+    talk.hear(status="error", **LIMIT)
+    if flushed:
+        talk.tell("flush")
+        talk.say("w2.")
+    talk.ring()
+    assert [cut.segment for cut in talk.of(SpokenSoFar)] == [0]
+    if not flushed:
+        talk.tell("flush")
+        talk.say("w2.")
+    talk.run()
+    assert talk.heard(1) == "w2"
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+@pytest.mark.parametrize("retries", [0, 2])
+def test_refusals_have_a_budget(talks: Any, retries: int, flushed: bool) -> None:
+    """Then the fault is in the text: the next one is spoken."""
+    talk = begin(talks, session={"retry": RetryPolicy(max_retries=retries)})
+    talk.say("w1. ", flush=flushed)
+    refuse(talk, retries + 1, message="w1 is not a word")
+    (cut,) = talk.of(SpokenSoFar)
+    assert (cut.segment, cut.unspoken.strip(), cut.failure.kind) == (0, "w1.", FailureKind.SERVICE)
+    assert len(talk.of(LinkLost)) == retries
+    talk.tell("flush")
+    talk.say("w2.")
+    talk.run()
+    assert talk.heard(1) == "w2"
+
+
+@pytest.mark.parametrize("code", [400, "422"])
+def test_what_no_try_can_mend_is_not_tried_again(talks: Any, code: int | str) -> None:
     talk = silent_service(talks, "w1.")
     talk.say("w2.")
-    for _ in range(2):
-        talk.hear(status="error", message="w1 is not a word")
-        while not talk.of(LinkLost) or talk.speaker.state != "open":
-            talk.ring()
-        if len(talk.speakers) == 2:
-            talk.hear(status="error", message="w1 is not a word")
-            break
-    while not talk.of(SpokenSoFar):
-        talk.ring()
+    talk.hear(error={"message": "no such voice", "code": code})
     (cut,) = talk.of(SpokenSoFar)
-    assert (cut.segment, cut.unspoken, cut.failure.kind) == (0, "w1.", FailureKind.SERVICE)
+    assert (cut.unspoken, cut.failure.detail) == ("w1.", "no such voice")
     talk.run()
-    assert talk.heard(1) == "w2", "the session goes on"
+    assert talk.heard(1) == "w2"
 
 
 def test_a_complete_after_an_error_proves_nothing(talks: Any) -> None:
@@ -242,18 +346,22 @@ def test_no_segment_begins_on_a_link_on_which_an_error_was_told(talks: Any) -> N
     talk.hear(status="error", message="w2 is not a word")
     talk.hear(**chunk(0.5))
     talk.hear(status="complete")
-    assert [done.segment for done in talk.of(SegmentDone)] == [0]
+    talk.ring()
+    assert [cut.segment for cut in talk.of(SpokenSoFar)] == [0], "of a message that was refused nothing is heard"
     assert [len(speaker.told) for speaker in talk.speakers.values()] == [3, 2]
     talk.run()
     assert talk.heard(1) == "w4"
 
 
-def test_an_error_that_is_final_ends_the_session(talks: Any) -> None:
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_final_error_is_told_of_each_segment(talks: Any, code: int) -> None:
     talk = silent_service(talks, "w1.")
-    talk.hear(error={"message": "no such voice", "code": 400})
-    talk.ring()
-    assert talk.outputs[-1].reason is EndReason.FAILED
-    assert talk.outputs[-1].failure.detail == "no such voice"
+    for text in ("w2.", "w3."):
+        talk.hear(error={"message": "no such key", "code": code})
+        talk.speaker.service.message_received = lambda *_: None
+        talk.say(text)
+    talk.tell("link_closed", talk.link, 1000, "")
+    assert [(cut.segment, cut.failure.status) for cut in talk.of(SpokenSoFar)] == [(0, code), (1, code)]
 
 
 def test_a_voice_without_word_times_is_not_kept_waiting(talks: Any) -> None:

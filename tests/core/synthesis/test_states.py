@@ -115,10 +115,17 @@ SEGMENT_WAYS: dict[SegmentState, Telling] = {
     SegmentState.WAITING: lambda talk: [setattr(talk, "opens", False), talk.tell("start"), talk.say("w1", flush=False)],
     SegmentState.SAYING: lambda talk: [talk.tell("start"), talk.say("w1 w2. ", flush=False)],
     SegmentState.ASKED: lambda talk: [talk.tell("start"), talk.say("w1 w2. ")],
+    SegmentState.REFUSED: lambda talk: [
+        *(talk.tell("start"), talk.say("w1 w2. ", flush=False), talk.deliver(2), refusal(talk)),
+    ],
     SegmentState.CUT: lambda talk: [
         *(talk.tell("start"), talk.say("w1 w2. ", flush=False), talk.deliver(1), talk.lose()),
     ],
 }
+
+
+def refusal(talk: Any) -> None:
+    talk.hear(status="error", message="not now")
 
 
 def silence(talk: Any) -> None:
@@ -138,6 +145,8 @@ def proof(talk: Any) -> None:
         talk.session._segments.first.script.spoken = 2  # as after a lost link
         talk.tell("flush")
     else:
+        if talk.session._segments.first.state is SegmentState.REFUSED:
+            talk.tell("flush")
         talk.deliver()
 
 
@@ -147,6 +156,7 @@ SEGMENT_TELLINGS: dict[SegmentInput, Telling] = {
     SegmentInput.PROOF: proof,
     SegmentInput.SIGNS: lambda talk: [talk.deliver(5), silence(talk)],
     SegmentInput.STUCK: silence,
+    SegmentInput.REFUSAL: refusal,
     SegmentInput.LOST: lambda talk: talk.lose(),
     SegmentInput.CUT_OFF: lose_after_audio,
     SegmentInput.FLUSH: lambda talk: talk.tell("flush"),
@@ -156,8 +166,13 @@ SEGMENT_TELLINGS: dict[SegmentInput, Telling] = {
 
 @pytest.mark.parametrize(("state", "what"), SEGMENTS, ids=lambda value: value.name)
 def test_every_cell_of_a_segment(talks: Any, state: SegmentState, what: SegmentInput) -> None:
-    early = state is SegmentState.CUT or (state, what) == (SegmentState.SAYING, SegmentInput.CUT_OFF)
-    talk = talks(continuations=early)  # then audio comes before the end of the text
+    early = state is SegmentState.CUT or (state, what) in (
+        (SegmentState.SAYING, SegmentInput.CUT_OFF),
+        (SegmentState.REFUSED, SegmentInput.CUT_OFF),
+        (SegmentState.REFUSED, SegmentInput.PROOF),
+    )
+    # With continuations audio comes before the end of the text; word times prove the end of what was refused.
+    talk = talks(continuations=early, word_timestamps=(state, what) == (SegmentState.REFUSED, SegmentInput.PROOF))
     SEGMENT_WAYS[state](talk)
     if (state, what) == (SegmentState.WAITING, SegmentInput.TEXT):
         talk.tell("send_text", " w2")

@@ -101,16 +101,18 @@ def test_the_stream_goes_out_in_order_at_its_pace_with_each_finalize_in_its_plac
     assert at == way.given
     assert all(later - earlier >= interval * 0.999999 for earlier, later in itertools.pairwise(times))
     asks = list(way.sender.asks)
-    assert len(asks) == len(asked) == link.asked
+    assert len(asked) == link.asked
+    for unsent in asks[link.asked :]:  # in a storm of them; a pause or a final that covers it comes
+        assert unsent.position - asks[link.asked - 1].position < 0.3 * RATE
     assert sum(ask.calls for ask in asks) == len(calls)
-    for ask, (position, _) in zip(asks, asked, strict=True):
+    for ask, (position, _) in zip(asks, asked, strict=False):
         assert ask.position <= position, "nothing that was asked for goes out after the question"
         assert ask.position in calls
-    for at_number, (ask, (position, _)) in enumerate(zip(asks, asked, strict=True)):
+    for at_number, (ask, (position, _)) in enumerate(zip(asks, asked, strict=False)):
         if not at_number or ask.position - asks[at_number - 1].position >= 0.3 * RATE:
             assert position == ask.position
     for (one, _, early), (two, _, late) in itertools.pairwise(
-        (ask.position, *sent) for ask, sent in zip(asks, asked, strict=True)
+        (ask.position, *sent) for ask, sent in zip(asks, asked, strict=False)
     ):
         assert two - one >= 0.3 * RATE or late - early >= 0.3 * 0.999999, "a storm of questions is one question"
 

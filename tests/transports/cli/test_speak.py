@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import wave
 from collections.abc import Callable, Iterator
@@ -20,8 +21,10 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
+from smallest_proto.config import RetryPolicy
 from smallest_proto.http.voices import Voice
 from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
+from smallest_transports.cli import connecting
 from smallest_transports.cli.app import commands
 from smallest_transports.cli.problems import KEY_VARIABLE
 from smallest_transports.cli.speak import table
@@ -251,16 +254,29 @@ class TestRefused:
         assert "no connection to 127.0.0.1" in only_line(result)
         assert "--local needs none" in result.stderr
 
-    def test_what_fails_in_the_middle_leaves_what_was_there(self, run_server: RunServer, tmp_path: Path) -> None:
-        path = tmp_path / "out.wav"
+    def test_what_fails_in_the_middle_leaves_what_was_there(
+        self, run_server: RunServer, tmp_path: Path, words_in: WordsIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connecting, "RETRY", RetryPolicy(max_retries=2, first_delay=0))
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "kept"))
+        (tmp_path / "kept").mkdir()
+        path = tmp_path / "new" / "out.wav"
+        path.parent.mkdir()
         path.write_text("old")
         notes = Notes(broken="w150.")
         result = speak(LONG, "-o", path, "--base-url", run_server(synthesiser=notes))
         assert result.exit_code == 1
-        assert len(notes.texts) > 2
+        *spoken, last = dict.fromkeys(notes.texts)
         assert "w150" not in only_line(result)
         assert path.read_text() == "old"
-        assert list(tmp_path.iterdir()) == [path]
+        assert list(path.parent.iterdir()) == [path]
+        # It was tried again, and what was spoken before it is kept, each of it once.
+        assert (len(spoken) > 1, notes.texts[len(spoken) :]) == (True, [last] * 3)
+        (kept,) = (tmp_path / "kept").rglob("*.wav")
+        assert str(kept) in result.stderr
+        with wave.open(str(kept)) as file:
+            pcm = file.readframes(file.getnframes())
+            assert words_in(pcm, file.getframerate()) == "".join(spoken).replace(".", "").split()
 
     def test_a_terminal_shows_no_audio(self, start_command: StartCommand) -> None:
         terminal, inner = os.openpty()

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallest_proto.errors import ConfigurationError
+from smallest_proto.synthesis.pieces import PIECE
 from smallest_transports.cli.problems import WrongUse
-from smallest_transports.cli.texts import PIECE, given_text, pieces_of
+from smallest_transports.cli.texts import given_text, pieces_of
 
 SENTENCE = "It was the best of times, it was the worst of times. "  # 53 characters
 

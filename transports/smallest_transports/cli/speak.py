@@ -14,6 +14,7 @@ import msgspec
 
 from smallest_proto.config import OutputFormat, SynthesisConfig
 from smallest_proto.errors import RemoteError, StatusError
+from smallest_proto.http.seams import seam_of
 from smallest_proto.http.voices import Voice, check_voice
 from smallest_proto.values import Value
 from smallest_transports._speech import SUFFIXES
@@ -134,22 +135,33 @@ def _wav(pcm: bytes, rate: int) -> bytes:
 
 
 async def _speak(pieces: Sequence[str], config: SynthesisConfig, options: Options, audio: list[bytes]) -> None:
+    seam = seam_of(config)
     spoken, whole = 0, sum(map(len, pieces))
     with Player(config.sample_rate) if options.play else contextlib.nullcontext(None) as player:
+
+        def hear(pcm: bytes) -> None:
+            if pcm:
+                audio.append(pcm)
+                if player is not None:
+                    player.play(pcm)
+
         async with connect(options.service) as client:
             # All of them first: what cannot be spoken is found before a part of it was.
             speeches = [client.synthesize(piece, config, sse=True) for piece in pieces]
             if config.voice_id is not None:
                 await _check_voice(client, config)
             with Progress() as progress, progress.bar("speaking") as bar:
-                for piece, speech in zip(pieces, speeches, strict=True):
-                    async with speech:
-                        async for chunk in speech:
-                            audio.append(chunk.data)
-                            if player is not None:
-                                player.play(chunk.data)
-                    spoken += len(piece)
-                    bar.move(spoken, whole)
+                try:
+                    for piece, speech in zip(pieces, speeches, strict=True):
+                        if spoken:
+                            hear(seam.next())
+                        async with speech:
+                            async for chunk in speech:
+                                hear(seam.feed(chunk.data))
+                        spoken += len(piece)
+                        bar.move(spoken, whole)
+                finally:
+                    hear(seam.end())
         if player is not None:
             await player.finish()
 

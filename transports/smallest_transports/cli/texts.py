@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from smallest_proto.checks import is_encodable
-from smallest_proto.server.synthesiser import sentence_end
-from smallest_proto.synthesis.script import Script
+from smallest_proto.synthesis import pieces
+from smallest_proto.synthesis.script import NOTHING_TO_SAY, says_something
 
 from .problems import WrongUse
-
-PIECE = 250  # characters of one request: what the vendor's own SDK sends at a time, so that speech begins soon
 
 
 def given_text(words: Sequence[str], *, local: bool) -> str:
@@ -25,8 +23,8 @@ def given_text(words: Sequence[str], *, local: bool) -> str:
         raise WrongUse("the text is no UTF-8: check the encoding of the terminal")
     if not text.strip():
         raise WrongUse("the text is empty: there is nothing to say")
-    if _wordless(text):
-        raise WrongUse("the text holds nothing that can be said: no words, no numbers")
+    if not says_something(text):
+        raise WrongUse(NOTHING_TO_SAY)
     if local:
         from smallest_transports.local.synthesiser import check_sayable
 
@@ -35,33 +33,8 @@ def given_text(words: Sequence[str], *, local: bool) -> str:
 
 
 def pieces_of(text: str) -> list[str]:
-    """The text in pieces of whole sentences, as many as fit in ``PIECE`` characters, without what makes no sound.
-
-    A sentence that is longer is cut between two words.
-    """
-    return [piece for piece in _cut(text) if not _wordless(piece)]
-
-
-def _cut(text: str) -> Iterator[str]:
-    at = 0
-    while len(text) - at > PIECE:
-        window = text[at : at + PIECE]
-        size = sentence_end(window) or _whole_words(window) or PIECE
-        yield window[:size]
-        at += size
-    yield text[at:]
-
-
-def _whole_words(text: str) -> int:
-    script = Script()
-    script.text = text
-    return len(next(script.fragments(), ""))
-
-
-def _wordless(text: str) -> bool:
-    script = Script()
-    script.text = text
-    return script.wordless(0)
+    """The text in pieces that one request takes, without what makes no sound."""
+    return [piece for piece in pieces.pieces_of(text, within_words=True) if says_something(piece)]
 
 
 def _standard_input() -> str:

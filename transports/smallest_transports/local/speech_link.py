@@ -104,7 +104,7 @@ class SpeechLink(Link):
             self._speech.failed(str(error), self._loop.time())
         except Exception as error:  # a plugged-in synthesiser can raise anything; its words can be the user's
             logger.error("the synthesiser failed with %s", type(error).__name__)
-            self._speech.failed("the synthesiser failed", self._loop.time())
+            self._speech.failed("the synthesiser failed", self._loop.time(), status=500)
         else:
             self._speech.spoken(piece, self._loop.time())
 

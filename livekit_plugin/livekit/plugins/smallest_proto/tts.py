@@ -332,7 +332,6 @@ class SynthesizeStream(tts.SynthesizeStream):
 
     async def _hear(self, stream: SynthesisStream, output_emitter: tts.AudioEmitter) -> APIError | None:
         """What is spoken goes to the framework, to the end of the segment; or what it failed of."""
-        gap = ""
         with contextlib.suppress(RemoteError):  # the last event holds it
             async for event in stream:
                 if isinstance(event, AudioChunk):
@@ -340,9 +339,8 @@ class SynthesizeStream(tts.SynthesizeStream):
                 elif isinstance(event, WordSpoken):
                     if self._config.word_timestamps:
                         # The framework makes a transcript of them by putting one after the other.
-                        word = TimedString(f"{gap}{event.text}", start_time=event.start, end_time=event.end)
+                        word = TimedString(event.written, start_time=event.start, end_time=event.end)
                         output_emitter.push_timed_transcript(word)
-                        gap = " "
                 elif isinstance(event, LinkOpened):
                     self._acquire_time, self._connection_reused = event.seconds, False
                 elif isinstance(event, LinkLost):

@@ -1,0 +1,86 @@
+"""Several MP3s as one. Their frames follow each other as they are; what tells of one file alone is said of all.
+
+Facts of the format: ISO 11172-3 and 13818-3, and the head that encoders write since Xing and LAME.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# kbit/s and Hz by the fields of a frame's header; the versions are MPEG 1, 2 and 2.5.
+_BITRATES = {
+    True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+
+_HEAD = re.compile(rb"Xing|Info|VBRI")  # a first frame with this says how long the file is, and sounds of nothing
+_HEAD_WITHIN = 64  # bytes from the beginning of the frame
+_FRAMES, _BYTES, _PLACES, _QUALITY = 1, 2, 4, 8  # what it can say, in this order, by the bits of its flags
+_PADDING = 21  # bytes from the name of the encoder in it to the samples that are to be left out
+_TAG = 128  # bytes of an ID3v1 at the end
+
+
+def joined(files: Iterable[bytes]) -> bytes:
+    """One MP3 that sounds as these do, one or more, one after the other. What is no MP3 stays as it is."""
+    heads, bodies = zip(*map(_parted, files), strict=True)
+    audio = b"".join(bodies)
+    head = next(filter(None, heads), b"")
+    return _head_of(head, audio) + audio
+
+
+def _parted(file: bytes) -> tuple[bytes, bytes]:
+    """The frame of a file that is its head, if it has one, and those that sound; without tags (ID3)."""
+    start, end = 0, len(file)
+    if file[:3] == b"ID3" and len(file) > 10:
+        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(file[6:10], (21, 14, 7, 0), strict=True))
+    if len(file) >= _TAG and file[-_TAG:].startswith(b"TAG"):
+        end -= _TAG
+    sounding = start
+    if _HEAD.search(file, start, min(end, start + _HEAD_WITHIN)) is not None:
+        sounding += _size(file, start)
+    return file[start:sounding], file[sounding:end]
+
+
+def _head_of(head: bytes, audio: bytes) -> bytes:
+    """``head`` as it tells of all of ``audio``."""
+    found = _HEAD.search(head, 0, _HEAD_WITHIN)
+    if found is None or found[0] == b"VBRI":
+        return b""
+    frame, at = bytearray(head), found.end() + 4
+    flags = int.from_bytes(head[found.end() : at], "big")
+    for flag, size, said in (
+        (_FRAMES, 4, _count(audio).to_bytes(4, "big")),
+        (_BYTES, 4, (len(head) + len(audio)).to_bytes(4, "big")),
+        (_PLACES, 100, bytes(256 * percent // 100 for percent in range(100))),
+        (_QUALITY, 4, None),
+    ):
+        if flags & flag and at + size <= len(frame):
+            frame[at : at + size] = said or frame[at : at + size]
+            at += size
+    if at + _PADDING + 3 <= len(frame):  # its second half is samples to be left out at the end: none
+        frame[at + _PADDING + 1] &= 0xF0
+        frame[at + _PADDING + 2] = 0
+    return bytes(frame)
+
+
+def _count(audio: bytes) -> int:
+    """How many frames there are."""
+    count = at = 0
+    while size := _size(audio, at):
+        count += 1
+        at += size
+    return count
+
+
+def _size(audio: bytes, at: int) -> int:
+    """Bytes of the frame that begins there, or 0 where none does."""
+    header = audio[at : at + 4]
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:  # sync, layer III
+        return 0
+    version, bitrate, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
+    if version == 1 or rate == 3 or bitrate in (0, 15):
+        return 0
+    samples = 144 if version == 3 else 72
+    return samples * 1000 * _BITRATES[version == 3][bitrate] // _RATES[version][rate] + (header[2] >> 1 & 1)
