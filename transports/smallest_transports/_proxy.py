@@ -35,16 +35,21 @@ def read_proxy(url: str, named: str = "proxy") -> Proxy:
     """
     example = f"set {named} to a URL such as http://proxy.example:3128, or proxy=None for a direct connection"
     try:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        host, port = parts.hostname, parts.port or 80
+        scheme, host, port, authorization = _read(url if "://" in url else f"http://{url}")
     except (ValueError, TypeError):
-        host, port, parts = None, 0, urlsplit("")
+        scheme, host, port, authorization = "", None, 0, None
     if not host or not re.fullmatch(r"[a-z0-9_.:-]+", host):
         raise ConfigurationError(f"{named} is no URL of a proxy: {example}")
-    if parts.scheme != "http":
-        raise ConfigurationError(f"{named} is a proxy of a kind that is not spoken ({parts.scheme}): {example}")
+    if scheme != "http":
+        raise ConfigurationError(f"{named} is a proxy of a kind that is not spoken ({scheme}): {example}")
+    return Proxy(host=host, port=port, authorization=authorization)
+
+
+def _read(url: str) -> tuple[str, str | None, int, Secret | None]:
+    """Scheme, host, port and credentials, which so are in no frame of one who raises."""
+    parts = urlsplit(url)
     authorization = None
     if parts.username is not None:
         user, password = unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or "")
         authorization = Secret("Basic " + base64.b64encode(user + b":" + password).decode())
-    return Proxy(host=host, port=port, authorization=authorization)
+    return parts.scheme, parts.hostname, parts.port or 80, authorization

@@ -25,7 +25,7 @@ from smallest_proto.transcription.events import Event
 
 from . import _speech
 from . import asyncio as _asyncio
-from ._client import Audio, Options
+from ._client import Audio, Options, hide_options
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self, Unpack
@@ -45,6 +45,7 @@ class Client:
     """
 
     def __init__(self, **options: Unpack[Options]) -> None:
+        hide_options(options)
         self._client = _asyncio.Client(**options)
         self._thread: _Thread | None = None
         self._lock = threading.Lock()  # of the thread's beginning and end

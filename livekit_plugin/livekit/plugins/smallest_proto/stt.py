@@ -26,7 +26,7 @@ from smallest_proto import (
     TranscriptionConfig,
 )
 from smallest_proto.requests import live_transcription_request
-from smallest_proto.values import Secret
+from smallest_proto.values import hide
 from smallest_transports.aiohttp import Client
 
 from ._errors import api_error
@@ -103,6 +103,7 @@ class STT(StreamingSTT):
 
         Raises ``ValueError`` without a key, and for what the service does not have.
         """
+        api_key = hide(api_key or os.environ.get(KEY_VARIABLE) or "")  # before all that can raise
         self._opts = STTOptions(
             model=model,
             language=language,
@@ -127,11 +128,10 @@ class STT(StreamingSTT):
             keepalive_interval=keepalive_interval if is_given(keepalive_interval) else Timeouts().keepalive,
         )
         self._opts.check()
-        key = Secret(api_key or os.environ.get(KEY_VARIABLE) or "")
-        if not key:
+        if not api_key:
             raise ValueError(f"no API key: pass api_key, or set the environment variable {KEY_VARIABLE}")
-        self._live = endpoint(key, base_url, stream_path)
-        self._files = endpoint(key, base_url)
+        self._live = endpoint(api_key, base_url, stream_path)
+        self._files = endpoint(api_key, base_url)
         self._http_session = http_session
         self._keyterms: tuple[str, ...] = ()  # the framework's
         self._streams: weakref.WeakSet[SpeechStream] = weakref.WeakSet()

@@ -32,7 +32,7 @@ from smallest_proto import (
 )
 from smallest_proto.requests import live_synthesis_request
 from smallest_proto.transcription.turns import says_something
-from smallest_proto.values import Secret
+from smallest_proto.values import hide
 from smallest_transports.aiohttp import Client
 
 from ._errors import api_error
@@ -96,6 +96,7 @@ class TTS(tts.TTS[str]):
 
         Raises ``ValueError`` without a key, and for what the service does not have.
         """
+        api_key = hide(api_key or os.environ.get(KEY_VARIABLE) or "")  # before all that can raise
         self._opts = TTSOptions(
             model=model,
             voice_id=voice_id,
@@ -112,12 +113,13 @@ class TTS(tts.TTS[str]):
             max_buffer_delay_ms=max_buffer_delay_ms,
         )
         self._opts.check()
-        key = Secret(api_key or os.environ.get(KEY_VARIABLE) or "")
-        if not key:
+        if not api_key:
             raise ValueError(f"no API key: pass api_key, or set the environment variable {KEY_VARIABLE}")
         self._http_session = http_session
-        self._whole = endpoint(key, base_url)
-        self._live = self._whole if ws_url == WS_URL else endpoint(key, ws_url.rstrip("/").removesuffix("/tts/live"))
+        self._whole = endpoint(api_key, base_url)
+        self._live = (
+            self._whole if ws_url == WS_URL else endpoint(api_key, ws_url.rstrip("/").removesuffix("/tts/live"))
+        )
         live_synthesis_request(self._opts.live(), self._live)
         self._clients: dict[tuple[bool, APIConnectOptions], Client] = {}
         self._open = contextlib.AsyncExitStack()  # the clients, with the connections that they keep
