@@ -69,7 +69,7 @@ _BASE_URL = re.compile(
 )
 # Headers that the library or its transport writes itself: a second one would contradict it.
 _OWN_HEADER = re.compile(
-    "accept|authorization|connection|content-.*|expect|host|keep-alive|sec-websocket-.*|te|trailer|transfer-encoding"
+    "accept|accept-encoding|authorization|connection|content-.*|expect|host|keep-alive|sec-websocket-.*|te|trailer|transfer-encoding"
     "|upgrade|x-source",
     re.I,
 )

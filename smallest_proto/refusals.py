@@ -14,8 +14,11 @@ from typing import Any
 
 import msgspec
 
+from .codings import decoded
 from .errors import Failure, FailureKind
 from .reading import ErrorMessage, error_text, read_json_object, read_text
+
+MAX_REFUSAL_BYTES = 64 * 2**10  # more of an error page helps nobody
 
 _ADVICE = {
     400: "the service refuses an option or what was sent: check the configuration, its words are in failure.detail",
@@ -26,10 +29,12 @@ _ADVICE = {
     405: "this address does not take such a request: check base_url and route",
     408: "the service waited too long for the request: try again, over a faster connection or with a smaller file",
     413: "it is too much at once: a file may have 250 MB (compress it, or stream it live), text goes in parts",
+    414: "the address is too long for this server, or for a gateway before it: give fewer keywords, or shorter ones",
     415: "the service does not take this kind of file: send WAV, MP3, FLAC or OGG",
     422: "the service refuses an option or what was sent: check the configuration, its words are in failure.detail",
     426: "this address speaks WebSocket alone: check base_url and route",
     429: "too many requests at once for this plan: slow down, and wait failure.retry_after seconds where it is given",
+    431: "the headers are too large for this server, or for a gateway before it: give fewer, or shorter ones",
     503: "the service has no worker free: try again later",
 }
 _REDIRECT = (
@@ -52,10 +57,15 @@ _HTTP_DATE = re.compile(
 def refusal(status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Failure:
     """What an HTTP answer that is not the one asked for means. Never raises, whatever the peer sent.
 
-    ``body`` is what came of the answer's body; it may be cut short. 5xx, 408, 425 and 429 can be tried again, all
-    others are ``final``. A 2xx is here the answer of something that is not the service (a WebSocket was asked for).
+    ``body`` is what came of the answer's body, compressed or not; it may be cut short. 5xx, 408, 425 and 429 can be
+    tried again, all others are ``final``. A 2xx is here the answer of something that is not the service (a WebSocket
+    was asked for).
     """
     headers = tuple(headers)
+    return _refusal(status, headers, decoded(headers, body, MAX_REFUSAL_BYTES))
+
+
+def _refusal(status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> Failure:
     told = read_json_object(body)
     answer = told if isinstance(told, dict) else {}
     code = answer.get("error_code")
@@ -80,7 +90,7 @@ def no_answer(status: int, headers: Iterable[tuple[str, str]], body: bytes, what
     if tells_error(read_json_object(body)):
         kind = FailureKind.SERVICE
         reason = f"the service told of an error with HTTP {status}: its words are in failure.detail"
-    return msgspec.structs.replace(refusal(status, headers, body), kind=kind, reason=reason, final=False)
+    return msgspec.structs.replace(_refusal(status, tuple(headers), body), kind=kind, reason=reason, final=False)
 
 
 def tells_error(answer: dict[str, Any] | str) -> bool:

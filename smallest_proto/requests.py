@@ -249,6 +249,7 @@ def _headers(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
     return (
         ("Authorization", Secret(f"Bearer {endpoint.api_key}")),
         ("X-Source", endpoint.source),
+        ("Accept-Encoding", "identity"),  # without it a gateway may compress as it likes, and audio does not shrink
         *endpoint.headers,
     )
 

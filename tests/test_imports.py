@@ -35,6 +35,7 @@ PURE = (
     ),
     *("heapq", "hmac", "itertools", "json", "math", "operator", "re", "string", "struct", "types", "typing"),
     "urllib.parse",
+    "zlib",
 )
 IMPURE = (
     *("asyncio", "trio", "anyio", "aiohttp", "socket", "ssl", "select", "selectors", "http", "email", "signal"),

@@ -6,21 +6,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from smallest_proto.codings import Decoder
 from smallest_proto.commands import AbortRequest, ExchangeCommand, SendRequest
 from smallest_proto.config import Timeouts
 from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
-from smallest_proto.refusals import refusal
+from smallest_proto.refusals import MAX_REFUSAL_BYTES, refusal
 from smallest_proto.requests import Request
 from smallest_proto.timers import Timer, Timers
 from smallest_proto.values import Name, Value
 
 from .bodies import Headers, Reader
-
-MAX_REFUSAL_BYTES = 64 * 2**10  # more of an error page helps nobody
 
 Answer = TypeVar("Answer")
 
@@ -50,6 +50,7 @@ class Input(Name):
     REFUSAL = "refusal"  # any other status
     DATA = "data"
     SETTLED = "settled"  # the reader knows the outcome before the body ends
+    DAMAGED = "damaged"  # the body cannot be read: it is not compressed as it should be
     OVERFLOW = "overflow"  # data beyond the bound of a refusal
     END = "end"
     FAILURE = "failure"
@@ -74,11 +75,14 @@ class HttpExchange(Generic[Answer]):
         *,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         first: float | None = None,  # seconds to the first output of the reader; None: ``timeouts.response``
+        longest: float = math.inf,  # seconds to the end, however much comes
     ) -> None:
         self._request = request
         self._reader = reader
         self._patience = timeouts.response if first is None else first
         self._next = timeouts.audio
+        self._longest = longest
+        self._until = math.inf  # when all is to be there
         self._state = State.IDLE
         self._timers = Timers()
         self._outputs: deque[ExchangeCommand | Answer | ExchangeFailed] = deque()
@@ -144,23 +148,41 @@ class HttpExchange(Generic[Answer]):
     # What happens on the way; the value is what the input brought.
 
     def _send(self, _: None, now: float) -> None:
+        self._until = now + self._longest
         self._timers[Timer.RESPONSE] = now + self._patience
         self._outputs.append(SendRequest(request=self._request))
 
-    def _begin(self, value: tuple[int, Headers], _: float) -> None:
+    def _begin(self, value: tuple[int, Headers], now: float) -> None:
         self._reader.begin(*value)
+        self._decoder = Decoder(value[1])
+        if self._decoder.failure is not None:
+            self._step(Input.DAMAGED, now, self._decoder.failure)
 
     def _feed(self, data: bytes, now: float) -> None:
-        if made := self._reader.feed(data):
-            self._outputs.extend(made)
-            self._patience = self._next
-            self._timers[Timer.RESPONSE] = now + self._patience
-        if self._reader.settled:
-            self._step(Input.SETTLED, now)
+        for piece in self._decoder.feed(data):
+            if made := self._reader.feed(piece):
+                self._outputs.extend(made)
+                self._patience = self._next
+                self._timers[Timer.RESPONSE] = min(now + self._patience, self._until)
+            if self._reader.settled:
+                return self._step(Input.SETTLED, now)
+        if self._decoder.failure is not None:
+            self._step(Input.DAMAGED, now, self._decoder.failure)
+        return None
+
+    def _spoil(self, failure: Failure, _: float) -> None:
+        self._outputs.append(AbortRequest())
+        self._end(failure)
 
     def _settle(self, _: None, now: float) -> None:
         self._outputs.append(AbortRequest())
         self._answer(None, now)
+
+    def _finish(self, _: None, now: float) -> None:
+        if (failure := self._decoder.end()) is not None:
+            self._end(failure)
+        else:
+            self._answer(None, now)
 
     def _answer(self, _: None, __: float) -> None:
         self._end(*self._reader.end())
@@ -180,8 +202,10 @@ class HttpExchange(Generic[Answer]):
         self._outputs.append(AbortRequest())
         self._refuse(None, now)
 
-    def _too_late(self, _: None, __: float) -> None:
+    def _too_late(self, _: None, now: float) -> None:
         reason = f"no whole answer, or no more of it, came within {self._patience:g} s: check base_url and the network"
+        if now >= self._until:
+            reason = f"the answer has not ended after {self._longest:g} s: it is longer than what was asked for can be"
         self._outputs.append(AbortRequest())
         self._end(Failure(kind=FailureKind.DEADLINE, reason=reason))
 
@@ -215,7 +239,8 @@ _TABLE: dict[tuple[State, Input], tuple[_Action | None, State]] = {
     (State.WAITING, Input.ABORT): (HttpExchange._drop, State.ENDED),
     (State.ANSWERED, Input.DATA): (HttpExchange._feed, State.ANSWERED),
     (State.ANSWERED, Input.SETTLED): (HttpExchange._settle, State.ENDED),
-    (State.ANSWERED, Input.END): (HttpExchange._answer, State.ENDED),
+    (State.ANSWERED, Input.DAMAGED): (HttpExchange._spoil, State.ENDED),
+    (State.ANSWERED, Input.END): (HttpExchange._finish, State.ENDED),
     (State.ANSWERED, Input.FAILURE): (HttpExchange._lose, State.ENDED),
     (State.ANSWERED, Input.DEADLINE): (HttpExchange._too_late, State.ENDED),
     (State.ANSWERED, Input.ABORT): (HttpExchange._drop, State.ENDED),
