@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+LATE = 0.05  # seconds; a timer that comes later than so was held up: the loop was blocked, or the machine asleep
+QUIET_TURNS = 10  # of the loop in which nothing came: what there was to hear has been heard, over TLS and two tasks too
+MAX_TURNS = 200  # of waiting for that, where a peer never stops: about a second
+
 Machine: TypeAlias = Any  # a session of the core, which has links, or one of its exchanges, which has one answer
 
 
@@ -60,6 +64,7 @@ class Driving:
         # Not bounded: a consumer that does not read must not hold up the protocol (pongs, deadlines, the end). Events
         # are few, some ten per second of speech; audio, which is much, is what back-pressure holds.
         self.outputs: deque[Any] = deque()
+        self.heard = 0  # how often something came in
         self.mistake: Exception | None = None  # ours, met where nobody awaits it
         self._last: Any = None
 
@@ -119,8 +124,9 @@ class Driving:
         told(*args, now)
         self.pump()
 
-    def hear(self, link: Link, data: bytes) -> None:
-        """Bytes came in over a link whose wire reads them; ``b""``: no more will."""
+    def hear(self, link: Link, data: bytes | None) -> None:
+        """Bytes came in over a link whose wire reads them; ``b""``: no more will; ``None``: it goes on reading."""
+        self.heard += 1
         self.hear_events(link, link.wire.receive_data(data))
 
     def hear_events(self, link: Link, events: Sequence[wire.WebSocketEvent | wire.ExchangeEvent]) -> None:

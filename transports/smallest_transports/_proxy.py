@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import re
 from typing import ClassVar
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -43,6 +44,33 @@ def read_proxy(url: str, named: str = "proxy") -> Proxy:
     if scheme != "http":
         raise ConfigurationError(f"{named} is a proxy of a kind that is not spoken ({scheme}): {example}")
     return Proxy(host=host, port=port, authorization=authorization)
+
+
+def bypasses(exceptions: str, host: str, port: int) -> bool:
+    """Whether ``NO_PROXY`` says that no proxy leads to a host, read as curl does.
+
+    Its entries are names, which hold for what is under them too (with a dot or ``*.`` before them or without),
+    addresses, networks (``10.0.0.0/8``), and ``*`` for all; a port after one narrows it.
+    """
+    name = host.lower().removesuffix(".")
+    return any(_excepts(entry, name, port) for entry in re.split(r"[\s,]+", exceptions.lower()) if entry)
+
+
+def _excepts(entry: str, name: str, port: int) -> bool:
+    if found := re.fullmatch(r"(\[[^]]*\]|[^:]*):([0-9]+)", entry):  # an IPv6 address without brackets has no port
+        entry = found[1]
+        if int(found[2]) != port:
+            return False
+    entry = entry.strip("[]")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        entry = entry.removeprefix("*").removeprefix(".").removesuffix(".")
+        return entry == "" or name == entry or name.endswith(f".{entry}")
+    try:
+        return entry == "*" or address in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return False
 
 
 def _read(url: str) -> tuple[str, str | None, int, Secret | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 import weakref
 from collections.abc import Iterable
 from typing import Any
@@ -68,6 +69,7 @@ class STT(StreamingSTT):
         keepalive_interval: NotGivenOr[float | None] = NOT_GIVEN,
         api_key: str | None = None,
         http_session: aiohttp.ClientSession | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         base_url: str = BASE_URL,
         stream_path: str = DEFAULT_STREAM_PATH,
     ) -> None:
@@ -97,6 +99,7 @@ class STT(StreamingSTT):
                 A server that is reached directly ("/transcribe") is never sent any.
             api_key: The key; None: that in the environment variable ``SMALLEST_API_KEY``.
             http_session: A session to open connections with; None: the framework's.
+            ssl_context: Whom to trust, and as whom to come; None: as the session has it.
             base_url: Where the service is.
             stream_path: What follows it for live transcription: "/stt/live"; "/pulse/get_text", the older contract;
                 "/transcribe" of a server that is reached directly.
@@ -133,6 +136,7 @@ class STT(StreamingSTT):
         self._live = endpoint(api_key, base_url, stream_path)
         self._files = endpoint(api_key, base_url)
         self._http_session = http_session
+        self._ssl_context = ssl_context
         self._keyterms: tuple[str, ...] = ()  # the framework's
         self._streams: weakref.WeakSet[SpeechStream] = weakref.WeakSet()
         super().__init__(
@@ -231,8 +235,9 @@ class STT(StreamingSTT):
             self._http_session = utils.http_context.http_session()
         return self._http_session
 
-    @staticmethod
-    def _client(where: Endpoint, http_session: aiohttp.ClientSession, timeouts: Timeouts, retry: RetryPolicy) -> Client:
+    def _client(
+        self, where: Endpoint, http_session: aiohttp.ClientSession, timeouts: Timeouts, retry: RetryPolicy
+    ) -> Client:
         return Client(
             api_key=where.api_key,
             base_url=where.base_url,
@@ -240,6 +245,7 @@ class STT(StreamingSTT):
             source=where.source,
             headers=where.headers,
             http_session=http_session,
+            ssl_context=self._ssl_context,
             timeouts=timeouts,
             retry=retry,
         )

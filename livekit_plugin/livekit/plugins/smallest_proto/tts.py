@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ class TTS(tts.TTS[str]):
         base_url: str = BASE_URL,
         ws_url: str = WS_URL,
         http_session: aiohttp.ClientSession | None = None,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         """
         Args:
@@ -93,6 +95,7 @@ class TTS(tts.TTS[str]):
             base_url: Where the service is.
             ws_url: Where its socket is; as it is, at ``base_url``.
             http_session: A session to open connections with; None: the framework's.
+            ssl_context: Whom to trust, and as whom to come; None: as the session has it.
 
         Raises ``ValueError`` without a key, and for what the service does not have.
         """
@@ -116,6 +119,7 @@ class TTS(tts.TTS[str]):
         if not api_key:
             raise ValueError(f"no API key: pass api_key, or set the environment variable {KEY_VARIABLE}")
         self._http_session = http_session
+        self._ssl_context = ssl_context
         self._whole = endpoint(api_key, base_url)
         self._live = (
             self._whole if ws_url == WS_URL else endpoint(api_key, ws_url.rstrip("/").removesuffix("/tts/live"))
@@ -212,6 +216,7 @@ class TTS(tts.TTS[str]):
                 source=where.source,
                 headers=where.headers,
                 http_session=self._http_session,
+                ssl_context=self._ssl_context,
                 timeouts=speech_timeouts(conn_options),
                 retry=retry_policy(conn_options),
             )
