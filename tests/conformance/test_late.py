@@ -11,12 +11,13 @@ import anyio.lowlevel
 import pytest
 
 from smallest_proto.config import SynthesisConfig, Timeouts
+from smallest_proto.errors import DeadlineError
 from smallest_proto.events import EndReason, LinkLost, SessionEnded
 from smallest_proto.transcription.events import FinalTranscript
 from smallest_transports import _wire as wire
 
 from .makers import ONCE, PATIENCE, PCM, Transport
-from .servers import LAST, accept, answering, serving
+from .servers import LAST, accept, answering, port_of, serving
 from .test_failures import fail
 
 DEADLINE = 0.2  # seconds
@@ -111,3 +112,33 @@ async def test_what_has_not_come_is_judged_all_the_same(transport: Transport) ->
     with serving(answering(b"")) as url:
         error = await fail(transport, url, live=False, timeouts=Timeouts(response=0.05))
     assert "came within 0.05 s" in str(error)
+    assert "proxy" not in str(error)
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
+async def test_a_deadline_says_that_the_process_was_held_up(transport: Transport, live: bool) -> None:
+    slow = Slow()
+
+    async def talk(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await slow.wait()
+        slow.done.set()
+        await reader.read()
+
+    with serving(talk) as url:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(slow.hold_up)
+            error = await fail(transport, url, live=live, timeouts=Timeouts(opening=0.1, response=0.1))
+    assert isinstance(error, DeadlineError)
+    assert "; this process was held up for 0." in str(error)
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
+async def test_a_deadline_names_the_proxy(transport: Transport, live: bool) -> None:
+    silent = answering(b"")
+    with serving(silent) as url:
+        port = port_of(url)
+        options = {"proxy": f"http://me:hush-hush@127.0.0.1:{port}", "timeouts": Timeouts(opening=0.1, response=0.1)}
+        error = await fail(transport, "https://speech.invalid/", live=live, **options)
+    assert isinstance(error, DeadlineError)
+    assert str(error).endswith(f"; the way leads through the proxy 127.0.0.1, port {port}")

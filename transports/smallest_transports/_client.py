@@ -273,7 +273,9 @@ class Client:
 
     async def _begin(self, machine: Machine, trace: TracedSession | None = None) -> Driving:
         driver = self._driver(machine, self._world)
-        driver.trace = trace
+        if self._world.proxy is not None:
+            driver.way = f"the proxy {self._world.proxy.host}, port {self._world.proxy.port}"
+        driver.trace, driver.log = trace, self._world.log(machine)
         self._drivers.add(driver)
         try:
             await driver.__aenter__()

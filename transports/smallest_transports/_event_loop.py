@@ -1,4 +1,4 @@
-"""What the drivers in asyncio's event loop share: how to wait, the timer, and connections, whose tasks end with them."""
+"""What the drivers in asyncio's event loop share: how to wait, the timer, and connections with their tasks."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class EventLoopDriving(Driving):
     def fail(self, mistake: Exception) -> None:
         """End everything with a mistake of ours."""
         self.mistake = mistake
+        if self.log is not None:
+            self.log.wrong(mistake)
         self._stop()
         self.changed()
 
@@ -101,7 +103,9 @@ class EventLoopDriving(Driving):
             self._room.set()
 
     def _wake(self) -> None:
-        if self.loop.time() - self._due > LATE:
+        late = self.loop.time() - self._due
+        if late > LATE:
+            self.late = max(self.late, late)
             self._settle(0, 0, self.heard)
         else:
             self._judge()

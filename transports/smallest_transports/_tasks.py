@@ -192,7 +192,8 @@ class NursedDriving(Driving):
         while True:
             with self._nap:
                 await self.framework.sleep_forever()
-            if self.now() - self._nap.deadline > LATE:
+            if (late := self.now() - self._nap.deadline) > LATE:
+                self.late = max(self.late, late)
                 await self._settle()
             self._nap = self.framework.CancelScope()
             self.run(self.tell, self.machine.handle_timer)
@@ -224,6 +225,8 @@ class NursedDriving(Driving):
 
     def _fail(self, mistake: Exception) -> None:
         self.mistake = mistake
+        if self.log is not None:
+            self.log.wrong(mistake)
         self._stop()
         self.changed()
 

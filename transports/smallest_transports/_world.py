@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import os
 import random
 import socket
@@ -16,12 +17,16 @@ from typing import TYPE_CHECKING, Any
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind
 from smallest_proto.requests import MAX_FILE_BYTES
 
+from ._driving import Machine
+from ._logs import ROOT, CallLog
 from ._proxy import ENVIRONMENT, Proxy, bypasses, read_proxy
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._address import Address
+
+logging.getLogger(ROOT).addHandler(logging.NullHandler())  # silent, unless the application listens
 
 READ_BYTES = 64 * 2**10  # of a socket at once
 _LEFT_BYTES = 2**20  # of what a connection that broke still holds: more than what is kept of a refusal
@@ -93,6 +98,13 @@ class World:
         """Add a line to a file. Opened for each, it is whole whatever happens to the process. Raises ``OSError``."""
         with open(path, "ab") as file:
             file.write(line)
+
+    def log(self, machine: Machine) -> CallLog | None:
+        """Where a call is told of, by a logger for each room of the core; ``None`` where nobody listens."""
+        logger = logging.getLogger(f"{ROOT}.{type(machine).__module__.split('.')[1]}")
+        if not logger.isEnabledFor(logging.INFO):
+            return None
+        return CallLog(logger, debug=logger.isEnabledFor(logging.DEBUG), proxy=self.proxy)
 
     getenv = staticmethod(os.getenv)
     jitter = staticmethod(random.random)
