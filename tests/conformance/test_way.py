@@ -274,3 +274,24 @@ async def test_cancelled_while_a_name_is_looked_up(transport: Transport, monkeyp
     finally:
         resolver.answers.set()
     assert left == [False]  # nobody waited for the resolver
+
+
+@RESOLVED
+@pytest.mark.parametrize("host", ["localhost.", "elsewhere.example."])
+async def test_a_name_that_ends_in_a_dot_is_that_of_the_certificate(
+    transport: Transport, tls: Tls, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    names: list[str | None] = []
+    server = tls.server if host == "localhost." else tls.of_another
+    monkeypatch.setattr(server, "sni_callback", lambda _, name, __: names.append(name))
+    real = socket.getaddrinfo
+
+    def resolve(name: Any, *args: Any, **named: Any) -> list[Any]:
+        asked = name.decode() if isinstance(name, bytes) else name
+        return real("127.0.0.1" if asked == host else name, *args, **named)
+
+    with local_server(tls=server) as url:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        there = url.replace("127.0.0.1", host)
+        assert await hear(transport, there, ssl_context=tls.client) == SPEECH.text
+    assert names == [host.removesuffix(".")]

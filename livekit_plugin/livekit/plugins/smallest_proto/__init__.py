@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 try:
     from livekit.agents import Plugin
 except ModuleNotFoundError as exc:
-    if not (exc.name or "").startswith("livekit"):
+    if (exc.name or "").partition(".")[0] not in ("livekit", "aiohttp"):
         raise
     raise ImportError('the plugin needs LiveKit Agents: pip install "smallest-proto[livekit]"') from exc
 
