@@ -244,7 +244,7 @@ async def test_speech_without_an_end_is_dropped(transport: Transport, piece: byt
 
 
 def small_frames(kind: str) -> bytes:
-    if kind == "pings":
+    if kind.startswith("pings"):
         return b"\x89\x00" * 15_000
     if kind == "text in single bytes":
         text = json.dumps({"transcript": "x" * 15_000, "is_final": False}).encode()
@@ -253,13 +253,15 @@ def small_frames(kind: str) -> bytes:
     return b"\x82\x00" * 15_000
 
 
-@pytest.mark.parametrize("kind", ["pings", "text in single bytes", "empty audio"])
+@pytest.mark.parametrize("kind", ["pings", "pings and the end", "text in single bytes", "empty audio"])
 async def test_small_frames_leave_others_their_turn(transport: Transport, kind: str) -> None:
     turns = 0
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(handshake(await reader.readuntil(b"\r\n\r\n")) + small_frames(kind))
         writer.write(b"\x81" + bytes([len(LAST)]) + LAST.encode() + b"\x88\x02\x03\xe8")
+        if "end" in kind:
+            writer.write_eof()
         await reader.read()
 
     with serving(talk) as url:

@@ -237,8 +237,15 @@ class EventLoopLink(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
         self.data_received(b"")
+        # The transport stays until what is unread was read in its turns; over its own TLS it cannot.
+        return bool(self.wire.unread) and not self._over_tls
+
+    @property
+    def _over_tls(self) -> bool:
+        """Whether TLS is the transport's: what comes is decrypted before it is here."""
+        return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
 
     def pause_writing(self) -> None:
         self.paused = True
@@ -264,5 +271,5 @@ class EventLoopLink(asyncio.Protocol):
 
     def _left(self) -> Iterator[bytes]:
         """What the kernel still holds of what the peer said, where it can be read."""
-        if self._transport is not None and self._transport.get_extra_info("ssl_object") is None:
+        if self._transport is not None and not self._over_tls:
             yield from left_in(self._transport.get_extra_info("socket"))

@@ -210,7 +210,7 @@ class NursedDriving(Driving):
     async def take(self, link: Link, data: bytes) -> None:
         """Hear what came over a link, at most so much in a turn that others have theirs."""
         self.run(self.hear, link, data)
-        while link.wire.unread:
+        while link.wire.unread and self.links.get(link.number) is link:
             await self.framework.sleep(0)
             self.run(self.hear, link, None)
 

@@ -86,7 +86,7 @@ class Connector(World):
         options: dict[str, Any] = {"cookie_jar": aiohttp.DummyCookieJar()}
         if given is not None:
             connector = cast("aiohttp.TCPConnector", given.connector)
-            options = {"headers": given.headers, "cookie_jar": given.cookie_jar, "trust_env": given.trust_env}
+            options = {"headers": given.headers, "cookie_jar": given.cookie_jar}
         return aiohttp.ClientSession(
             connector=connector,
             connector_owner=connector is None,
