@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .errors import ConfigurationError
-from .values import Secret, Value
+from .values import Secret, Value, hide
 
 Route: TypeAlias = Literal["unified", "model", "direct", "on-premises"]
 
@@ -48,8 +48,8 @@ _BASE_URL = re.compile(
 )
 # Headers that the library or its transport writes itself: a second one would contradict it.
 _OWN_HEADER = re.compile(
-    "accept|authorization|connection|content-.*|expect|host|keep-alive|sec-websocket-.*|te|trailer|transfer-encoding"
-    "|upgrade|x-source",
+    "accept|accept-encoding|authorization|connection|content-.*|expect|host|keep-alive|sec-websocket-.*|te|trailer"
+    "|transfer-encoding|upgrade|x-source",
     re.I,
 )
 
@@ -72,12 +72,13 @@ class Endpoint(Value, frozen=True, kw_only=True):
     any_region: bool = False  # your contract has languages that the region of base_url does not have for all
 
     def __post_init__(self) -> None:
+        # From here on they cannot be shown by accident, not even by a traceback of the checks that follow.
+        msgspec.structs.force_setattr(self, "api_key", hide(self.api_key))
+        msgspec.structs.force_setattr(self, "headers", hide(self.headers))
         if not isinstance(self.api_key, str) or not self.api_key.strip():
             raise ConfigurationError(
                 "no API key: pass api_key, or set SMALLEST_API_KEY where the client reads the environment"
             )
-        # From here on it cannot be shown by accident, not even by a traceback of the checks that follow.
-        msgspec.structs.force_setattr(self, "api_key", Secret(self.api_key))
         if not _HEADER_VALUE.fullmatch(self.api_key) or self.api_key[0] in "'\"":
             raise ConfigurationError("the API key holds characters that no key has: check for line ends and quotes")
         if self.route not in get_args(Route):
@@ -85,7 +86,7 @@ class Endpoint(Value, frozen=True, kw_only=True):
         self._check_url()
         if not isinstance(self.source, str) or not _HEADER_VALUE.fullmatch(self.source):
             raise ConfigurationError("source cannot stand in a header: use ASCII without line ends")
-        msgspec.structs.force_setattr(self, "headers", _checked_headers(self.headers))
+        _check_headers(self.headers)
         if not isinstance(self.any_region, bool):
             raise ConfigurationError(f"any_region must be True or False, not {self.any_region!r}")
 
@@ -113,15 +114,15 @@ class Endpoint(Value, frozen=True, kw_only=True):
             raise ConfigurationError(f"base_url has no host that can be reached: {example}")
 
 
-def _checked_headers(headers: object) -> tuple[tuple[str, Secret], ...]:
-    if not isinstance(headers, (tuple, list)):
+def _check_headers(headers: object) -> None:
+    """Of headers that are hidden already."""
+    if not isinstance(headers, tuple):
         raise ConfigurationError("headers must be a tuple of (name, value) pairs")
     for at, pair in enumerate(headers):
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
+        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
             raise ConfigurationError(f"header {at} must be a pair (name, value) of texts")
         name, value = pair
         if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not _HEADER_VALUE.fullmatch(value):
             raise ConfigurationError(f"the header {name!r} cannot be sent: use ASCII without line ends")
         if _OWN_HEADER.fullmatch(name):
             raise ConfigurationError(f"the header {name!r} is written by the library: leave it out (key: api_key)")
-    return tuple((name, Secret(value)) for name, value in headers)  # one can hold the key of a proxy

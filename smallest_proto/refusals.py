@@ -17,9 +17,12 @@ from typing import Any
 
 import msgspec
 
+from .codings import decoded
 from .errors import Failure, FailureKind
 from .reading import ErrorMessage, error_text, read_json_object, read_number
 from .statuses import IN_DETAIL, Verdict, meaning_of, meaning_of_code, read_code
+
+MAX_REFUSAL_BYTES = 64 * 2**10  # more of an error page helps nobody
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # cannot hold what a user said, as near as can be
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}|[0-9]{1,4}")  # likewise: a name in a request, or a place in a list
@@ -39,10 +42,15 @@ _HTTP_DATE = re.compile(
 def refusal(status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Failure:
     """What an HTTP answer that is not the one asked for means. Never raises, whatever the peer sent.
 
-    ``body`` is what came of the answer's body; it may be cut short. 5xx, 408, 425 and 429 can be tried again, all
-    others are ``final``. A 2xx is here the answer of something that is not the service (a WebSocket was asked for).
+    ``body`` is what came of the answer's body, compressed or not; it may be cut short. 5xx, 408, 425 and 429 can be
+    tried again, all others are ``final``. A 2xx is here the answer of something that is not the service (a WebSocket
+    was asked for).
     """
     headers = tuple(headers)
+    return _refusal(status, headers, decoded(headers, body, MAX_REFUSAL_BYTES))
+
+
+def _refusal(status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> Failure:
     told = read_json_object(body)
     answer = told if isinstance(told, dict) else {}
     code = read_code(answer.get("error_code"), answer.get("code"))
@@ -72,7 +80,7 @@ def no_answer(status: int, headers: Iterable[tuple[str, str]], body: bytes, what
     if tells_error(read_json_object(body)):
         kind = FailureKind.SERVICE
         reason = f"the service told of an error with HTTP {status}: its words are in failure.detail"
-    return msgspec.structs.replace(refusal(status, headers, body), kind=kind, reason=reason, final=False)
+    return msgspec.structs.replace(_refusal(status, tuple(headers), body), kind=kind, reason=reason, final=False)
 
 
 def tells_error(answer: dict[str, Any] | str) -> bool:

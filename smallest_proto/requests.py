@@ -282,6 +282,7 @@ def _headers(
         ("Authorization", Secret(f"{endpoint.paths.scheme} {endpoint.api_key}")),
         ("X-Source", endpoint.source),
         *((("X-Expire-Content", "true"),) if expire else ()),
+        ("Accept-Encoding", "identity"),  # without it a gateway may compress as it likes, and audio does not shrink
         *endpoint.headers,
     )
 

@@ -28,6 +28,22 @@ class Secret(str):
         return "'***'"
 
 
+def hide(value: Any) -> Any:
+    """A key, or headers with a key in one of them, so that no ``repr`` shows it, not even that of a local variable.
+
+    What is neither stays as it is, for the check that follows; bytes, which are no key, leave nothing behind.
+    """
+    if isinstance(value, str):
+        return Secret(value)
+    if isinstance(value, (tuple, list)):
+        return tuple(_hide_pair(pair) for pair in value)
+    return Secret() if isinstance(value, (bytes, bytearray, memoryview)) else value
+
+
+def _hide_pair(pair: Any) -> Any:
+    return (pair[0], *map(hide, pair[1:])) if isinstance(pair, (tuple, list)) and pair else hide(pair)
+
+
 class Value(msgspec.Struct, frozen=True, kw_only=True):
     """A frozen value with keyword-only fields; ``repr`` shows the size of a private field in place of what is in it."""
 

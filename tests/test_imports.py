@@ -36,6 +36,7 @@ PURE = (
     *("heapq", "hmac", "itertools", "json", "math", "operator", "re", "string", "struct", "types", "typing"),
     "unicodedata",
     "urllib.parse",
+    "zlib",
 )
 IMPURE = (
     *("asyncio", "trio", "anyio", "aiohttp", "socket", "ssl", "select", "selectors", "http", "email", "signal"),

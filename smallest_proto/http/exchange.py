@@ -6,14 +6,16 @@ good answer means, a ``Reader`` says: all at its end (``WholeBody``), or while i
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from smallest_proto.codings import Decoder
 from smallest_proto.commands import AbortRequest, ExchangeCommand, SendRequest
 from smallest_proto.config import RetryPolicy, Timeouts
 from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
-from smallest_proto.refusals import refusal
+from smallest_proto.refusals import MAX_REFUSAL_BYTES, refusal
 from smallest_proto.requests import Request
 from smallest_proto.retry import classify, delay, no_jitter
 from smallest_proto.statuses import Verdict
@@ -21,8 +23,6 @@ from smallest_proto.timers import Timer, Timers
 from smallest_proto.values import Name, Value
 
 from .bodies import Headers, Reader
-
-MAX_REFUSAL_BYTES = 64 * 2**10  # more of an error page helps nobody
 
 Answer = TypeVar("Answer")
 
@@ -61,6 +61,7 @@ class Input(Name):
     REFUSAL = "refusal"  # any other status
     DATA = "data"
     SETTLED = "settled"  # the reader knows the outcome before the body ends
+    DAMAGED = "damaged"  # the body cannot be read: it is not compressed as it should be
     OVERFLOW = "overflow"  # data beyond the bound of a refusal
     END = "end"
     FAILURE = "failure"
@@ -94,6 +95,7 @@ class HttpExchange(Generic[Answer]):
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         jitter: Callable[[], float] = no_jitter,
         first: float | None = None,  # seconds to the first output of the reader; None: ``timeouts.response``
+        longest: float = math.inf,  # seconds to the end of a try, however much comes
         repeatable: bool = True,
     ) -> None:
         self._request = request
@@ -105,6 +107,8 @@ class HttpExchange(Generic[Answer]):
         self._repeatable = repeatable
         self._first = timeouts.response if first is None else first
         self._patience = self._first
+        self._longest = longest
+        self._until = math.inf  # when all of this try is to be there
         self._latest = 0.0  # no try begins after it
         self._failures = 0
         self._state = State.IDLE
@@ -176,24 +180,42 @@ class HttpExchange(Generic[Answer]):
         self._send(None, now)
 
     def _send(self, _: None, now: float) -> None:
+        self._until = now + self._longest
         self._timers[Timer.RESPONSE] = now + self._patience
         self._outputs.append(SendRequest(request=self._request))
 
-    def _answered(self, value: tuple[int, Headers], _: float) -> None:
+    def _answered(self, value: tuple[int, Headers], now: float) -> None:
         self._reader.begin(*value)
+        self._decoder = Decoder(value[1])
+        if self._decoder.failure is not None:
+            self._step(Input.DAMAGED, now, self._decoder.failure)
 
     def _feed(self, data: bytes, now: float) -> None:
-        if made := self._reader.feed(data):
-            self._outputs.extend(made)
-            self._retry = _NEVER  # what was put out cannot be taken back
-            self._patience = self._timeouts.audio
-            self._timers[Timer.RESPONSE] = now + self._patience
-        if self._reader.settled:
-            self._step(Input.SETTLED, now)
+        for piece in self._decoder.feed(data):
+            if made := self._reader.feed(piece):
+                self._outputs.extend(made)
+                self._retry = _NEVER  # what was put out cannot be taken back
+                self._patience = self._timeouts.audio
+                self._timers[Timer.RESPONSE] = min(now + self._patience, self._until)
+            if self._reader.settled:
+                return self._step(Input.SETTLED, now)
+        if self._decoder.failure is not None:
+            self._step(Input.DAMAGED, now, self._decoder.failure)
+        return None
+
+    def _spoil(self, failure: Failure, now: float) -> None:
+        self._outputs.append(AbortRequest())
+        self._judge(failure, now)
 
     def _settle(self, _: None, now: float) -> None:
         self._outputs.append(AbortRequest())
         self._read(None, now)
+
+    def _finish(self, _: None, now: float) -> None:
+        if (failure := self._decoder.end()) is not None:
+            self._judge(failure, now)
+        else:
+            self._read(None, now)
 
     def _read(self, _: None, now: float) -> None:
         last = self._reader.end()
@@ -219,6 +241,8 @@ class HttpExchange(Generic[Answer]):
 
     def _too_late(self, _: None, now: float) -> None:
         reason = f"no whole answer, or no more of it, came within {self._patience:g} s: check base_url and the network"
+        if now >= self._until:
+            reason = f"the answer has not ended after {self._longest:g} s: it is longer than what was asked for can be"
         self._outputs.append(AbortRequest())
         self._judge(Failure(kind=FailureKind.DEADLINE, reason=reason), now)
 
@@ -275,7 +299,8 @@ _TABLE: dict[tuple[State, Input], tuple[_Action | None, State]] = {
     (State.WAITING, Input.ABORT): (HttpExchange._drop, State.ENDED),
     (State.ANSWERED, Input.DATA): (HttpExchange._feed, State.ANSWERED),
     (State.ANSWERED, Input.SETTLED): (HttpExchange._settle, State.OVER),
-    (State.ANSWERED, Input.END): (HttpExchange._read, State.OVER),
+    (State.ANSWERED, Input.DAMAGED): (HttpExchange._spoil, State.OVER),
+    (State.ANSWERED, Input.END): (HttpExchange._finish, State.OVER),
     (State.ANSWERED, Input.FAILURE): (HttpExchange._judge, State.OVER),
     (State.ANSWERED, Input.DEADLINE): (HttpExchange._too_late, State.OVER),
     (State.ANSWERED, Input.ABORT): (HttpExchange._drop, State.ENDED),

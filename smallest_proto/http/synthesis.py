@@ -6,6 +6,7 @@ proxy, an error with a status of success) is a failure and never audio.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,7 @@ from smallest_proto.commands import ExchangeCommand
 from smallest_proto.config import Endpoint, RetryPolicy, SynthesisConfig, Timeouts, check_text
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind
 from smallest_proto.reading import ErrorMessage, decode_audio, error_text, read_json_object, read_text
-from smallest_proto.refusals import content_expiry, header, no_answer, request_id, told_failure
+from smallest_proto.refusals import MAX_REFUSAL_BYTES, content_expiry, header, no_answer, request_id, told_failure
 from smallest_proto.requests import synthesis_request, synthesis_sse_request
 from smallest_proto.retry import no_jitter
 from smallest_proto.synthesis.events import AudioChunk, SpeechFinished
@@ -27,9 +28,17 @@ from smallest_proto.synthesis.script import NOTHING_TO_SAY, says_something
 
 from .bodies import Headers
 from .chunks import Chunker
-from .exchange import MAX_REFUSAL_BYTES, ExchangeFailed, ExchangeRetried, HttpExchange
+from .exchange import ExchangeFailed, ExchangeRetried, HttpExchange
 from .seams import Seam, seam_of
 from .sse import MAX_EVENT_BYTES, ServerSentEvent, SseDecoder
+
+# What the speech of a text is at most: what is longer has no end, and is not waited for.
+LEAST_BOUND = 60.0  # seconds
+SLOWEST = 4.0  # seconds of a character: "9" is a word, a sign of mathematics several, and both at half the speed
+WIDEST = 2  # bytes of a sample; mp3 needs fewer
+
+MAX_WAV_HEAD = 4096  # bytes in which a WAV says how long it is
+UNKNOWN_LENGTH = 0x7FFFFF00  # and more: what streaming encoders write where they do not know it, as they do with 0
 
 # Content types of answers that are no audio. PCM goes by many names, and by none.
 _FOREIGN = re.compile(r"text/(?!event-stream$).*|.*[/+](json|xml|html|problem)", re.I)
@@ -188,15 +197,19 @@ class PieceSynthesis(HttpExchange[AudioChunk | SpeechFinished]):
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         jitter: Callable[[], float] = no_jitter,
     ) -> None:
+        request = (synthesis_sse_request if sse else synthesis_request)(config, endpoint, text)
         source = AudioEvents if sse else AudioBody
+        seconds = LEAST_BOUND + SLOWEST * len(text)
+        limit = math.ceil(seconds * config.sample_rate) * WIDEST
         super().__init__(
-            (synthesis_sse_request if sse else synthesis_request)(config, endpoint, text),
-            lambda: SpeechReader(source(config)),
+            request,
+            lambda: SpeechReader(source(config), limit=limit),
             timeouts=timeouts,
             retry=retry,
             jitter=jitter,
             # A whole reply may begin only when all of it is made; events begin with the first sound.
             first=timeouts.audio if sse else timeouts.response,
+            longest=timeouts.response + seconds,  # the service speaks faster than one hears
         )
 
 
@@ -220,12 +233,34 @@ class AudioBody:
 
     def __init__(self, config: SynthesisConfig) -> None:
         self.chunker = Chunker(config)
+        self._head = bytearray()
+        self._has_head = config.output_format == "wav"
 
     def feed(self, data: bytes) -> list[AudioChunk]:
+        if self._has_head and len(self._head) < MAX_WAV_HEAD:
+            self._head += data[: MAX_WAV_HEAD - len(self._head)]
         return [] if (chunk := self.chunker.take(data)) is None else [chunk]
 
     def end(self) -> tuple[list[AudioChunk], Failure | None]:
-        return [], None
+        # A body that lasts to the end of the connection cannot be told from one that was cut, but for this.
+        said, came = wav_length(self._head), self.chunker.size
+        if said is None or came >= said:
+            return [], None
+        reason = f"the connection was lost in mid-speech: {came:,} of {said:,} bytes came"
+        return [], Failure(kind=FailureKind.DISCONNECTED, reason=reason)
+
+
+def wav_length(head: bytes | bytearray) -> int | None:
+    """How many bytes a WAV has up to the end of its audio, as its head says; ``None`` where it does not say it."""
+    at = 12
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return None
+    while at + 8 <= len(head):
+        size = int.from_bytes(head[at + 4 : at + 8], "little")
+        if head[at : at + 4] == b"data":
+            return at + 8 + size if 0 < size < UNKNOWN_LENGTH else None
+        at += 8 + size + size % 2
+    return None
 
 
 class AudioEvents:
@@ -276,8 +311,9 @@ class AudioEvents:
 class SpeechReader:
     """Lets an audio source read a success, unless it is an answer of text: that is a failure."""
 
-    def __init__(self, source: AudioSource) -> None:
+    def __init__(self, source: AudioSource, *, limit: int) -> None:
         self._source = source
+        self._limit = limit  # bytes
         self._status = 0
         self._headers: Headers = ()
         self._foreign = False  # the content type is one of text
@@ -285,7 +321,9 @@ class SpeechReader:
 
     @property
     def settled(self) -> bool:
-        return self._source.settled if self._held is None else len(self._held) > MAX_REFUSAL_BYTES
+        if self._held is not None:
+            return len(self._held) > MAX_REFUSAL_BYTES
+        return self._source.settled or self._source.chunker.size > self._limit
 
     def begin(self, status: int, headers: Headers) -> None:
         self._status, self._headers = status, headers
@@ -312,6 +350,9 @@ class SpeechReader:
             chunks += self._source.feed(held)
         left, failure = self._source.end()
         chunker = self._source.chunker
+        if chunker.size > self._limit:
+            reason = f"the speech went on after {self._limit:,} bytes, which is more than its text can be"
+            failure = Failure(kind=FailureKind.PROTOCOL, reason=reason, final=True)
         if failure is None and chunker.size == 0:
             failure = no_answer(self._status, self._headers, b"", "there is no audio in it")
         name = request_id({}, self._headers)

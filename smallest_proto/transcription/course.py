@@ -94,7 +94,7 @@ class Course:
 
     def _pump_one(self, cursor: Cursor, now: float) -> None:
         sender, link = self.stream.first.sender, cursor.link
-        output, before, asked = self.output, len(self.output), cursor.asked
+        output, before = self.output, len(self.output)
         wake = sender.pump(cursor, now)
         if wake is not None:
             timers = self.timers

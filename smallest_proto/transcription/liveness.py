@@ -116,13 +116,14 @@ class Liveness:
             self._take(TrustInput.IN_VAIN, sender, now)
             return None
         if not link.open:  # it was asked for the last final: that is answered, whatever was said
-            due = max(cursor.heard_at, link.sent_at) + self.shortest + timeline.ahead(cursor, now)
+            due = max(timeline.heard_by(cursor), link.sent_at) + self.shortest
             if due <= now:
                 return self._links.abandon(link, _MUTE, now)
             link.timers[Timer.QUIET] = due
             return None
         link.timers[Timer.QUIET] = now + self.patience
-        loud, first = sender.loud(max(timeline.watermark + timeline.samples(TAIL), cursor.judged_to), cursor.sent)
+        final = timeline.watermark + timeline.samples(TAIL) if timeline.watermark else 0
+        loud, first = sender.loud(max(final, cursor.judged_to), cursor.sent)
         if first is None or timeline.duration(loud) < ENOUGH:
             return None
         since = max(cursor.heard_at, cursor.first_sent_after(first - 1) or 0.0)

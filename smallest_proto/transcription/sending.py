@@ -272,8 +272,8 @@ class Sender:
 
     def probe(self, cursor: Cursor) -> bool:
         """Ask for a final of what was sent, where that is surely a pause and half of what may be held is not final."""
-        if cursor.probe is not None or cursor.asked or cursor.waiting:
-            return False
+        if cursor.probe is not None or cursor.asked or cursor.waiting or cursor.settled is not None:
+            return False  # one question at a time, and none while it is seen what follows the last answer
         end = cursor.sent
         if (end - self._timeline.watermark) * 2 <= self._bound or not self._buffer.silent(end - self._pause, end):
             return False

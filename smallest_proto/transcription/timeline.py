@@ -46,6 +46,10 @@ class Timeline:
         ahead = self.duration(cursor.unheard) - (now - cursor.heard_at)
         return ahead if ahead > _LITTLE else 0.0
 
+    def heard_by(self, cursor: Cursor) -> float:
+        """When a recogniser that works in real time has heard all that the link was sent."""
+        return cursor.heard_at + self.duration(cursor.unheard)
+
     def time(self, cursor: Cursor, seconds: float) -> float:
         """A time of a link in stream seconds; one outside of the audio that it was sent is moved to its nearer end."""
         lasting = self.duration(cursor.lasting)

@@ -183,7 +183,7 @@ def heard(cut: Cut, seconds: float | None = None) -> list[str]:
         faults = (f"drop@{cut.at}", *((f"drop@{AGAIN}",) if cut.case == "twice" else ()))
     server = LocalServer(recogniser=Ear, faults=() if cut.case == "outage" else faults, max_live=16)
     if cut.case == "outage":
-        server._plan = _Outage(faults)
+        server._faults = _Outage(faults)
     return words(run(_call(PLUGINS[cut.plugin], server, pcm)))
 
 

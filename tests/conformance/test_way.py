@@ -18,7 +18,7 @@ import anyio.lowlevel
 import pytest
 
 from smallest_proto.config import Timeouts
-from smallest_proto.errors import ConnectError, DeadlineError, DisconnectedError
+from smallest_proto.errors import ConnectError, DeadlineError
 from smallest_proto.server.recogniser import coded_speech
 from smallest_proto.transcription.events import FinalTranscript
 
@@ -134,11 +134,8 @@ async def test_a_proxy_that_refuses(
 async def test_a_proxy_that_hangs_up(transport: Transport, live: bool) -> None:
     with serving(ProxyServer(1, b"").talk) as at:
         error = await fail(transport, "https://speech.invalid/", live=live, proxy=at.removesuffix("/waves/v1"))
-    if transport.driver == "aiohttp":  # it does not say who it was
-        assert isinstance(error, DisconnectedError)
-    else:
-        assert isinstance(error, ConnectError)
-        assert "check HTTPS_PROXY or proxy" in str(error)
+    assert isinstance(error, ConnectError)
+    assert "check HTTPS_PROXY or proxy" in str(error)
 
 
 async def test_no_proxy_there(transport: Transport) -> None:
@@ -277,3 +274,24 @@ async def test_cancelled_while_a_name_is_looked_up(transport: Transport, monkeyp
     finally:
         resolver.answers.set()
     assert left == [False]  # nobody waited for the resolver
+
+
+@RESOLVED
+@pytest.mark.parametrize("host", ["localhost.", "elsewhere.example."])
+async def test_a_name_that_ends_in_a_dot_is_that_of_the_certificate(
+    transport: Transport, tls: Tls, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    names: list[str | None] = []
+    server = tls.server if host == "localhost." else tls.of_another
+    monkeypatch.setattr(server, "sni_callback", lambda _, name, __: names.append(name))
+    real = socket.getaddrinfo
+
+    def resolve(name: Any, *args: Any, **named: Any) -> list[Any]:
+        asked = name.decode() if isinstance(name, bytes) else name
+        return real("127.0.0.1" if asked == host else name, *args, **named)
+
+    with local_server(tls=server) as url:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        there = url.replace("127.0.0.1", host)
+        assert await hear(transport, there, ssl_context=tls.client) == SPEECH.text
+    assert names == [host.removesuffix(".")]

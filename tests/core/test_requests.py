@@ -290,7 +290,8 @@ def test_full_url() -> None:
 
 def test_headers() -> None:
     endpoint = Endpoint(api_key=KEY, source="livekit", headers=(("X-LiveKit-Version", "1.8.9"),))
-    common = (("Authorization", f"Bearer {KEY}"), ("X-Source", "livekit"), ("X-LiveKit-Version", "1.8.9"))
+    common = (("Authorization", f"Bearer {KEY}"), ("X-Source", "livekit"))
+    common += (("Accept-Encoding", "identity"), ("X-LiveKit-Version", "1.8.9"))
     assert live_transcription_request(TranscriptionConfig(), endpoint).headers == common
     file = file_transcription_request(FileTranscriptionConfig(), endpoint, audio=b"x")
     content = (("Accept", "application/json"), ("Content-Type", "application/octet-stream"))

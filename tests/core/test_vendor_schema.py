@@ -33,7 +33,7 @@ from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 from smallest_proto.server.requests import FileRequest, LiveRequest, file_answer, read_request
 from smallest_proto.server.segmenter import Heard
 from smallest_proto.server.transcription import Finalize, Hear, LiveService, Reply
-from smallest_proto.synthesis.messages import SpeechAudio, SpeechComplete, SpeechWord, decode_speech
+from smallest_proto.synthesis.messages import AudioMessage, CompleteMessage, WordMessage, decode_message
 from smallest_proto.transcription.messages import (
     CLOSE_STREAM,
     FINALIZE,
@@ -174,14 +174,14 @@ def test_every_piece_of_speech_that_the_schema_allows_is_read(message: dict[str,
     data = message.get("data", {})
     if "audio" in data:  # the schema says text, and means base64
         data["audio"] = base64.b64encode(audio).decode()
-    read = decode_speech(json.dumps(message))
+    read = decode_message(json.dumps(message))
     if message.get("status") == "complete":
-        assert isinstance(read, SpeechComplete)
+        assert isinstance(read, CompleteMessage)
     elif message.get("status") == "chunk" and "audio" in data:
-        assert isinstance(read, SpeechAudio)
+        assert isinstance(read, AudioMessage)
         assert read.data == audio
     elif message.get("status") == "word_timestamp" and data.get("word"):
-        assert isinstance(read, SpeechWord)
+        assert isinstance(read, WordMessage)
         assert (read.text, read.start, read.end) == (data["word"], kept(data.get("start")), kept(data.get("end")))
 
 

@@ -44,3 +44,10 @@ def test_each_half_is_loaded_when_it_is_asked_for(name: str, loaded: str, left: 
         f"assert base + {loaded!r} in new and base + {left!r} not in new; assert 'smallest_proto' in new"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("missing", ["livekit.agents", "aiohttp"])
+def test_without_what_it_needs_an_import_says_what_to_install(missing: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from livekit.plugins import smallest_proto"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert 'ImportError: the plugin needs LiveKit Agents: pip install "smallest-proto[livekit]"' in done.stderr

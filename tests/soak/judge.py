@@ -99,7 +99,7 @@ def _pieces(text: str) -> Iterator[Piece]:
 
 def _wrong_words(call: Call, events: Sequence[Event]) -> Iterator[Wrong]:
     lost = [(event.start, event.end) for event in events if isinstance(event, AudioLost)]
-    # Without times nothing but an answer in a pause says what is final, so old audio can have to be given up: it is told.
+    # Without times nothing but an answer in a pause says what is final: old audio can have to be given up, and is told.
     if lost and not call.imperfection.no_times:
         yield Wrong("else", f"lost audio: {lost}")
     pieces: list[Piece] = []

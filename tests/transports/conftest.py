@@ -75,6 +75,7 @@ def leaves_nothing(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         left.pop().join(0.01)
     assert threads() - before[1] == set()
     assert KEY not in caplog.text
+    assert "private words" not in caplog.text  # what the servers of the failures say, and what is said to them
 
 
 def told(fd: int) -> str:

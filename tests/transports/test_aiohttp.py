@@ -6,20 +6,23 @@ What every driver has is tested in tests/conformance.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
 import socket
+import ssl
 import subprocess
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from smallest_proto.errors import ConfigurationError, LocalProtocolError
+from smallest_proto.errors import ConfigurationError, ConnectError, LocalProtocolError
 from smallest_proto.events import EndReason, SessionEnded
 from smallest_transports._client import Client
-from tests.conformance.makers import KEY, PCM, Transport, connections_to, those
+from tests.conformance.makers import KEY, ONCE, PCM, Transport, connections_to, those
 from tests.conformance.others import Service, serve_by_aiohttp
 from tests.conformance.servers import in_thread, local_server, port_of, serving
 from tests.conformance.test_way import SPEECH, ProxyServer, hear
@@ -87,6 +90,98 @@ async def test_the_proxy_of_a_session_leads_to_the_service(transport: Transport,
             async with aiohttp.ClientSession(proxy=at) as session:
                 assert await hear(transport, url, ssl_context=tls.client, http_session=session) == SPEECH.text
     assert [asked.split()[1] for asked in proxy.asked] == [f"127.0.0.1:{port_of(url)}".encode()]
+
+
+@AIOHTTP
+@pytest.mark.parametrize("trust", ["its own context", "no check", "a fingerprint"])
+async def test_a_session_trusts_whom_it_likes(transport: Transport, tls: Tls, trust: str) -> None:
+    service = Service()
+    with in_thread(serve_by_aiohttp(service, tls.server)) as url:
+        kinds: dict[str, Any] = {"its own context": tls.client, "no check": False, "a fingerprint": await seen_at(url)}
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=kinds[trust])) as session:
+            async with transport.client(url, http_session=session) as client:
+                await talk_to(client)
+            mine = ssl.create_default_context()  # which trusts nobody here: what is given with the client comes first
+            async with transport.client(url, http_session=session, ssl_context=mine) as client:
+                with pytest.raises(ConnectError, match="does not hold"):
+                    await client.transcribe(PCM)
+    assert len(service.headers) == 2
+
+
+async def seen_at(url: str) -> aiohttp.Fingerprint:
+    """That of the certificate of a server."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(url), ssl=ssl._create_unverified_context())
+    certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    await reader.read()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return aiohttp.Fingerprint(hashlib.sha256(certificate).digest())
+
+
+@AIOHTTP
+async def test_a_session_that_trusts_nobody_here_is_heeded(transport: Transport, tls: Tls) -> None:
+    with in_thread(serve_by_aiohttp(Service(), tls.server)) as url:
+        other = aiohttp.Fingerprint(bytes(32))
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=other)) as session,
+            transport.client(url, http_session=session, retry=ONCE) as client,
+        ):
+            with pytest.raises(ConnectError):
+                await client.transcribe(PCM)
+
+
+@AIOHTTP
+async def test_the_proxy_of_a_session_comes_before_that_of_the_environment(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "")
+    there = "https://speech.invalid/"
+    proxy = ProxyServer(1, b"HTTP/1.1 502 No\r\n\r\n")
+    with serving(proxy.talk) as at:
+        async with aiohttp.ClientSession(proxy=at) as session:
+            for named, asked in (({}, 1), ({"proxy": at}, 2), ({"proxy": None}, 2)):
+                async with transport.client(there, http_session=session, retry=ONCE, **named) as client:
+                    with pytest.raises(ConnectError):
+                        await client.transcribe(PCM)
+                assert len(proxy.asked) == asked
+
+
+@AIOHTTP
+async def test_a_session_keeps_what_a_server_sets(transport: Transport) -> None:
+    asked: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nSet-Cookie: node=7; Path=/\r\nSet-Cookie: \x7f=;\r\nContent-Length: 22\r\n\r\n"
+        )
+        writer.write(b'{"transcription":"so"}')
+        await reader.read()
+
+    with serving(talk) as url:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+            for _ in range(2):
+                async with transport.client(url, http_session=session) as client:
+                    await client.transcribe(PCM)
+    assert [b"cookie: node=7\r\n" in one.lower() for one in asked] == [False, True]
+
+
+@AIOHTTP
+async def test_the_traces_of_a_session_see_its_connections(transport: Transport) -> None:
+    seen: list[str] = []
+
+    async def note(_: Any, __: Any, told: Any) -> None:
+        seen.append(type(told).__name__)
+
+    traced = aiohttp.TraceConfig()
+    traced.on_connection_create_start.append(note)
+    traced.on_connection_create_end.append(note)
+    with in_thread(serve_by_aiohttp(Service(), None)) as url:
+        async with aiohttp.ClientSession(trace_configs=[traced]) as session:
+            await talk_to(transport.client(url, http_session=session))
+    assert seen == ["TraceConnectionCreateStartParams", "TraceConnectionCreateEndParams"] * 2
 
 
 @AIOHTTP

@@ -18,6 +18,11 @@ class Address(NamedTuple):
     port: int
     secure: bool  # over TLS
 
+    @property
+    def name(self) -> str:
+        """The name that stands in a certificate: without the dot that can end a host, and says that it is whole."""
+        return self.host.removesuffix(".")
+
 
 def address(request: Request) -> Address:
     """Where to connect for a request. Raises ``ConfigurationError`` for a URL that leads nowhere."""

@@ -32,6 +32,7 @@ from smallest_proto.stats import SessionStats
 from smallest_proto.synthesis.session import SynthesisSession
 from smallest_proto.transcription.events import Event
 from smallest_proto.transcription.session import TranscriptionSession
+from smallest_proto.values import hide
 
 from ._address import address_of
 from ._driving import Driving, Machine
@@ -80,6 +81,11 @@ class _Tries(TypedDict):
     jitter: Callable[[], float]
 
 
+def hide_options(options: Any) -> None:
+    """What a client's options hold of keys, so that no local variable shows it."""
+    options.update({name: hide(options[name]) for name in ("api_key", "headers", "proxy") if name in options})
+
+
 class Client:
     """A client of the service, for any number of calls at once. A subclass names its driver and its world.
 
@@ -121,11 +127,13 @@ class Client:
         on_retry: Callable[[ExchangeRetried], object] | None = None,
         any_region: bool = False,
     ) -> None:
+        # Before all that can raise: tracebacks with local variables are what error services send home.
+        api_key, headers, proxy = hide(api_key), hide(headers), hide(proxy)
         check_whole("pool", pool, 0, None, "connections")
         check_seconds("pool_seconds", pool_seconds, least=0.0)
-        key = self._world_of.getenv(KEY_VARIABLE) or "" if api_key is None else api_key
+        api_key = hide(self._world_of.getenv(KEY_VARIABLE) or "") if api_key is None else api_key
         self._endpoint = Endpoint(
-            api_key=key, base_url=base_url, route=route, source=source, headers=headers, any_region=any_region
+            api_key=api_key, base_url=base_url, route=route, source=source, headers=headers, any_region=any_region
         )
         self._world = self._world_of(address_of(base_url.lower()), ssl_context=ssl_context, proxy=proxy)
         self._timeouts = timeouts
@@ -289,7 +297,9 @@ class Client:
 
     async def _begin(self, machine: Machine, trace: TracedSession | None = None) -> Driving:
         driver = self._driver(machine, self._world)
-        driver.trace = trace
+        if self._world.proxy is not None:
+            driver.way = f"the proxy {self._world.proxy.host}, port {self._world.proxy.port}"
+        driver.trace, driver.log = trace, self._world.log(machine)
         driver.on_retry = self._on_retry
         self._drivers.add(driver)
         try:

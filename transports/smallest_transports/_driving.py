@@ -11,18 +11,26 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+import msgspec
+
 from smallest_proto import commands
-from smallest_proto.errors import Failure
+from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.http.exchange import ExchangeRetried
 from smallest_proto.requests import Request
 
 from . import _events as wire
+from ._logs import CallLog
 from ._trace import TracedSession
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+
+LATE = 0.05  # seconds; a timer that comes later than so was held up: the loop was blocked, or the machine asleep
+QUIET_TURNS = 10  # of the loop in which nothing came: what there was to hear has been heard, over TLS and two tasks too
+WORTH_TELLING = 0.25  # seconds of being held up: a deadline that passed may have passed of that
+MAX_TURNS = 200  # of waiting for that, where a peer never stops: about a second
 
 Machine: TypeAlias = Any  # a session of the core, which has links, or one of its exchanges, which has one answer
 
@@ -54,7 +62,10 @@ class Driving:
         self.machine = machine
         self.world = world
         self.trace: TracedSession | None = None
+        self.log: CallLog | None = None
         self.on_retry: Callable[[ExchangeRetried], object] | None = None
+        self.way = ""  # what leads to the service, where it is not direct
+        self.late = 0.0  # seconds that a timer came too late since something was heard
         self.is_session = hasattr(machine, "link_opened")
         self._takes_audio = hasattr(machine, "ready_for_audio")
         # By number, as a session can have two open at once: the old one hears on while the new one opens.
@@ -62,6 +73,7 @@ class Driving:
         # Not bounded: a consumer that does not read must not hold up the protocol (pongs, deadlines, the end). Events
         # are few, some ten per second of speech; audio, which is much, is what back-pressure holds.
         self.outputs: deque[Any] = deque()
+        self.heard = 0  # how often something came in
         self.mistake: Exception | None = None  # ours, met where nobody awaits it
         self._last: Any = None
 
@@ -121,8 +133,10 @@ class Driving:
         told(*args, now)
         self.pump()
 
-    def hear(self, link: Link, data: bytes) -> None:
-        """Bytes came in over a link whose wire reads them; ``b""``: no more will."""
+    def hear(self, link: Link, data: bytes | None) -> None:
+        """Bytes came in over a link whose wire reads them; ``b""``: no more will; ``None``: it goes on reading."""
+        self.heard += 1
+        self.late = 0.0
         self.hear_events(link, link.wire.receive_data(data))
 
     def hear_events(self, link: Link, events: Sequence[wire.WebSocketEvent | wire.ExchangeEvent]) -> None:
@@ -194,6 +208,8 @@ class Driving:
             raise self._last.failure.error()
 
     def _do(self, output: Any) -> None:
+        if self.log is not None:
+            self.log.note(self._explained(output), self.links)
         if type(output) is commands.SendBinary:  # most of what is asked, and told apart in no time
             self.links[output.link].wire.send_binary(output.data)
             return
@@ -216,8 +232,23 @@ class Driving:
                 if self.on_retry is not None:
                     self.on_retry(output)
             case _:
-                self._last = output
-                self.outputs.append(output)
+                self._last = self._explained(output)
+                self.outputs.append(self._last)
+
+    def _explained(self, output: Any) -> Any:
+        """An event whose failure is a deadline says what else than the service it can be the fault of."""
+        failure = getattr(output, "failure", None)
+        if failure is None or failure.kind is not FailureKind.DEADLINE:
+            return output
+        reason = failure.reason
+        if self.way:
+            reason += f"; the way leads through {self.way}"
+        if self.late >= WORTH_TELLING:
+            reason += (
+                f"; this process was held up for {self.late:.1f} s meanwhile: look for a call that blocks the event "
+                "loop, or for busy threads"
+            )
+        return msgspec.structs.replace(output, failure=msgspec.structs.replace(failure, reason=reason))
 
     def _heard(self, link: Link, event: wire.WebSocketEvent | wire.ExchangeEvent) -> None:
         machine, number = self.machine, link.number

@@ -1,14 +1,19 @@
-"""What the drivers in asyncio's event loop share: how to wait, the timer, and tasks that end with the driver."""
+"""What the drivers in asyncio's event loop share: how to wait, the timer, and connections with their tasks."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import math
+from collections.abc import Callable, Coroutine, Iterator
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
-from ._driving import Driving, Machine
-from ._world import read_file
+from smallest_proto.errors import Failure, RemoteError
+from smallest_proto.requests import Request
+
+from . import _wire as wire
+from ._driving import LATE, MAX_TURNS, QUIET_TURNS, Driving, Machine
+from ._world import Tls, connection_lost, left_in, no_connection, read_file
 
 _AT_ONCE = 0.005  # seconds
 
@@ -20,7 +25,7 @@ class EventLoopDriving(Driving):
         super().__init__(machine, world)
         self.loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[None]] = set()  # one for each connection that has not wholly gone
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._due = 0.0  # when it comes
         self._sent_at = 0.0
         self._news = asyncio.Event()
@@ -36,6 +41,8 @@ class EventLoopDriving(Driving):
     def fail(self, mistake: Exception) -> None:
         """End everything with a mistake of ours."""
         self.mistake = mistake
+        if self.log is not None:
+            self.log.wrong(mistake)
         self._stop()
         self.changed()
 
@@ -96,6 +103,25 @@ class EventLoopDriving(Driving):
             self._room.set()
 
     def _wake(self) -> None:
+        late = self.loop.time() - self._due
+        if late > LATE:
+            self.late = max(self.late, late)
+            self._settle(0, 0, self.heard)
+        else:
+            self._judge()
+
+    def _settle(self, turns: int, quiet: int, heard: int) -> None:
+        """Let what came while the loop was held up be heard: then a deadline is judged."""
+        quiet = quiet + 1 if heard == self.heard else 0
+        if quiet > QUIET_TURNS or turns > MAX_TURNS:
+            self._judge()
+        else:  # nothing is due before that
+            self._timer, self._due = (
+                self.loop.call_soon(self.run, self._settle, turns + 1, quiet, self.heard),
+                -math.inf,
+            )
+
+    def _judge(self) -> None:
         self._timer = None
         self.tell(self.machine.handle_timer)
 
@@ -106,3 +132,144 @@ class EventLoopDriving(Driving):
         self.links.clear()
         for task in self.tasks:
             task.cancel()
+
+
+class EventLoopLink(asyncio.Protocol):
+    """One connection, which each driver opens in its own way.
+
+    It is an ``asyncio.Protocol``, so that bytes go through the core without a task switch, and one task, which is its
+    life: when that has ended, nothing of the connection is left. Cancelled, the task aborts it.
+    """
+
+    def __init__(self, driver: EventLoopDriving, number: int, request: Request) -> None:
+        self.number = number
+        self.wire: Any = wire.client_wire(request)
+        self.paused = False
+        self.gone = asyncio.Event()
+        self._driver = driver
+        self._request = request
+        self._where = wire.address(request)
+        self._transport: asyncio.Transport | None = None
+        self._tls: Tls | None = None  # where it is not the transport's
+        self._owed = False  # the driver is to be told when what was written is out
+        self._task = driver.spawn(self._live())
+
+    async def live(self) -> None:
+        """Open the connection, be its protocol, and wait until it is gone. Raises what it could not be opened for."""
+        raise NotImplementedError
+
+    def failure(self, exc: Exception) -> Failure | None:
+        """What it could not be opened for; ``None`` for what is a mistake of ours."""
+        if isinstance(exc, RemoteError):
+            return exc.failure
+        return no_connection(exc, self._where) if isinstance(exc, (OSError, UnicodeError)) else None
+
+    async def _live(self) -> None:
+        driver = self._driver
+        try:
+            await self.live()
+        except Exception as exc:
+            if (failure := self.failure(exc)) is None:
+                driver.fail(exc)
+            else:
+                driver.run(driver.lose, self, failure)
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        """Abort the connection, and wait until nothing of it is left."""
+        if self._transport is not None and not self.gone.is_set():
+            self._transport.abort()
+            await self.gone.wait()
+
+    def flush(self) -> bool:
+        transport = self._transport
+        while transport and not transport.is_closing() and not self.paused:
+            data = self.wire.data_to_send()
+            if self._tls is not None:
+                data = self._tls.encrypt(data)
+            if not data:
+                break
+            transport.write(data)
+            self._owed = True
+        done = self._owed and not self.paused
+        self._owed = self._owed and not done
+        return done
+
+    def abort(self) -> None:
+        self._task.cancel()
+
+    def finish(self) -> None:
+        self.flush()
+        if self._transport is not None and not self.paused and not self._transport.is_closing():
+            if self._tls is not None:
+                self._transport.write(self._tls.goodbye())
+            self._transport.close()
+
+    # What asyncio calls. It sets TCP_NODELAY itself.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
+        self._transport = transport
+        # What the kernel does not take at once is back-pressure: its own buffer holds seconds of audio already.
+        # Not 0: over TLS asyncio compares with >=, and 0 would be over the mark for ever.
+        transport.set_write_buffer_limits(high=1, low=0)
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        driver = self._driver
+        try:
+            for piece in self._tls.decrypt(data) if self._tls else (data,):
+                driver.run(driver.hear, self, piece)
+        except OSError as exc:  # of TLS
+            driver.run(driver.lose, self, connection_lost(exc))
+            self.abort()
+        if self.wire.unread and self._transport is not None:
+            self._transport.pause_reading()
+            driver.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._driver.run(self._driver.hear, self, None)
+        if self.wire.unread:
+            self._driver.loop.call_soon(self._read_on)
+        else:
+            self._transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        self.data_received(b"")
+        # The transport stays until what is unread was read in its turns; over its own TLS it cannot.
+        return bool(self.wire.unread) and not self._over_tls
+
+    @property
+    def _over_tls(self) -> bool:
+        """Whether TLS is the transport's: what comes is decrypted before it is here."""
+        return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
+
+    def pause_writing(self) -> None:
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self._driver.run(self._driver.pump)
+        if self._driver.links.get(self.number) is not self:
+            self._driver.loop.call_soon(self.finish)  # closed in here, asyncio's transport would close twice
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        driver = self._driver
+        # A server that refuses what is sent to it closes while it still comes: writing fails, and its answer is there.
+        for data in self._left() if isinstance(exc, OSError) else ():
+            self.data_received(data)
+        while self.wire.unread and driver.links.get(self.number) is self:
+            driver.run(driver.hear, self, None)
+        if isinstance(exc, OSError):
+            driver.run(driver.lose, self, connection_lost(exc))
+        else:
+            driver.run(driver.hear, self, b"")
+        self.gone.set()
+
+    def _left(self) -> Iterator[bytes]:
+        """What the kernel still holds of what the peer said, where it can be read."""
+        if self._transport is not None and not self._over_tls:
+            yield from left_in(self._transport.get_extra_info("socket"))

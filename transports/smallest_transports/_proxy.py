@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import re
 from typing import ClassVar
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -35,16 +36,48 @@ def read_proxy(url: str, named: str = "proxy") -> Proxy:
     """
     example = f"set {named} to a URL such as http://proxy.example:3128, or proxy=None for a direct connection"
     try:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        host, port = parts.hostname, parts.port or 80
+        scheme, host, port, authorization = _read(url if "://" in url else f"http://{url}")
     except (ValueError, TypeError):
-        host, port, parts = None, 0, urlsplit("")
+        scheme, host, port, authorization = "", None, 0, None
     if not host or not re.fullmatch(r"[a-z0-9_.:-]+", host):
         raise ConfigurationError(f"{named} is no URL of a proxy: {example}")
-    if parts.scheme != "http":
-        raise ConfigurationError(f"{named} is a proxy of a kind that is not spoken ({parts.scheme}): {example}")
+    if scheme != "http":
+        raise ConfigurationError(f"{named} is a proxy of a kind that is not spoken ({scheme}): {example}")
+    return Proxy(host=host, port=port, authorization=authorization)
+
+
+def bypasses(exceptions: str, host: str, port: int) -> bool:
+    """Whether ``NO_PROXY`` says that no proxy leads to a host, read as curl does.
+
+    Its entries are names, which hold for what is under them too (with a dot or ``*.`` before them or without),
+    addresses, networks (``10.0.0.0/8``), and ``*`` for all; a port after one narrows it.
+    """
+    name = host.lower().removesuffix(".")
+    return any(_excepts(entry, name, port) for entry in re.split(r"[\s,]+", exceptions.lower()) if entry)
+
+
+def _excepts(entry: str, name: str, port: int) -> bool:
+    if found := re.fullmatch(r"(\[[^]]*\]|[^:]*):([0-9]+)", entry):  # an IPv6 address without brackets has no port
+        entry = found[1]
+        if int(found[2]) != port:
+            return False
+    entry = entry.strip("[]")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        entry = entry.removeprefix("*").removeprefix(".").removesuffix(".")
+        return entry == "" or name == entry or name.endswith(f".{entry}")
+    try:
+        return entry == "*" or address in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return False
+
+
+def _read(url: str) -> tuple[str, str | None, int, Secret | None]:
+    """Scheme, host, port and credentials, which so are in no frame of one who raises."""
+    parts = urlsplit(url)
     authorization = None
     if parts.username is not None:
         user, password = unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or "")
         authorization = Secret("Basic " + base64.b64encode(user + b":" + password).decode())
-    return Proxy(host=host, port=port, authorization=authorization)
+    return parts.scheme, parts.hostname, parts.port or 80, authorization

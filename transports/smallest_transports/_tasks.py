@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from smallest_proto.errors import LocalProtocolError
 
-from ._driving import Driving, Machine
+from ._driving import LATE, MAX_TURNS, QUIET_TURNS, Driving, Link, Machine
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -192,8 +192,27 @@ class NursedDriving(Driving):
         while True:
             with self._nap:
                 await self.framework.sleep_forever()
+            if (late := self.now() - self._nap.deadline) > LATE:
+                self.late = max(self.late, late)
+                await self._settle()
             self._nap = self.framework.CancelScope()
             self.run(self.tell, self.machine.handle_timer)
+
+    async def _settle(self) -> None:
+        """Let what came while the loop was held up be heard: then a deadline is judged."""
+        quiet, heard = 0, self.heard
+        for _ in range(MAX_TURNS):
+            await self.framework.sleep(0)
+            quiet, heard = (quiet + 1 if heard == self.heard else 0), self.heard
+            if quiet > QUIET_TURNS:
+                break
+
+    async def take(self, link: Link, data: bytes) -> None:
+        """Hear what came over a link, at most so much in a turn that others have theirs."""
+        self.run(self.hear, link, data)
+        while link.wire.unread and self.links.get(link.number) is link:
+            await self.framework.sleep(0)
+            self.run(self.hear, link, None)
 
     async def _shielded(self, wait: Callable[..., Awaitable[None]], *args: Any) -> BaseException | None:
         """Wait whatever happens; what gets through the shield (asyncio's own cancellation) is raised afterwards."""
@@ -206,6 +225,8 @@ class NursedDriving(Driving):
 
     def _fail(self, mistake: Exception) -> None:
         self.mistake = mistake
+        if self.log is not None:
+            self.log.wrong(mistake)
         self._stop()
         self.changed()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import os
 import random
 import socket
@@ -16,13 +17,19 @@ from typing import TYPE_CHECKING, Any
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind
 from smallest_proto.requests import MAX_FILE_BYTES
 
-from ._proxy import ENVIRONMENT, Proxy, read_proxy
+from ._driving import Machine
+from ._logs import ROOT, CallLog
+from ._proxy import ENVIRONMENT, Proxy, bypasses, read_proxy
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._address import Address
 
+logging.getLogger(ROOT).addHandler(logging.NullHandler())  # silent, unless the application listens
+
+READ_BYTES = 64 * 2**10  # of a socket at once
+_LEFT_BYTES = 2**20  # of what a connection that broke still holds: more than what is kept of a refusal
 _TLS_BYTES = 64 * 2**10  # decrypted at once
 
 
@@ -38,11 +45,16 @@ class World:
     ) -> None:
         if ssl_context is not None and ssl_context.protocol is ssl.PROTOCOL_TLS_SERVER:
             raise ConfigurationError("ssl_context is one for servers: make it with ssl.create_default_context()")
-        self.ssl_context = ssl_context or (ssl.create_default_context() if where.secure else None)
+        self.ssl_context = ssl_context or self.default_context(where)
         if proxy is None:
             self.proxy = None
         else:
             self.proxy = self.find_proxy(where) if proxy == ENVIRONMENT else read_proxy(proxy)
+
+    @staticmethod
+    def default_context(where: Address) -> ssl.SSLContext | None:
+        """Whom to trust where the user does not say it: those whom the system trusts."""
+        return ssl.create_default_context() if where.secure else None
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,10 +64,13 @@ class World:
 
     @staticmethod
     def find_proxy(where: Address) -> Proxy | None:
-        """The proxy that the environment names; none for this machine itself."""
+        """The proxy that the environment names; none for this machine itself, nor for what ``NO_PROXY`` names."""
         proxies = urllib.request.getproxies()
         name = next((name for name in ("https" if where.secure else "http", "all") if proxies.get(name)), None)
-        if name is None or _is_loopback(where.host) or urllib.request.proxy_bypass(f"{where.host}:{where.port}"):
+        if name is None or _is_loopback(where.host) or bypasses(proxies.get("no", ""), where.host, where.port):
+            return None
+        # Where the system's settings name the proxy, as they can on macOS and Windows, they name the exceptions too.
+        if not urllib.request.getproxies_environment() and urllib.request.proxy_bypass(where.host):
             return None
         return read_proxy(proxies[name], f"{name.upper()}_PROXY")
 
@@ -84,6 +99,13 @@ class World:
         with open(path, "ab") as file:
             file.write(line)
 
+    def log(self, machine: Machine) -> CallLog | None:
+        """Where a call is told of, by a logger for each room of the core; ``None`` where nobody listens."""
+        logger = logging.getLogger(f"{ROOT}.{type(machine).__module__.split('.')[1]}")
+        if not logger.isEnabledFor(logging.INFO):
+            return None
+        return CallLog(logger, debug=logger.isEnabledFor(logging.DEBUG), proxy=self.proxy)
+
     getenv = staticmethod(os.getenv)
     jitter = staticmethod(random.random)
 
@@ -91,9 +113,9 @@ class World:
 class Tls:
     """The client's side of TLS, from bytes to bytes."""
 
-    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+    def __init__(self, context: ssl.SSLContext, where: Address) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=where.name)
 
     async def shake_hands(
         self, send: Callable[[bytes], Awaitable[Any]], receive: Callable[[], Awaitable[bytes | bytearray]]
@@ -112,6 +134,12 @@ class Tls:
         """What is to go out for it; for ``b""`` what TLS itself has to say."""
         if data:
             self._object.write(data)
+        return self._outgoing.read()
+
+    def goodbye(self) -> bytes:
+        """What is to go out last. The peer's own goodbye is not waited for: HTTP and WebSocket have theirs."""
+        with contextlib.suppress(ssl.SSLError):  # that it has not come yet, or that the connection is lost
+            self._object.unwrap()
         return self._outgoing.read()
 
     def decrypt(self, data: bytes) -> Iterator[bytes]:
@@ -134,6 +162,16 @@ class Tls:
             self._incoming.write_eof()
 
 
+def left_in(broken: Any) -> Iterator[bytes]:
+    """What the kernel still holds of what a peer said over a socket that broke: a copy of it reads on."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(broken.fileno())) as copy:
+        copy.setblocking(False)
+        for _ in range(_LEFT_BYTES // READ_BYTES):
+            if not (data := copy.recv(READ_BYTES)):
+                break
+            yield data
+
+
 def read_file(path: str | os.PathLike[str]) -> bytes:
     """What is in a file; ``check_size`` says of which size. Raises ``OSError`` where it cannot be read. It blocks."""
     # The size is checked before anything is read, and bounded as it is: the file may be growing, or a pipe.
@@ -154,6 +192,7 @@ def check_size(name: object, size: int) -> None:
 
 
 def _is_loopback(host: str) -> bool:
+    host = host.removesuffix(".")
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -5,6 +5,7 @@ It holds no policy. A connection is two tasks, as an anyio stream is told to wri
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from os import PathLike
 from typing import Any, ClassVar
@@ -16,19 +17,19 @@ except ModuleNotFoundError as exc:
         raise
     raise ImportError('the driver for anyio needs anyio: pip install "smallest-proto[anyio]"') from exc
 
-from anyio.abc import ByteStream
-from anyio.streams.tls import TLSStream
+from anyio.abc import SocketAttribute, SocketStream
 
 from smallest_proto.errors import Failure, RemoteError
 from smallest_proto.requests import Request
 
 from . import _client
 from . import _wire as wire
+from ._address import is_websocket
 from ._client import TranscriptionStream
 from ._speech import Speech, SynthesisStream
 from ._tasks import Framework, Nursed, NursedDriving, reason_of
 from ._wire.proxy import open_tunnel
-from ._world import World, connection_lost, no_connection, no_proxy_connection, read_file
+from ._world import Tls, World, connection_lost, left_in, no_connection, no_proxy_connection, read_file
 
 __all__ = ["Client", "Speech", "SynthesisStream", "TranscriptionStream"]
 
@@ -70,8 +71,11 @@ class _Link:
         self.wire: Any = wire.client_wire(request)
         self.paused = False
         self._driver = driver
+        self._request = request
         self._where = wire.address(request)
-        self._stream: ByteStream | None = None
+        self._stream: SocketStream | None = None
+        self._tls: Tls | None = None
+        self._copy: socket.socket | None = None  # of an exchange's socket
         self._data = b""  # what is being written
         self._work = anyio.Event()  # for the writing task
         self._owed = False  # the driver is to be told when what was written is out
@@ -92,23 +96,26 @@ class _Link:
                     failure = await self._read(self._stream)
                     tasks.cancel_scope.cancel()
             finally:
+                if self._copy is not None:
+                    self._copy.close()
                 await anyio.aclose_forcefully(self._stream)
         if failure is not None:
             driver.run(driver.lose, self, failure)
 
-    async def _connect(self) -> ByteStream:
+    async def _connect(self) -> SocketStream:
         where, stream = self._where, await self._reach()
         if not where.secure:
             return stream
         try:
-            # Not standard-compatible, as HTTPS is not: an end without TLS's goodbye is an end.
-            context = self._driver.world.ssl_context
-            return await TLSStream.wrap(stream, hostname=where.host, ssl_context=context, standard_compatible=False)
+            assert self._driver.world.ssl_context is not None
+            self._tls = Tls(self._driver.world.ssl_context, where)
+            await self._tls.shake_hands(stream.send, stream.receive)
         except BaseException:
             await anyio.aclose_forcefully(stream)
             raise
+        return stream
 
-    async def _reach(self) -> ByteStream:
+    async def _reach(self) -> SocketStream:
         where, proxy = self._where, self._driver.world.proxy
         if proxy is None:
             return await anyio.connect_tcp(where.host, where.port)  # it sets TCP_NODELAY
@@ -123,8 +130,11 @@ class _Link:
             raise no_proxy_connection(reason_of(exc), proxy).error() from None
         return stream
 
-    async def _read(self, stream: ByteStream) -> Failure | None:
-        driver, data = self._driver, b"."
+    async def _read(self, stream: SocketStream) -> Failure | None:
+        data = b"."
+        if not is_websocket(self._request):
+            # anyio closes a socket where writing fails: a server that refuses what still comes has said why by then.
+            self._copy = stream.extra(SocketAttribute.raw_socket).dup()
         self.flush()
         while data:
             try:
@@ -132,11 +142,20 @@ class _Link:
             except anyio.EndOfStream:
                 data = b""
             except BROKEN as exc:
+                for left in left_in(self._copy) if self._copy is not None else ():
+                    await self._take(left)
                 return connection_lost(reason_of(exc))
-            driver.run(driver.hear, self, data)
+            try:
+                await self._take(data)
+            except OSError as exc:  # of TLS
+                return connection_lost(exc)
         return None
 
-    async def _write(self, stream: ByteStream) -> None:
+    async def _take(self, data: bytes) -> None:
+        for piece in self._tls.decrypt(data) if self._tls else (data,):
+            await self._driver.take(self, piece)
+
+    async def _write(self, stream: SocketStream) -> None:
         driver = self._driver
         while True:
             await self._work.wait()
@@ -155,7 +174,11 @@ class _Link:
         self.abort()
 
     def flush(self) -> bool:
-        if self._stream and not self.paused and (data := self.wire.data_to_send()):
+        data = b""
+        if self._stream and not self.paused:
+            data = self.wire.data_to_send()
+            data = self._tls.encrypt(data) if self._tls else data
+        if data:
             self._data, self.paused, self._owed = data, True, True
             self._work.set()
         done = self._owed and not self.paused

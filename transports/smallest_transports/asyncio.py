@@ -1,35 +1,27 @@
-"""The driver for asyncio: sockets and TLS around the core's state machines. It holds no policy.
-
-A connection is an ``asyncio.Protocol``, so that bytes go through the core without a task switch, and one task, which is
-its life: when that has ended, nothing of the connection is left.
-"""
+"""The driver for asyncio: sockets and TLS around the core's state machines. It holds no policy."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import socket
-import ssl
 from collections import deque
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from smallest_proto.errors import RemoteError
 from smallest_proto.requests import Request
 
 from . import _client
 from . import _wire as wire
 from ._client import TranscriptionStream
-from ._event_loop import EventLoopDriving
+from ._event_loop import EventLoopDriving, EventLoopLink
 from ._proxy import Proxy
 from ._speech import Speech, SynthesisStream
-from ._world import World, connection_lost, no_connection, no_proxy_connection
+from ._world import READ_BYTES, Tls, World, no_proxy_connection
 
 __all__ = ["Client", "Speech", "SynthesisStream", "TranscriptionStream"]
 
 EYEBALLS_DELAY = 0.25  # seconds that an address has before the next one is tried beside it (RFC 8305)
-_BEGINNING = 5  # turns of the loop, after which uvloop has begun with TLS
 
 
 class _Driver(EventLoopDriving):
@@ -41,107 +33,38 @@ class _Driver(EventLoopDriving):
         return _Link(self, number, request)
 
 
-class _Link(asyncio.Protocol):
-    """One connection. Its task opens it, and ends when it is gone; cancelled, the task aborts it."""
+class _Link(EventLoopLink):
+    """One connection: a socket, with TLS of our own, so that what the peer said can be read whatever became of it."""
 
-    def __init__(self, driver: _Driver, number: int, request: Request) -> None:
-        self.number = number
-        self.wire: Any = wire.client_wire(request)
-        self.paused = False
-        self._driver = driver
-        self._transport: asyncio.Transport | None = None
-        self._owed = False  # the driver is to be told when what was written is out
-        self._connected = False
-        self._gone = asyncio.Event()
-        self._task = driver.spawn(self._live(wire.address(request)))
-
-    async def _live(self, where: wire.Address) -> None:
-        driver, failure = self._driver, None
+    async def live(self) -> None:
+        loop, where, world = self._driver.loop, self._where, self._driver.world
+        made = await (_open_socket(where.host, where.port) if world.proxy is None else _go_through(world.proxy, where))
         try:
-            await self._connect(where, driver.world.proxy, driver.world.ssl_context if where.secure else None)
-            await self._gone.wait()
-        except RemoteError as exc:
-            failure = exc.failure
-        except (OSError, UnicodeError) as exc:
-            failure = no_connection(exc, where)
+            if where.secure:
+                self._tls = Tls(world.ssl_context, where)
+                await self._tls.shake_hands(partial(loop.sock_sendall, made), partial(loop.sock_recv, made, READ_BYTES))
+            # It takes some turns, and nothing of the network. Cancelled in these, uvloop would leave the socket.
+            await _whole(loop.create_connection(lambda: self, sock=made))
         finally:
-            await self._end()
-        if failure is not None:
-            driver.run(driver.lose, self, failure)
+            if self._transport is None:
+                made.close()
+            elif self.gone.is_set():
+                # Gone before uvloop had taken the socket over: its descriptor is closed, and may be another's by now.
+                made.detach()
+        await self.gone.wait()
 
-    async def _end(self) -> None:
-        """Abort the connection, or the attempt at one, and wait until nothing of it is left."""
-        if self._transport is not None and not self._gone.is_set():
-            self._transport.abort()
-            # Of a transport that create_connection() itself gave up, uvloop never tells that it is gone.
-            if self._connected or isinstance(self._driver.loop, asyncio.BaseEventLoop):
-                await self._gone.wait()
 
-    async def _connect(self, where: wire.Address, proxy: Proxy | None, context: ssl.SSLContext | None) -> None:
-        made = await (_open_socket(where.host, where.port) if proxy is None else _go_through(proxy, where))
-        name, loop = where.host if context is not None else None, self._driver.loop
-        opening = loop.create_task(loop.create_connection(lambda: self, sock=made, ssl=context, server_hostname=name))
+async def _whole(work: Any) -> None:
+    """Await something to its end; a cancellation is heard after it."""
+    task, cancelled = asyncio.ensure_future(work), None
+    while not task.done():
         try:
-            await asyncio.wait((opening,))
-        finally:
-            if not opening.done():
-                # Cancelled in its first turns, uvloop leaves the timer of a handshake behind, which holds the driver.
-                for _ in range(_BEGINNING):
-                    with contextlib.suppress(asyncio.CancelledError):  # for the second time
-                        await asyncio.sleep(0)
-                opening.cancel()
-                await asyncio.wait((opening,))
-            self._connected = not opening.cancelled() and opening.exception() is None
-        opening.result()
-
-    def flush(self) -> bool:
-        transport = self._transport
-        while transport and not transport.is_closing() and not self.paused and (data := self.wire.data_to_send()):
-            transport.write(data)
-            self._owed = True
-        done = self._owed and not self.paused
-        self._owed = self._owed and not done
-        return done
-
-    def abort(self) -> None:
-        self._task.cancel()
-
-    def finish(self) -> None:
-        self.flush()
-        if self._transport is not None and not self.paused:
-            self._transport.close()
-
-    # What asyncio calls. It sets TCP_NODELAY itself.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
-        self._transport = transport
-        # What the kernel does not take at once is back-pressure: its own buffer holds seconds of audio already.
-        # Not 0: over TLS asyncio compares with >=, and 0 would be over the mark for ever.
-        transport.set_write_buffer_limits(high=1, low=0)
-        self.flush()
-
-    def data_received(self, data: bytes) -> None:
-        self._driver.run(self._driver.hear, self, data)
-
-    def eof_received(self) -> None:
-        self._driver.run(self._driver.hear, self, b"")
-
-    def pause_writing(self) -> None:
-        self.paused = True
-
-    def resume_writing(self) -> None:
-        self.paused = False
-        self._driver.run(self._driver.pump)
-        if self._driver.links.get(self.number) is not self:
-            self._driver.loop.call_soon(self.finish)  # closed in here, asyncio's transport would close twice
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if isinstance(exc, OSError):
-            self._driver.run(self._driver.lose, self, connection_lost(exc))
-        else:
-            self.eof_received()
-        self._gone.set()
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        raise cancelled
+    task.result()
 
 
 async def _open_socket(host: str, port: int) -> socket.socket:

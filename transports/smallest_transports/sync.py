@@ -1,11 +1,13 @@
 """A client for scripts and notebooks, with nothing to await: the asyncio client, in a thread with its own event loop.
 
-It works where a loop runs in the calling thread, as in Jupyter. A Ctrl-C takes back what is under way.
+It works where a loop runs in the calling thread, as in Jupyter. A Ctrl-C takes back what is under way. In a process
+that is forked off a client begins anew, with a thread of its own; a stream stays with the process in which it began.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future, wait
@@ -14,6 +16,7 @@ from functools import partial
 from itertools import chain
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from smallest_proto.config import FileTranscriptionConfig, SynthesisConfig, TranscriptionConfig
 from smallest_proto.errors import LocalProtocolError, RemoteError
@@ -25,7 +28,7 @@ from smallest_proto.transcription.events import Event
 
 from . import _speech
 from . import asyncio as _asyncio
-from ._client import Audio, Options
+from ._client import Audio, Options, hide_options
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self, Unpack
@@ -45,10 +48,26 @@ class Client:
     """
 
     def __init__(self, **options: Unpack[Options]) -> None:
-        self._client = _asyncio.Client(**options)
+        hide_options(options)
+        self._options = options
+        self._closed = threading.Event()
+        self._begin()
+        _CLIENTS.add(self)
+
+    def _begin(self) -> None:
+        """Before the first call, in this process."""
+        self._client = _asyncio.Client(**self._options)
         self._thread: _Thread | None = None
         self._lock = threading.Lock()  # of the thread's beginning and end
-        self._closed = threading.Event()
+
+    def _begin_anew(self) -> None:
+        """In a process that was forked off, which has none of the threads: what they held stays as it is, for ever."""
+        _LEFT.append((self._client, self._thread))  # to be collected it would touch what is the parent's
+        self._options["api_key"] = self._client._endpoint.api_key
+        closed, self._closed = self._closed, threading.Event()
+        if closed.is_set():
+            self._closed.set()
+        self._begin()
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +121,7 @@ class Client:
         Leaving the block aborts what has not ended by then. Raises ``ConfigurationError`` for options that cannot be.
         """
         with self._within(self._client.stream_transcription(config)) as stream:
-            yield TranscriptionStream(stream, self._call)
+            yield TranscriptionStream(stream, self._caller())
 
     def synthesize(self, text: str, config: SynthesisConfig | None = None, *, sse: bool = False) -> Speech:
         """Speak a whole text: iterate over the audio, ``speech.read()``, or ``speech.save("x.wav")``.
@@ -110,7 +129,7 @@ class Client:
         With ``sse`` the service sends the audio while it makes it (pcm, ulaw, alaw). Raises ``ConfigurationError`` for
         a text that cannot be spoken, and for options that cannot be.
         """
-        return Speech(self._client.synthesize(text, config, sse=sse), self._call)
+        return Speech(self._client.synthesize(text, config, sse=sse), self._caller())
 
     @contextmanager
     def stream_synthesis(
@@ -125,7 +144,7 @@ class Client:
         options. Raises ``ConfigurationError`` for options that cannot be.
         """
         with self._within(self._client.stream_synthesis(config, resume=resume, strict=strict)) as stream:
-            yield SynthesisStream(stream, self._call)
+            yield SynthesisStream(stream, self._caller())
 
     def prewarm(self, config: SynthesisConfig | None = None, *, resume: bool = False) -> None:
         """Open a connection for the next ``stream_synthesis`` with the same options, if none is kept.
@@ -143,12 +162,23 @@ class Client:
 
     @contextmanager
     def _within(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
-        stack = AsyncExitStack()
+        stack, process = AsyncExitStack(), os.getpid()
         try:
             yield self._call(stack.enter_async_context, manager)
         finally:
-            if not self._closed.is_set():
+            if not self._closed.is_set() and os.getpid() == process:
                 self._call(stack.aclose)
+
+    def _caller(self) -> Callable[..., Any]:
+        """How a stream calls what begins now: in this process alone."""
+        process = os.getpid()
+
+        def call(function: Callable[..., Coroutine[Any, Any, T]], /, *args: Any) -> T:
+            if os.getpid() != process:
+                raise LocalProtocolError("this began in the process that this one was forked off: begin another one")
+            return self._call(function, *args)
+
+        return call
 
     def _call(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         call: _Call[T] = _Call()  # before all else: a Ctrl-C can come at any moment from here on
@@ -165,6 +195,19 @@ class Client:
         except BaseException:
             call.cancel()
             raise
+
+
+_CLIENTS: WeakSet[Client] = WeakSet()
+_LEFT: list[Any] = []
+
+
+def _after_fork() -> None:
+    for client in tuple(_CLIENTS):
+        client._begin_anew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Source(Generic[S, T]):

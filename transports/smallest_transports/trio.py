@@ -28,12 +28,11 @@ from ._client import TranscriptionStream
 from ._speech import Speech, SynthesisStream
 from ._tasks import Framework, Nursed, NursedDriving, Scope, reason_of
 from ._wire.proxy import open_tunnel
-from ._world import Tls, World, connection_lost, no_connection, no_proxy_connection, read_file
+from ._world import READ_BYTES, Tls, World, connection_lost, no_connection, no_proxy_connection, read_file
 
 __all__ = ["Client", "Speech", "SynthesisStream", "TranscriptionStream"]
 
 BROKEN = (OSError, UnicodeError, trio.BrokenResourceError)  # what a connection can fail with
-READ_BYTES = 64 * 2**10  # at once
 
 
 class _World(Nursed, World):
@@ -102,7 +101,7 @@ class _Link:
         try:
             if where.secure:
                 assert self._driver.world.ssl_context is not None
-                self._tls = Tls(self._driver.world.ssl_context, where.host)
+                self._tls = Tls(self._driver.world.ssl_context, where)
                 await self._tls.shake_hands(stream.send_all, stream.receive_some)
             connected = socket.socket(fileno=stream.socket.detach())
         finally:
@@ -136,7 +135,7 @@ class _Link:
                 except BlockingIOError:
                     continue
                 for piece in self._tls.decrypt(data) if self._tls else (data,):
-                    driver.run(driver.hear, self, piece)
+                    await driver.take(self, piece)
         except OSError as exc:
             return connection_lost(exc)
         finally:

@@ -25,8 +25,9 @@ from smallest_proto.errors import (
 )
 from smallest_proto.http import exchange as module
 from smallest_proto.http.bodies import MAX_ANSWER_BYTES
-from smallest_proto.http.exchange import MAX_REFUSAL_BYTES, ExchangeFailed, ExchangeRetried, Input, State
+from smallest_proto.http.exchange import ExchangeFailed, ExchangeRetried, Input, State
 from smallest_proto.http.files import FileTranscript, FileTranscription
+from smallest_proto.refusals import MAX_REFUSAL_BYTES
 
 from .exchange_host import KEY, LOST, SAID, answered, drain, transcription
 
@@ -183,7 +184,7 @@ _AFTERWARDS = {Input.AGAIN: State.PAUSED, Input.OUTCOME: State.ENDED}
 
 
 def test_every_input_and_every_state_is_tried_here() -> None:
-    assert {*TELLINGS, *_TO_ITSELF, *_AFTERWARDS} == set(Input)
+    assert {*TELLINGS, *_TO_ITSELF, *_AFTERWARDS, Input.DAMAGED} == set(Input)  # the last in test_codings.py
     assert {*_WAY_TO, State.OVER} == set(State)
     afterwards = {told: state for (before, told), (_, state) in module._TABLE.items() if before is State.OVER}
     assert afterwards == _AFTERWARDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -128,6 +129,29 @@ def test_each_exchange_is_tried_again_and_comes_back_whole(what: str, first: Try
         assert put_out == [FileTranscript(text="hi")]
     if what in ("speak", "events"):
         assert isinstance(put_out[-1], SpeechFinished)
+
+
+@pytest.mark.parametrize("what", MAKERS)
+def test_each_try_is_decompressed_anew(what: str) -> None:
+    gzipped, body = ("Content-Encoding", "gzip"), gzip.compress(ANSWERS[what])
+    cut_off, plain = refuse(200, gzipped, body=body[:-9]), answer(ANSWERS[what])
+    count, waits, put_out = carry_out(MAKERS[what](), refuse(500, gzipped, body=body), plain)
+    assert (count, waits) == (2, [1.0])
+    assert carry_out(MAKERS[what](), refuse(500), refuse(200, gzipped, body=body)) == (count, waits, put_out)
+    if what == "events":
+        return  # they say themselves where their end is
+    count, _, others = carry_out(MAKERS[what](), cut_off, plain)
+    given_out = what == "speak"  # the beginning, which cannot be taken back
+    assert count == (1 if given_out else 2)
+    assert isinstance(others[-1], ExchangeFailed) is given_out
+
+
+@pytest.mark.parametrize("what", MAKERS)
+@pytest.mark.parametrize(("coding", "body"), [("br", b""), ("gzip", b"no gzip at all")])
+def test_what_cannot_be_decompressed_is_not_asked_for_again(what: str, coding: str, body: bytes) -> None:
+    count, waits, (outcome,) = carry_out(MAKERS[what](), refuse(200, ("Content-Encoding", coding), body=body))
+    assert (count, waits) == (1, [])
+    assert outcome.failure.kind is FailureKind.PROTOCOL
 
 
 @pytest.mark.parametrize("max_retries", [0, 1, 5])

@@ -22,10 +22,10 @@ from smallest_proto.errors import (
     ProtocolError,
     ServiceError,
 )
-from smallest_proto.http.exchange import MAX_REFUSAL_BYTES, ExchangeFailed
+from smallest_proto.http.exchange import ExchangeFailed
 from smallest_proto.http.sse import MAX_EVENT_BYTES
 from smallest_proto.http.synthesis import Synthesis
-from smallest_proto.refusals import refusal
+from smallest_proto.refusals import MAX_REFUSAL_BYTES, refusal
 from smallest_proto.requests import synthesis_request, synthesis_sse_request
 from smallest_proto.synthesis.events import AudioChunk, SpeechFinished
 

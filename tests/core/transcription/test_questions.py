@@ -84,10 +84,26 @@ def test_the_answer_to_a_question_of_our_own_is_not_shown_as_one() -> None:
     ear.final("", 1.1, from_finalize=True)
     assert ear.events() == []
     assert ear.cursor.probe is None
+    ear = Ear(bound=4.0)
+    ear.speak(2.0)
+    ear.pause(1.0)
     assert ear.sender.probe(ear.cursor)
     ear.final("a", 1.5, from_finalize=True)
     (final,) = ear.finals()
     assert (final.text, final.from_finalize) == ("a", False)
+
+
+def test_a_question_of_our_own_is_not_asked_again_with_each_answer() -> None:
+    """Else a caller's silence would be a finalize for each round trip, and nothing would ever be settled."""
+    ear = Ear(bound=4.0)
+    ear.speak(2.0)
+    ear.pause(1.0)
+    assert ear.sender.probe(ear.cursor)
+    ear.final("", 1.1, from_finalize=True)
+    assert not ear.sender.probe(ear.cursor)
+    ear.receiver.settle(ear.cursor, 2.1)
+    assert ear.watermark == pytest.approx(2.85)
+    assert not ear.sender.probe(ear.cursor), "nothing is left to ask for"
 
 
 # --- what an answer says of the audio ---

@@ -30,7 +30,7 @@ from .connection import Messages, Phase, Wire, read_headers, tokens
 PIECE_BYTES = 256 * 2**10  # of a large file that goes out at once, so that it never fills a write buffer
 
 # Headers that say how the message is framed are this module's business.
-_OURS = frozenset(("host", "connection", "upgrade", "content-length", "transfer-encoding", "expect", "te", "trailer"))
+FRAMING = frozenset(("host", "connection", "upgrade", "content-length", "transfer-encoding", "expect", "te", "trailer"))
 
 
 class ClientWebSocket(Messages):
@@ -44,6 +44,7 @@ class ClientWebSocket(Messages):
         self._nonce = generate_nonce()
         self._refusal: h11.Response | None = None
         self._body = b""  # of the refusal
+        self._ended = False  # nothing more comes after what is unread
         upgrade = (
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
@@ -52,13 +53,17 @@ class ClientWebSocket(Messages):
         )
         self._say(_head(request, upgrade), h11.EndOfMessage())
 
-    def receive_data(self, data: bytes) -> list[WebSocketEvent]:
-        """What the server said; ``b""``: it says nothing more."""
-        if self._phase is Phase.HTTP:
-            return self._read_answer(data)
-        if self._phase is Phase.MESSAGES:
-            return [*self._read_messages(data)] if data else [self._lost()]
-        return []
+    def receive_data(self, data: bytes | None) -> list[WebSocketEvent]:
+        """What the server said; ``b""``: it says nothing more; ``None``: go on with what is ``unread``."""
+        self._ended = self._ended or data == b""
+        events: list[WebSocketEvent] = []
+        if self._phase is Phase.HTTP and data is not None:
+            events = self._read_answer(data)
+        elif self._phase is Phase.MESSAGES:
+            events += self._read_messages(data or b"")
+        if self._ended and self._phase is Phase.MESSAGES and not self.unread:
+            events.append(self._lost())
+        return events
 
     def _read_answer(self, data: bytes) -> list[WebSocketEvent]:
         try:
@@ -87,8 +92,8 @@ class ClientWebSocket(Messages):
             and "upgrade" in tokens(headers, "connection")
             and said.get("sec-websocket-accept") == generate_accept_token(self._nonce).decode()
             # None was offered.
-            and "sec-websocket-extensions" not in said
-            and "sec-websocket-protocol" not in said
+            and not tokens(headers, "sec-websocket-extensions")
+            and not tokens(headers, "sec-websocket-protocol")
         )
         if not accepts:
             self._phase = Phase.OVER
@@ -124,8 +129,9 @@ class ClientExchange(Wire):
         self._sent += len(piece)
         return piece
 
-    def receive_data(self, data: bytes) -> list[ExchangeEvent]:
-        """What the server said; ``b""``: it says nothing more."""
+    def receive_data(self, data: bytes | None) -> list[ExchangeEvent]:
+        """What the server said; ``b""``: it says nothing more; ``None``: go on with what is ``unread``."""
+        self.unread = False
         if self._phase is Phase.OVER:
             return []
         events: list[ExchangeEvent] = []
@@ -140,9 +146,12 @@ class ClientExchange(Wire):
                     self._phase = Phase.OVER
                     events.append(Ended())
                     break
+                if len(events) >= self._at_once:
+                    self.unread = True
+                    break
         except h11.RemoteProtocolError as exc:
             self._phase = Phase.OVER
-            events.append(_no_answer(data, self._http.trailing_data[0] if in_head else b"", str(exc)))
+            events.append(_no_answer(data or b"", self._http.trailing_data[0] if in_head else b"", str(exc)))
         return events
 
 
@@ -161,7 +170,7 @@ def _head(request: Request, framing: Iterable[tuple[str, str]]) -> h11.Request:
     if request.query:
         target += f"?{request.query}"
     for name, _ in request.headers:
-        if name.lower() in _OURS or name.lower().startswith("sec-websocket-"):
+        if name.lower() in FRAMING or name.lower().startswith("sec-websocket-"):
             raise ConfigurationError(f"the header {name} is set by the transport: leave it out")
     try:
         return h11.Request(method=request.method, target=target, headers=[("Host", host), *framing, *request.headers])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,9 @@ from smallest_transports._failures import broken_websocket
 # No permessage-deflate: PCM does not shrink enough to pay for its cost (noise does not compress, a zlib window per
 # link does cost), transcripts are short, and a message that is not compressed cannot be a bomb.
 
+# What is read in one turn of the loop, some milliseconds of work: a read of 256 KiB can hold 130,000 frames.
+EVENTS_AT_ONCE = 128
+
 MAX_HEAD_BYTES = 64 * 2**10  # of a request line or a status line with its headers
 
 
@@ -42,6 +46,8 @@ class Wire:
     def __init__(self, role: type[h11.CLIENT | h11.SERVER]) -> None:
         self._http = h11.Connection(role, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._phase = Phase.HTTP
+        self._at_once = EVENTS_AT_ONCE if role is h11.CLIENT else sys.maxsize
+        self.unread = False  # more of what came is still to be read: ``receive_data(None)``, when others had their turn
         self._out: list[bytes | bytearray] = []
 
     @property
@@ -55,9 +61,10 @@ class Wire:
         self._out.clear()
         return data
 
-    def _http_events(self, data: bytes) -> Iterator[h11.Event]:
+    def _http_events(self, data: bytes | None) -> Iterator[h11.Event]:
         """Raises ``h11.RemoteProtocolError``."""
-        self._http.receive_data(data)
+        if data is not None:
+            self._http.receive_data(data)
         while not isinstance(event := self._http.next_event(), type):  # the sentinels NEED_DATA and PAUSED are types
             if isinstance(event, h11.ConnectionClosed):
                 return
@@ -99,9 +106,12 @@ class Messages(Wire):
 
     def _read_messages(self, data: bytes) -> list[MessageEvent]:
         """Of bytes that came; none at all are not the end."""
-        self._frames.receive_data(data)
+        if data:
+            self._frames.receive_data(data)
         events: list[MessageEvent] = []
-        for event in self._frames.events():
+        self.unread = False
+        for count, event in enumerate(self._frames.events(), 1):
+            self.unread = count >= self._at_once
             if isinstance(event, ws.Message):
                 self._size += _utf8_bytes(event.data) if isinstance(event.data, str) else len(event.data)
                 if self._size > MAX_MESSAGE_BYTES:
@@ -124,6 +134,9 @@ class Messages(Wire):
                     self._out.append(self._frames.send(ws.CloseConnection(code=event.code)))
                 self._phase = Phase.OVER
                 events.append(Closed(code=int(event.code), reason=event.reason or ""))
+            if self.unread:
+                break
+        self.unread = self.unread and self._phase is Phase.MESSAGES
         return events
 
     def _whole(self, event: ws.Message[Any]) -> TextMessage | BinaryMessage:
@@ -147,7 +160,8 @@ def read_headers(event: h11.Request | h11.InformationalResponse | h11.Response) 
 
 
 def tokens(headers: Headers, name: str) -> set[str]:
-    return {token.strip().lower() for key, value in headers if key == name for token in value.split(",")}
+    found = {token.strip().lower() for key, value in headers if key == name for token in value.split(",")}
+    return found - {""}
 
 
 def _utf8_bytes(text: str) -> int:

@@ -16,7 +16,7 @@ except ModuleNotFoundError as exc:
     raise ImportError('this driver needs aiohttp: pip install "smallest-proto[aiohttp]"') from exc
 
 from smallest_transports import _client
-from smallest_transports._client import Options, TranscriptionStream
+from smallest_transports._client import Options, TranscriptionStream, hide_options
 from smallest_transports._speech import Speech, SynthesisStream
 
 from .connector import Connector
@@ -40,5 +40,6 @@ class Client(_client.Client):
     _world: Connector
 
     def __init__(self, *, http_session: aiohttp.ClientSession | None = None, **options: Unpack[Options]) -> None:
+        hide_options(options)
         super().__init__(**options)
         self._world.http_session = http_session

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+import ssl
 from contextvars import ContextVar
+from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind, LocalProtocolError, RemoteError
+from smallest_proto.requests import Request
+from smallest_proto.values import hide
 from smallest_transports._address import Address
-from smallest_transports._failures import bad_handshake, cut_short, no_proxy, not_http, proxy_refused
+from smallest_transports._events import Headers
+from smallest_transports._failures import no_proxy, proxy_refused
+from smallest_transports._proxy import ENVIRONMENT
+from smallest_transports._wire import FRAMING
 from smallest_transports._world import World, connection_lost, no_connection, no_proxy_connection
 
 if TYPE_CHECKING:
+    from aiohttp.connector import Connection
     from typing_extensions import Self
 
 # The sockets of the link that is opened in this task.
 opened_sockets: ContextVar[list[socket.socket]] = ContextVar("sockets")
+
+_TUNNELS = (
+    "aiohttp makes a tunnel through a proxy for https alone: use an https base_url, proxy=None, or "
+    "smallest_transports.asyncio"
+)
 
 
 def _make_socket(found: tuple[Any, ...]) -> socket.socket:
@@ -29,19 +42,25 @@ def _make_socket(found: tuple[Any, ...]) -> socket.socket:
     return made
 
 
+class _Connected(BaseException):
+    """The way out of aiohttp's request, once its connection is in hand. Nobody else is to take it for an error."""
+
+
 class Connector(World):
     """The connector of one client: its own from entering to leaving, or that of a session which was handed in."""
 
     http_session: aiohttp.ClientSession | None = None
     _connector: aiohttp.TCPConnector | None = None
 
-    def __init__(self, where: Address, **options: Any) -> None:
-        super().__init__(where, **options)
+    def __init__(self, where: Address, *, proxy: str | None = ENVIRONMENT, **options: Any) -> None:
+        super().__init__(where, proxy=proxy, **options)
+        self._named = proxy != ENVIRONMENT  # the proxy, or that there is none
         if self.proxy is not None and not where.secure:
-            raise ConfigurationError(
-                "aiohttp makes a tunnel through a proxy for https alone: use an https base_url, proxy=None, or "
-                "smallest_transports.asyncio"
-            )
+            raise ConfigurationError(_TUNNELS)
+
+    @staticmethod
+    def default_context(where: Address) -> ssl.SSLContext | None:
+        """The connector knows whom to trust: that of a session as its maker wants it, our own as aiohttp does."""
 
     async def __aenter__(self) -> Self:
         if self.http_session is None:
@@ -61,35 +80,86 @@ class Connector(World):
         if self.http_session is not None and self.http_session.closed:
             raise LocalProtocolError("the http_session is closed: hand in one that lives as long as the client")
 
-    def session(self, *middlewares: Any) -> aiohttp.ClientSession:
-        """A session for one request over the shared connector, or one of its own where the client was not entered."""
+    def session(self) -> aiohttp.ClientSession:
+        """A session for one link over the shared connector, or one of its own where the client was not entered."""
         given, connector = self.http_session, self._connector
         options: dict[str, Any] = {"cookie_jar": aiohttp.DummyCookieJar()}
         if given is not None:
             connector = cast("aiohttp.TCPConnector", given.connector)
-            options = {"headers": given.headers, "cookie_jar": given.cookie_jar, "trace_configs": given.trace_configs}
-            options["proxy"] = getattr(given, "_default_proxy", None)  # it has no public name
+            options = {"headers": given.headers, "cookie_jar": given.cookie_jar}
         return aiohttp.ClientSession(
             connector=connector,
             connector_owner=connector is None,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # the core has deadlines
-            middlewares=middlewares,
-            skip_auto_headers=("Accept-Encoding",),  # audio does not shrink
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),
             **options,
         )
 
-    def options(self, headers: Iterable[tuple[str, str]]) -> dict[str, Any]:
-        """What each request is given beside its URL."""
-        options: dict[str, Any] = {"headers": list(headers)}
+    async def connect(self, session: aiohttp.ClientSession, request: Request) -> tuple[Connection, Headers]:
+        """A connection for a request, and the headers of the request with those of the session."""
+        found: list[Any] = []
+
+        async def take(made: aiohttp.ClientRequest, _: Any) -> aiohttp.ClientResponse:
+            if made.proxy is not None and not made.is_ssl():
+                raise Failure(kind=FailureKind.CONNECT, reason=_TUNNELS, final=True).error()
+            assert session.connector is not None
+            found.append(await session.connector.connect(made, self._traces(), aiohttp.ClientTimeout()))
+            found.append(_headers(made))
+            raise _Connected
+
+        url = URL(request.full_url, encoded=True)
+        try:
+            # aiohttp makes of it whom to connect to, through which proxy, and what the session adds to the headers.
+            async with session.request(
+                "GET", url, headers=list(request.headers), middlewares=(take,), **self._options()
+            ):
+                raise AssertionError
+        except _Connected:
+            return found[0], found[1]
+        except BaseException:
+            if found:
+                found[0].close()
+            raise
+
+    def keep_cookies(self, headers: Headers, url: str) -> None:
+        """What a server sets is for the session that was handed in to keep."""
+        if self.http_session is None:
+            return
+        cookies: SimpleCookie = SimpleCookie()
+        for name, value in headers:
+            try:
+                cookies.load(value if name == "set-cookie" else "")
+            except CookieError:
+                continue
+        self.http_session.cookie_jar.update_cookies(cookies, URL(url, encoded=True))
+
+    def _options(self) -> dict[str, Any]:
+        """What the user said of the way; what he did not say is the session's."""
+        options: dict[str, Any] = {}
+        theirs = getattr(self.http_session, "_default_proxy", None)  # it has no public name
         if self.ssl_context is not None:
             options["ssl"] = self.ssl_context
-        if self.proxy is not None:
+        if theirs is not None and not self._named:
+            options["proxy"] = theirs
+            options["proxy_auth"] = getattr(self.http_session, "_default_proxy_auth", None)
+        elif self.proxy is not None:
             options["proxy"] = URL.build(scheme="http", host=self.proxy.host, port=self.proxy.port)
             options["proxy_headers"] = self.proxy.headers
         return options
 
+    def _traces(self) -> list[Trace]:
+        """Those of the session that was handed in, for its connections."""
+        given = self.http_session
+        configs = () if given is None else given.trace_configs
+        return [Trace(cast("aiohttp.ClientSession", given), config, config.trace_config_ctx()) for config in configs]
 
-def failure_of(exc: Exception, where: Address, world: World) -> Failure:
+
+def _headers(made: aiohttp.ClientRequest) -> Headers:
+    """What it is to say, but for what says how it is framed."""
+    return hide(tuple((name, value) for name, value in made.headers.items() if name.lower() not in FRAMING))  # type: ignore[no-any-return]
+
+
+def failure_of(exc: Exception, where: Address, world: World) -> Failure | None:
     """What aiohttp's exception means. It is not kept as a cause: it holds the request with the key."""
     match exc:
         case RemoteError():
@@ -104,14 +174,10 @@ def failure_of(exc: Exception, where: Address, world: World) -> Failure:
             return no_connection(UnicodeError(), where)
         case aiohttp.ClientConnectorError():
             return no_connection(exc.os_error, where)
-        case aiohttp.WSServerHandshakeError():
-            return bad_handshake()
-        case aiohttp.ClientResponseError():
-            return no_proxy(exc.message) if exc.request_info.method == "CONNECT" else not_http(exc.message)
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
-            return cut_short()
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientResponseError():  # of CONNECT: all else is read by us
+            return no_proxy()
         case OSError():
             return connection_lost(exc)
         case aiohttp.ClientError() | ValueError():
-            return Failure(kind=FailureKind.CONNECT, reason=f"aiohttp could not do the request: {type(exc).__name__}")
-    raise exc
+            return Failure(kind=FailureKind.CONNECT, reason=f"aiohttp could not connect: {type(exc).__name__}")
+    return None

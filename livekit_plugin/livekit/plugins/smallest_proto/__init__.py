@@ -9,7 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from livekit.agents import Plugin
+try:
+    from livekit.agents import Plugin
+except ModuleNotFoundError as exc:
+    if (exc.name or "").partition(".")[0] not in ("livekit", "aiohttp"):
+        raise
+    raise ImportError('the plugin needs LiveKit Agents: pip install "smallest-proto[livekit]"') from exc
 
 from .log import logger
 from .version import __version__

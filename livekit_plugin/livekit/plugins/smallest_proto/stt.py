@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 import weakref
 from collections.abc import Iterable
 from typing import Any
@@ -28,7 +29,7 @@ from smallest_proto import (
 )
 from smallest_proto.config import Numerals
 from smallest_proto.requests import live_transcription_request
-from smallest_proto.values import Secret
+from smallest_proto.values import hide
 from smallest_transports.aiohttp import Client
 
 from ._errors import api_error
@@ -71,6 +72,7 @@ class STT(StreamingSTT):
         keepalive_interval: NotGivenOr[float | None] = NOT_GIVEN,
         api_key: str | None = None,
         http_session: aiohttp.ClientSession | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         base_url: str = BASE_URL,
         stream_path: str = DEFAULT_STREAM_PATH,
     ) -> None:
@@ -100,12 +102,14 @@ class STT(StreamingSTT):
                 A server that is reached directly ("/transcribe", "/v1/listen/stream") is never sent any.
             api_key: The key; None: that in the environment variable ``SMALLEST_API_KEY``.
             http_session: A session to open connections with; None: the framework's.
+            ssl_context: Whom to trust, and as whom to come; None: as the session has it.
             base_url: Where the service is.
             stream_path: What follows it for live transcription: "/stt/live"; "/pulse/get_text", the older contract;
                 "/transcribe" of a server that is reached directly; "/v1/listen/stream" of one on premises.
 
         Raises ``ValueError`` without a key, and for what the service does not have.
         """
+        api_key = hide(api_key or os.environ.get(KEY_VARIABLE) or "")  # before all that can raise
         self._opts = STTOptions(
             model=model,
             language=language,
@@ -130,12 +134,12 @@ class STT(StreamingSTT):
             keepalive_interval=keepalive_interval if is_given(keepalive_interval) else Timeouts().keepalive,
         )
         self._opts.check()
-        key = Secret(api_key or os.environ.get(KEY_VARIABLE) or "")
-        if not key:
+        if not api_key:
             raise ValueError(f"no API key: pass api_key, or set the environment variable {KEY_VARIABLE}")
-        self._live = endpoint(key, base_url, stream_path)
-        self._files = endpoint(key, base_url)
+        self._live = endpoint(api_key, base_url, stream_path)
+        self._files = endpoint(api_key, base_url)
         self._http_session = http_session
+        self._ssl_context = ssl_context
         self._keyterms: tuple[str, ...] = ()  # the framework's
         self._streams: weakref.WeakSet[SpeechStream] = weakref.WeakSet()
         super().__init__(
@@ -249,6 +253,7 @@ class STT(StreamingSTT):
             source=where.source,
             headers=where.headers,
             http_session=http_session,
+            ssl_context=self._ssl_context,
             timeouts=timeouts,
             retry=retry,
             on_retry=self._retried,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 import time
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ from smallest_proto import (
 )
 from smallest_proto.requests import live_synthesis_request
 from smallest_proto.transcription.turns import says_something
-from smallest_proto.values import Secret
+from smallest_proto.values import hide
 from smallest_transports.aiohttp import Client
 
 from ._errors import api_error
@@ -71,6 +72,7 @@ class TTS(tts.TTS[str]):
         base_url: str = BASE_URL,
         ws_url: str = WS_URL,
         http_session: aiohttp.ClientSession | None = None,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         """
         Args:
@@ -93,9 +95,11 @@ class TTS(tts.TTS[str]):
             base_url: Where the service is.
             ws_url: Where its socket is; as it is, at ``base_url``.
             http_session: A session to open connections with; None: the framework's.
+            ssl_context: Whom to trust, and as whom to come; None: as the session has it.
 
         Raises ``ValueError`` without a key, and for what the service does not have.
         """
+        api_key = hide(api_key or os.environ.get(KEY_VARIABLE) or "")  # before all that can raise
         self._opts = TTSOptions(
             model=model,
             voice_id=voice_id,
@@ -112,12 +116,14 @@ class TTS(tts.TTS[str]):
             max_buffer_delay_ms=max_buffer_delay_ms,
         )
         self._opts.check()
-        key = Secret(api_key or os.environ.get(KEY_VARIABLE) or "")
-        if not key:
+        if not api_key:
             raise ValueError(f"no API key: pass api_key, or set the environment variable {KEY_VARIABLE}")
         self._http_session = http_session
-        self._whole = endpoint(key, base_url)
-        self._live = self._whole if ws_url == WS_URL else endpoint(key, ws_url.rstrip("/").removesuffix("/tts/live"))
+        self._ssl_context = ssl_context
+        self._whole = endpoint(api_key, base_url)
+        self._live = (
+            self._whole if ws_url == WS_URL else endpoint(api_key, ws_url.rstrip("/").removesuffix("/tts/live"))
+        )
         live_synthesis_request(self._opts.live(), self._live)
         self._clients: dict[tuple[bool, APIConnectOptions], Client] = {}
         self._open = contextlib.AsyncExitStack()  # the clients, with the connections that they keep
@@ -210,6 +216,7 @@ class TTS(tts.TTS[str]):
                 source=where.source,
                 headers=where.headers,
                 http_session=self._http_session,
+                ssl_context=self._ssl_context,
                 timeouts=speech_timeouts(conn_options),
                 retry=retry_policy(conn_options),
                 on_retry=lambda retried: self.warn(api_error(retried.failure), retried.retry_in),
