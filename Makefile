@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 IN := $(VENV)/bin/python
 PIP := $(IN) -m pip install -qq --disable-pip-version-check --no-input
+# A process for each core; one that has nothing left to do takes over what another one would still do.
+PYTEST := $(IN) -m pytest -q -n auto --dist worksteal
 STEP := @printf '%-16s'
 
 # coverage's own floor counts lines as well.
@@ -30,8 +32,9 @@ demo: $(VENV)/.demo ## human speech becomes text, live, over real sockets, with 
 	@$(VENV)/bin/smallest-proto demo $(ARGS)
 
 test: $(VENV)/.develop style types ## style, types, and all tests with the floor of branch coverage
-	@$(IN) -m pytest -q -n auto --dist loadfile --cov --cov-report=term --cov-report=json:.coverage.json $(ARGS)
+	@$(PYTEST) tests/core --cov --cov-report=term --cov-report=json:.coverage.json $(ARGS)
 	@$(IN) -c "$$BRANCHES"
+	@$(PYTEST) tests --ignore tests/core $(ARGS)
 
 check: $(VENV)/.develop style types imports ## style, types and the import rule: quick
 
@@ -50,9 +53,9 @@ plugin: $(VENV)/.develop ## the LiveKit plugin beside the published one: words l
 cuts: $(VENV)/.develop ## a human's words when the link breaks at each half second, beside the published plugin: a quarter of an hour
 	@$(IN) tests/benchmarks/speech_cuts.py $(ARGS)
 
-soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every word counted; 2,000 streams on each transport
+soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every word counted; the long form of the conformance tests
 	@$(IN) tests/soak/calls.py --seeds 10000 $(ARGS)
-	@STREAMS=2000 $(IN) -m pytest -q tests/conformance/test_many.py
+	@SOAK=1 $(PYTEST) tests/conformance $(ARGS)
 
 docs: $(VENV)/.develop ## draw the state machines anew from their tables
 	@$(IN) docs/make_diagrams.py

@@ -30,6 +30,7 @@ AGAIN = RetryPolicy(first_delay=0, longest_retry_after=0)  # at once, whatever t
 ONCE = RetryPolicy(max_retries=0)
 PCM = bytes(range(256)) * 125  # 1 s of linear16 at 16 kHz
 
+LONG = "SOAK" in os.environ  # ``make soak``: every case that is left out, and every amount that is cut, for time
 PATIENCE = 20  # seconds: a case that hangs is called off, and fails
 
 

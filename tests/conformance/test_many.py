@@ -1,12 +1,11 @@
 """Many short streams after one another and beside one another: nothing accumulates.
 
-``STREAMS`` in the environment says how many there are for each transport; ``make soak`` runs two thousand.
+Two hundred for each transport, and two thousand with ``make soak``.
 """
 
 from __future__ import annotations
 
 import gc
-import os
 from collections import Counter
 
 import anyio
@@ -14,11 +13,11 @@ import anyio
 from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.transcription.events import Event
 
-from .makers import PCM, Transport, descriptors
+from .makers import LONG, PCM, Transport, descriptors
 from .others import Service, serve_by_websockets
 from .servers import in_thread, port_of
 
-STREAMS = int(os.environ.get("STREAMS", "200"))
+STREAMS = 2000 if LONG else 200
 AT_ONCE = 20
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import signal
 import socket
 import ssl
 import threading
@@ -36,6 +37,15 @@ def tls() -> Tls:
     authority.issue_cert("elsewhere.example").configure_cert(another)
     authority.configure_trust(client)
     return Tls(server, another, client)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises ``KeyboardInterrupt``, and ends what is started, where it is ignored too: ``nohup`` and a shell's
+    ``&`` begin the tests like that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(params=TRANSPORTS, ids=[made.name for made in TRANSPORTS])

@@ -278,6 +278,7 @@ class TestTheClient:
             with pytest.raises(OSError, match="no more"):
                 client.transcribe(PCM)
 
+    @pytest.mark.usefixtures("ctrl_c")
     @pytest.mark.skipif(sys.platform == "win32", reason="there a signal does not wake a thread that waits")
     @pytest.mark.parametrize(
         "work",

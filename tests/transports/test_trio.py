@@ -121,6 +121,7 @@ def test_what_is_given_in_time_goes_out_in_time() -> None:
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_is_raised_in_the_application_and_in_no_task_of_ours() -> None:
     left: list[str] = []
 

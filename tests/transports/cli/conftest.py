@@ -79,7 +79,7 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def start_command(environment: dict[str, str]) -> StartCommand:
+def start_command(environment: dict[str, str], ctrl_c: None) -> StartCommand:  # noqa: ARG001 - the process inherits it
     """Starts ``smallest-proto`` in a process of its own, with nothing on its standard input."""
 
     def start(

@@ -14,6 +14,7 @@ import pytest
 from smallest_transports.cli.running import in_real_time, in_thread, run
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_what_runs_and_cleans_up(number: signal.Signals, code: int) -> None:
     done: list[str] = []
@@ -34,6 +35,7 @@ def test_a_signal_ends_what_runs_and_cleans_up(number: signal.Signals, code: int
     assert signal.getsignal(number) == before
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_does_not_wait() -> None:
     async def work() -> None:
         try:
