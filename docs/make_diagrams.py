@@ -51,25 +51,25 @@ and in which ways a session ends; from every stage it takes one `abort()`. Links
 of stage. (`smallest_proto/transcription/states.py`)"""
 
 LINK = """\
-A link is one connection, from the wish to have it until it is gone. Its number never returns, so what a transport still
-tells of a link that is gone finds nobody. `DRAINING`: `close_stream` is sent, and the last final is awaited. `CLOSING`:
-the close frame is asked for. (`smallest_proto/link.py`)"""
+A link is one connection, from the attempt to open it until it is gone. Its number is never used again, so what a
+transport still tells of a link that is gone is ignored. `DRAINING`: `close_stream` is sent, and we wait for the last
+final. `CLOSING`: we sent a close frame. (`smallest_proto/link.py`)"""
 
 TURN = """\
 A turn is what is said between one `SpeechStarted` and one `SpeechEnded`. The service's voice activity events and its
 finals come independently of each other, and either can be missing; the table makes strictly alternating events of them.
-`SETTLED`: the turn goes on, and what was heard of it so far is final. `TRAILING`: the turn is over, and its last final
+`SETTLED`: the turn goes on, and all of it so far is final. `TRAILING`: the turn is over, and its last final
 can still come. (`smallest_proto/transcription/turns.py`)"""
 
 TRUSTED = """\
 Whether a service that says nothing still hears. Silence alone is not suspicious: only audio that can be a voice, and
-for which nothing came back, is. Then a second link is opened beside the first, which goes on hearing; the one that
-speaks first serves. (`smallest_proto/transcription/liveness.py`)"""
+for which nothing came back, is. Then a second link is opened beside the first, which goes on; the one that answers
+first serves. (`smallest_proto/transcription/liveness.py`)"""
 
 HANDOVER = """\
 A change of options, from `update()` to `UpdateRejected` or until it is in use. Options of the same audio format are
-tried on a new link while the present one hears on (`TRYING`). Another sample rate or encoding begins a new part of the
-stream: the present one is finished first (`FINISHING`), then a link is opened for the next one (`OPENING`).
+tried on a new link while the current one goes on (`TRYING`). Another sample rate or encoding begins a new part of the
+stream: the current part is finished first (`FINISHING`), then a link is opened for the next one (`OPENING`).
 (`smallest_proto/transcription/handover.py`)"""
 
 EXCHANGE = """\

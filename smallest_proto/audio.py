@@ -18,7 +18,7 @@ Encoding: TypeAlias = Literal["linear16", "linear32", "alaw", "mulaw", "opus", "
 
 SAMPLE_RATES = (8000, 16000, 22050, 24000, 44100, 48000)  # Hz, those of the live service
 MAX_MESSAGE_BYTES = 8192  # the vendor's advice, which audio is cut to; longer messages pass
-MAX_PACKET_BYTES = 2**20  # that are passed on in one message: a page of Ogg has 65,307 at most (RFC 3533)
+MAX_PACKET_BYTES = 2**20  # of one packet or page; a page of Ogg has 65,307 at most (RFC 3533)
 
 # Bytes of one sample; the packets of opus have no fixed width and pass through whole.
 _SAMPLE_WIDTHS: dict[str, int] = {"linear16": 2, "linear32": 4, "alaw": 1, "mulaw": 1}
@@ -60,11 +60,11 @@ class AudioFormat(Value, frozen=True, kw_only=True):
         return self.clock_rate // 20 if width is None else min(self.sample_rate // 20, MAX_MESSAGE_BYTES // width)
 
     def seconds(self, samples: int) -> float:
-        """Seconds that so many samples last."""
+        """How many seconds ``samples`` last."""
         return samples / self.clock_rate
 
     def samples(self, seconds: float) -> int:
-        """The sample nearest to so many seconds."""
+        """The sample nearest to ``seconds``."""
         return round(seconds * self.clock_rate)
 
 
@@ -90,12 +90,12 @@ class Framer:
     def __init__(self, format: AudioFormat, start: int = 0) -> None:
         self._format = format
         self._width = format.sample_width
-        # -1: no chunk has the size of a message where packets pass through as they are
+        # -1: packets pass through as they are, and no chunk has the size of a message
         self._message_bytes = format.message_samples * self._width if self._width else -1
         self._parts: list[bytes] = []
         self._pending = 0  # bytes in parts
         self._start = start  # the sample at which parts begin
-        self._ogg_start = start  # the sample at which the present Ogg stream begins
+        self._ogg_start = start  # the sample at which the current Ogg stream begins
 
     @property
     def position(self) -> int:
@@ -140,7 +140,7 @@ class Framer:
         return chunks
 
     def flush(self) -> Chunk | None:
-        """The tail as a shorter message, or ``None``; a part of a sample is kept for what comes next."""
+        """The rest as a shorter message, or ``None``. A part of a sample is kept for the next audio."""
         if self._width is None or self._pending < self._width:
             return None
         tail = b"".join(self._parts)

@@ -15,7 +15,7 @@ from .errors import LocalProtocolError
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # the standard library has it since 3.12
 
-_BYTES = frozenset("Bbc")  # whoever gives bytes has made the samples
+_BYTES = frozenset("Bbc")  # bytes are samples that the application has made already
 _SAMPLES = {"linear16": "int16", "linear32": "int32"}
 _FULL_SCALE = {"linear16": 32767, "linear32": 2147483647}
 _KINDS = {"int": "bhilqn", "uint": "BHILQN", "float": "efd", "bool": "?"}  # the codes of struct
@@ -23,7 +23,7 @@ _LITTLE = struct.pack("=H", 1) == b"\1\0"
 _OURS = "@=<" if _LITTLE else "<"  # the marks of the order of bytes that the service reads
 _WHOLE = frozenset(mark + code for mark in (*_OURS, *([""] if _LITTLE else [])) for code in _KINDS["int"])
 
-# How a file begins that is no raw audio, in so many bytes that no samples do by accident.
+# How files begin that are not raw audio. The marks are so long that samples do not match by accident.
 _FILES = tuple(
     (re.compile(sign, re.DOTALL), kind)
     for sign, kind in (
@@ -39,7 +39,7 @@ _WAV_CODES = {"linear16": (1, 16), "linear32": (1, 32), "alaw": (6, 8), "mulaw":
 
 
 def read_buffer(audio: Buffer, encoding: str, width: int | None) -> memoryview:
-    """The bytes of a buffer in their order, copied only where they do not lie in a row.
+    """The bytes of a buffer in order, copied only if they are not contiguous.
 
     ``width`` is the bytes of one sample of ``encoding``, or ``None`` for packets. One dimension may be longer than 1:
     an array of (n, 1) is mono too. Raises ``LocalProtocolError`` for what is no buffer, and for one whose items are
@@ -83,13 +83,13 @@ def _wrong_items(view: memoryview, encoding: str) -> str:
 
 
 def check_raw(data: bytes | memoryview, encoding: str, sample_rate: int) -> None:
-    """Raises ``LocalProtocolError`` where a stream of raw audio begins with the head of a file that says otherwise.
+    """Raises ``LocalProtocolError`` if a stream of raw audio begins with the header of a file in another format.
 
     A WAV file of just this encoding and rate (Hz), mono, may pass: its head is a click of a millisecond.
     """
     head = bytes(data[:64])
     kind = next((kind for sign, kind in _FILES if sign.match(head)), None)
-    if encoding == "opus":  # packets have no head that could be told from a file's but this one
+    if encoding == "opus":  # of all marks, only this one is surely not the start of a packet
         if kind == "an Ogg file":
             raise LocalProtocolError("this is an Ogg file and not packets of opus: set encoding='ogg_opus'")
         return

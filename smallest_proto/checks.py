@@ -15,7 +15,7 @@ _ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
 def check_one_of(name: str, value: object, allowed: Iterable[str | int], unit: str = "") -> None:
-    """Raises ``ConfigurationError`` for what is none of ``allowed``, nor of their type."""
+    """Raises ``ConfigurationError`` unless ``value`` is one of ``allowed``, and of the same type."""
     if not any(isinstance(value, type(one)) and value == one for one in allowed):
         raise ConfigurationError(f"{name} must be one of {', '.join(map(str, allowed))}{unit}, not {value!r}")
 
@@ -40,6 +40,13 @@ def check_number(name: str, value: object, lowest: float, highest: float, unit: 
         raise ConfigurationError(f"{name} must be a number from {lowest:g} to {highest:g} ({unit}), not {value!r}")
 
 
+def check_seconds(name: str, value: object, *, least: float | None = None) -> None:
+    """Raises ``ConfigurationError`` unless ``value`` is a number of seconds of at least ``least``, or above 0."""
+    if not is_number(value) or value < (least or 0.0) or (value == 0 and least is None):
+        bound = "above 0" if least is None else f"of at least {least:g}"
+        raise ConfigurationError(f"{name} must be a number of seconds {bound}, not {value!r}")
+
+
 def check_id(name: str, value: object) -> None:
     """Raises ``ConfigurationError`` unless ``value`` is ``None`` or shaped like the service's ids."""
     if value is not None and not (isinstance(value, str) and _ID.fullmatch(value)):
@@ -47,7 +54,7 @@ def check_id(name: str, value: object) -> None:
 
 
 def check_web_url(name: str, url: object) -> None:
-    """Raise ``ConfigurationError`` for what is no URL that the service could call or fetch from."""
+    """Raises ``ConfigurationError`` unless ``url`` is one that the service could call or fetch from."""
     try:
         parts = urlsplit(url) if is_encodable(url) else None
     except ValueError:
@@ -78,7 +85,7 @@ def checked_extra(extra: object, taken: frozenset[str] = frozenset()) -> Extra:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether value is a finite number; a whole one too large for a float is none."""
+    """Whether ``value`` is a finite number that fits into a float."""
     try:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
@@ -96,7 +103,7 @@ def whole_text(text: str) -> str:
 
 
 def check_booleans(config: Value) -> None:
-    """Raises ``ConfigurationError`` for an option that is to be on, off or not set, and is none of these."""
+    """Raises ``ConfigurationError`` for a yes-or-no option that is not ``True``, ``False`` or ``None``."""
     for name in _BOOLEANS.intersection(config.__struct_fields__):
         value = getattr(config, name)
         if value is not None and not isinstance(value, bool):

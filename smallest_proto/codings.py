@@ -1,4 +1,4 @@
-"""Content-Encoding: what a gateway on the way compressed, though identity was asked for.
+"""Content-Encoding: a gateway on the way can compress an answer, though we ask for identity.
 
 gzip and deflate are decoded, as zlib is in every Python; anything else is refused by its name. What is decoded comes in
 pieces of a bounded size, so that who reads it can stop: a few bytes can stand for a thousand times as many.
@@ -13,14 +13,14 @@ from typing import Any
 from .errors import Failure, FailureKind
 
 PIECE_BYTES = 64 * 2**10  # decoded at once
-MAX_CODINGS = 4  # on top of each other; each gateway on the way adds one at most
+MAX_CODINGS = 4  # on top of each other; each gateway adds at most one
 
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS  # what zlib calls its formats
 _DECODED = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
 class Decoder:
-    """Takes the body of one answer as it comes and gives it as it was before it was compressed.
+    """Takes the body of one answer as it comes, and gives it uncompressed.
 
     ``failure`` says why that cannot go on: a coding that is not decoded, or bytes that are not what they should be.
     """
@@ -49,7 +49,7 @@ class Decoder:
                 self.failure = _damaged()
 
     def end(self) -> Failure | None:
-        """What is wrong with a body that ends here, if anything is."""
+        """What is wrong with a body that ends here, or ``None``."""
         if self.failure is None and not all(layer.whole for layer in self._layers):
             reason = "the server closed the connection before its answer, which is compressed, was whole"
             self.failure = Failure(kind=FailureKind.DISCONNECTED, reason=reason)
@@ -69,7 +69,7 @@ class _Layer:
 
     def __init__(self, form: int) -> None:
         self._form = form
-        self._zlib: Any = None  # nothing has come of it yet
+        self._zlib: Any = None  # no byte has come yet
 
     @property
     def whole(self) -> bool:

@@ -1,6 +1,6 @@
 """What a session asks its transport to do.
 
-A command names the link it is for; a link's number never returns, so what concerns a dead connection finds nobody.
+A command names the link it is for. A link's number is never used again: a late message of a dead link is ignored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ KEEPALIVE = '{"type":"keepalive"}'  # the text that keeps a link from being clos
 
 
 class OpenLink(Value, frozen=True, kw_only=True):
-    """Open a WebSocket; answer with ``link_opened`` or ``link_failed``."""
+    """Open a WebSocket, then tell ``link_opened`` or ``link_failed``."""
 
     link: int
     request: Request
@@ -39,26 +39,26 @@ class SendBinary(Value, frozen=True, kw_only=True):
 
 
 class SendPing(Value, frozen=True, kw_only=True):
-    """Send a WebSocket ping; answer its pong with ``pong_received``."""
+    """Send a WebSocket ping, and tell ``pong_received`` when its pong comes."""
 
     link: int
 
 
 class CloseLink(Value, frozen=True, kw_only=True):
-    """Say goodbye with a close frame, then answer with ``link_closed`` once the peer has said it too."""
+    """Send a close frame, and tell ``link_closed`` when the peer's close frame comes."""
 
     link: int
     code: int  # WebSocket close code
 
 
 class AbortLink(Value, frozen=True, kw_only=True):
-    """Drop the connection at once, whatever state it is in. No answer is awaited."""
+    """Drop the connection at once, or the attempt to open it. Tell nothing."""
 
     link: int
 
 
 class SendRequest(Value, frozen=True, kw_only=True):
-    """Send one HTTP request; answer with ``response_started``, ``body_received`` and ``response_ended``."""
+    """Send one HTTP request, then tell ``response_started``, ``body_received`` and ``response_ended``."""
 
     request: Request
 

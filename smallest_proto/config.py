@@ -1,8 +1,7 @@
 """What the user sets: frozen values, checked as they are made. An error says what is wrong and what would be right.
 
-An option left at ``None`` is not sent, so that the service's own default holds. ``extra`` is the door for what the
-service has learnt since: each pair goes out as it is, in place of an option of the same name. Facts of the wire: the
-vendor's AsyncAPI and OpenAPI files, changelogs and SDK for Pulse and Lightning (August 2026).
+An option left at ``None`` is not sent. Each pair of ``extra`` goes out as it is, in place of an option of that name.
+Facts of the wire: the vendor's AsyncAPI and OpenAPI files, changelogs and SDK (August 2026).
 """
 
 from __future__ import annotations
@@ -26,12 +25,15 @@ from .checks import (
     is_encodable,
     is_number,
 )
+from .checks import check_seconds as check_seconds
 from .endpoint import BASE_URL as BASE_URL
 from .endpoint import US_BASE_URL as US_BASE_URL
 from .endpoint import Endpoint as Endpoint
 from .endpoint import Route as Route
 from .errors import ConfigurationError
 from .languages import FILE_LANGUAGES, LIVE_LANGUAGES, check_language
+from .policies import RetryPolicy as RetryPolicy
+from .policies import Timeouts as Timeouts
 from .values import Value
 
 OutputFormat: TypeAlias = Literal["pcm", "mp3", "wav", "ulaw", "alaw"]
@@ -76,22 +78,54 @@ _VOICE = re.compile(r"[^\W_][\w.:-]{0,127}")
 class TranscriptionConfig(Value, frozen=True, kw_only=True):
     """A live transcription (Pulse): audio format, language and the options of the stream.
 
-    ``extra`` are query parameters that are not known here, and languages: ``{"language": "xx"}``; of those no rule is
-    checked. Raises ``ConfigurationError`` for what the live service does not have.
+    ``None`` leaves an option to the service; "server" is what it takes then. Raises ``ConfigurationError`` for what the
+    live service does not have.
+
+    Fields (default):
+        model ('pulse'): or 'pulse-2', which knows English alone.
+        language ('en'): a code, or a group such as 'multi'; the error for a wrong one lists all.
+        encoding ('linear16'): of the audio: linear16, linear32, alaw, mulaw, opus (packets), ogg_opus (pages).
+        sample_rate (16000): Hz: 8000, 16000, 22050, 24000, 44100 or 48000.
+        word_timestamps (True): finals have ``words``. With ``False`` they are still asked for, but not passed on.
+        sentence_timestamps (None): finals have ``utterances``; server: off.
+        diarize (None): words have a speaker; server: off.
+        vad_events (True): the service tells when speech starts and ends. Without it the end of a turn is guessed.
+        endpointing (None): a pause ends an utterance; server: on.
+        endpointing_timeout (None): ms of silence that do, at least 1; server: 600.
+        eou_timeout_ms (None): ms from the end of speech to its final, 100 to 10000; 0: not set; server: 800.
+        format (None): ``False`` switches ``punctuate``, ``capitalize`` and ``itn_normalize`` off; server: on.
+        punctuate (None): punctuation; server: on.
+        capitalize (None): upper case; server: on.
+        itn_normalize (None): numbers, dates and the like as one writes them; server: off.
+        numerals (None): numbers as 'digits' or 'words', 'auto', ``True`` or ``False``.
+        finalize_on_words (None): a number of words makes a final, in mid-sentence too; server: on.
+        max_words (None): words of a final, at least 1.
+        redact_pii (None): mask personal data: ``True``, or kinds such as ('name', 'phone'); server: off.
+        redact_pci (None): mask data of payment cards, likewise; server: off.
+        content_filter (None): filter offensive words; server: off.
+        full_transcript (None): finals repeat all that was said before; server: off.
+        emotion_detection (None): finals have ``emotions``; pulse-2 alone.
+        gender_detection (None): finals have ``gender``; pulse-2 alone.
+        no_format_delay (None): finals do not wait to be formatted.
+        vad_threshold (None): probability from which on sound is speech, 0 to 1.
+        vad_min_speech_ms (None): ms below which sound is no speech, at least 0.
+        keywords (()): words or (word, boost) pairs to listen for, at most 10,000; useful boosts are 1 to 3.
+        external_session_id (None): your name for the session: at most 128 of A-Z a-z 0-9 _ . -
+        expire_content (False): the service deletes what it kept after 7 days; enterprise plans.
+        extra ({}): query parameters and languages that are not known here, unchecked: {'language': 'xx'}.
     """
 
     model: str = "pulse"
     language: str = "en"
     encoding: Encoding = "linear16"
-    sample_rate: int = 16000  # Hz
-    word_timestamps: bool = True  # False: events carry no words (they are asked for all the same, for the watermark)
+    sample_rate: int = 16000
+    word_timestamps: bool = True
     sentence_timestamps: bool | None = None
     diarize: bool | None = None
-    # Acoustic starts and ends of speech: without them a final in mid-sentence is not told from the end of a turn.
     vad_events: bool | None = True
     endpointing: bool | None = None
-    endpointing_timeout: int | None = None  # ms of silence; server default 600
-    eou_timeout_ms: int | None = None  # 100..10000; 0 counts as not set; server default 800
+    endpointing_timeout: int | None = None
+    eou_timeout_ms: int | None = None
     format: bool | None = None
     punctuate: bool | None = None
     capitalize: bool | None = None
@@ -103,14 +137,14 @@ class TranscriptionConfig(Value, frozen=True, kw_only=True):
     redact_pci: Redaction | None = None
     content_filter: bool | None = None
     full_transcript: bool | None = None
-    emotion_detection: bool | None = None  # pulse-2: finals have ``emotions``
-    gender_detection: bool | None = None  # pulse-2: finals have ``gender``
+    emotion_detection: bool | None = None
+    gender_detection: bool | None = None
     no_format_delay: bool | None = None
-    vad_threshold: float | None = None  # 0..1: from which probability on it is speech
-    vad_min_speech_ms: int | None = None  # ms: what is shorter is no speech
-    keywords: tuple[str | tuple[str, float], ...] = ()  # words or (words, boost), at most 10,000
-    external_session_id: str | None = None  # at most 128 of A-Z a-z 0-9 _ . -
-    expire_content: bool = False  # x-expire-content: the service deletes what it kept after 7 days (enterprise plans)
+    vad_threshold: float | None = None
+    vad_min_speech_ms: int | None = None
+    keywords: tuple[str | tuple[str, float], ...] = ()
+    external_session_id: str | None = None
+    expire_content: bool = False
     extra: Mapping[str, str] = {}
 
     PRIVATE = frozenset(("keywords", "extra"))  # names of customers, as a rule
@@ -142,10 +176,33 @@ class TranscriptionConfig(Value, frozen=True, kw_only=True):
 class FileTranscriptionConfig(Value, frozen=True, kw_only=True):
     """The transcription of a whole file (Pulse, Pulse Pro) over HTTP.
 
-    ``encoding`` and ``sample_rate`` (Hz) are for raw audio alone, which is sent as a WAV; of a WAV, MP3, FLAC or OGG
-    file the service reads them itself. With a ``webhook_url`` the answer comes there, later. ``extra`` are query
-    parameters that are not known here, and languages: ``{"language": "xx"}``; of those no rule is checked.
-    Raises ``ConfigurationError`` for what the service does not have.
+    ``None`` leaves an option to the service; "server" is what it takes then. Raises ``ConfigurationError`` for what the
+    service does not have.
+
+    Fields (default):
+        model ('pulse'): or 'pulse-pro' or 'pulse-2', which know English alone.
+        language ('en'): a code, or a group such as 'multi'; the error for a wrong one lists all.
+        encoding (None): of raw audio, which is sent as a WAV. WAV, MP3, FLAC, OGG: leave it out.
+        sample_rate (None): Hz of raw audio, 1000 to 384000; set both or neither.
+        word_timestamps (None): the transcript has ``words``; server: off.
+        sentence_timestamps (None): the transcript has ``utterances``; server: off.
+        diarize (None): words and utterances have a speaker; server: off.
+        format (None): ``False`` switches ``punctuate``, ``capitalize`` and ``itn_normalize`` off; server: on.
+        punctuate (None): punctuation; server: on.
+        capitalize (None): upper case; server: on.
+        itn_normalize (None): numbers, dates and the like as one writes them; server: off.
+        numerals (None): numbers as 'digits' or 'words', 'auto', ``True`` or ``False``.
+        redact_pii (None): mask personal data: ``True``, or kinds such as ('name', 'phone'); server: off.
+        redact_pci (None): mask data of payment cards, likewise; server: off.
+        content_filter (None): filter offensive words; server: off.
+        emotion_detection (None): the transcript has ``emotions``; server: off.
+        gender_detection (None): the transcript has ``gender``; server: off.
+        keywords (()): words or (word, boost) pairs to listen for, at most 10,000; useful boosts are 1 to 3.
+        webhook_url (None): http or https URL to which the transcript is sent, later.
+        webhook_method (None): 'GET' or 'POST', of that; server: POST.
+        webhook_extra (None): text that is sent along, such as 'call:1234'.
+        expire_content (False): the service deletes what it kept after 7 days; enterprise plans.
+        extra ({}): query parameters and languages that are not known here, unchecked: {'language': 'xx'}.
     """
 
     model: str = "pulse"
@@ -169,7 +226,7 @@ class FileTranscriptionConfig(Value, frozen=True, kw_only=True):
     webhook_url: str | None = None
     webhook_method: Literal["GET", "POST"] | None = None
     webhook_extra: str | None = None
-    expire_content: bool = False  # x-expire-content: the service deletes what it kept after 7 days (enterprise plans)
+    expire_content: bool = False
     extra: Mapping[str, str] = {}
 
     PRIVATE = frozenset(("keywords", "webhook_url", "webhook_extra", "extra"))
@@ -206,33 +263,53 @@ class FileTranscriptionConfig(Value, frozen=True, kw_only=True):
 class SynthesisConfig(Value, frozen=True, kw_only=True):
     """A synthesis (Lightning): voice, language, format of the audio and the options of the socket.
 
-    Raises ``ConfigurationError`` for what the service does not have. Which voices a model has, the service alone knows:
-    see ``check_voice``. A socket carries pcm alone; ``word_timestamps`` and the five after it are for sockets alone.
-    ``extra`` are fields that are not known here, and languages: ``{"language": "xx"}``.
+    ``None`` leaves an option to the service; "server" is what it takes then. A socket carries pcm alone. Raises
+    ``ConfigurationError`` for what the service does not have; which voices a model has: see ``check_voice``.
+
+    Fields (default):
+        model ('lightning_v3.1'): or 'lightning_v3.1_pro'; an older one by its name, with ``route='model'``.
+        voice_id (None): the id of a voice; ``None``: that of ``voice``.
+        sample_rate (24000): Hz: 8000, 16000, 24000 or 44100.
+        speed (None): times the natural pace, 0.5 to 2; server: 1.
+        language (None): a code such as 'en', or 'auto'; ``None``: as the voice is.
+        output_format ('pcm'): pcm (16 bit, mono), ulaw or alaw (8 bit), mp3 or wav.
+        pronunciation_dicts (()): ids of pronunciation dictionaries.
+        number_pronunciation_language (None): a code: the language in which numbers are read.
+        math_notation (None): read "5 x 3" as a sum; server: off.
+        session_id (None): your name for the session: at most 128 of A-Z a-z 0-9 _ . -
+        request_id (None): your name for the request, likewise.
+        consistency (None): 0 to 1; older models alone.
+        similarity (None): 0 to 1; older models alone.
+        enhancement (None): 0 to 2; older models alone.
+        word_timestamps (False): tell when each word is spoken; sockets alone, voices of English and Hindi.
+        continuations (False): the socket's other protocol: prosody goes on from sentence to sentence.
+        max_buffer_flush_ms (None): ms to wait for more text, 0 to 1000; without continuations; server: 0.
+        complete_backoff_ms (None): ms from the last audio to "complete", 0 to 10000; likewise; ``None`` is sent as 0.
+        max_buffer_delay_ms (None): ms to wait for more text, 0 to 5000; with continuations; server: 3000.
+        expire_content (False): the service deletes what it kept after 7 days; enterprise plans.
+        extra ({}): fields and languages that are not known here, unchecked: {'language': 'xx'}.
     """
 
-    model: str = "lightning_v3.1"  # or lightning_v3.1_pro, with hyphens too; an older one by its name (route="model")
-    voice_id: str | None = None  # None: that of ``voice``
-    sample_rate: int = 24000  # Hz: 8000, 16000, 24000, 44100
-    speed: float | None = None  # 0.5..2
-    language: str | None = None  # a code such as en, or auto
-    output_format: OutputFormat = "pcm"  # pcm is 16 bit, mono; ulaw and alaw are 8 bit
-    pronunciation_dicts: tuple[str, ...] = ()  # ids
+    model: str = "lightning_v3.1"
+    voice_id: str | None = None
+    sample_rate: int = 24000
+    speed: float | None = None
+    language: str | None = None
+    output_format: OutputFormat = "pcm"
+    pronunciation_dicts: tuple[str, ...] = ()
     number_pronunciation_language: str | None = None
     math_notation: bool | None = None
-    session_id: str | None = None  # at most 128 of A-Z a-z 0-9 _ . -
-    request_id: str | None = None  # likewise
-    consistency: float | None = None  # 0..1; older models alone
-    similarity: float | None = None  # 0..1; older models alone
-    enhancement: float | None = None  # 0..2; older models alone
-    word_timestamps: bool = False  # voices of English and Hindi have them
-    continuations: bool = False  # the socket's protocol: prosody goes on from sentence to sentence
-    max_buffer_flush_ms: int | None = None  # 0..1000, without continuations: wait so long for more text, then speak
-    # 0..10000, without continuations, 0.5 as well: from the last chunk to complete. None is sent as 0, as the service
-    # would wait for 4000 before every next segment.
-    complete_backoff_ms: float | None = None
-    max_buffer_delay_ms: int | None = None  # 0..5000, with continuations; server default 3000
-    expire_content: bool = False  # x-expire-content: the service deletes what it kept after 7 days (enterprise plans)
+    session_id: str | None = None
+    request_id: str | None = None
+    consistency: float | None = None
+    similarity: float | None = None
+    enhancement: float | None = None
+    word_timestamps: bool = False
+    continuations: bool = False
+    max_buffer_flush_ms: int | None = None
+    complete_backoff_ms: float | None = None  # not sent, it would be 4000 before each next segment
+    max_buffer_delay_ms: int | None = None
+    expire_content: bool = False
     extra: Mapping[str, str] = {}
 
     PRIVATE = frozenset({"extra"})
@@ -282,57 +359,6 @@ class SynthesisConfig(Value, frozen=True, kw_only=True):
     def sample_width(self) -> int | None:
         """Bytes of one sample of ``output_format``, or ``None`` where samples cannot be told apart (mp3, wav)."""
         return {"pcm": 2, "ulaw": 1, "alaw": 1}.get(self.output_format)
-
-
-class Timeouts(Value, frozen=True, kw_only=True):
-    """Deadlines and paces, in seconds. Everything that is waited for ends."""
-
-    opening: float = 10.0  # from OpenLink to link_opened
-    last: float = 10.0  # from close_stream to the last final, beside the time that the unfinalised audio lasts
-    closing: float = 2.0  # from CloseLink to link_closed
-    response: float = 600.0  # from a request to the end of its answer: a file may take ten minutes
-    audio: float = 15.0  # from a piece of speech to the next; over SSE also from the request to the first
-    ping: float = 5.0  # between a pong and the next ping
-    pong: float = 5.0  # from a ping to its pong
-    write: float = 5.0  # from a send to write_done
-    mute: float = 12.0  # loud audio goes out and nothing comes back, before a second link is opened beside
-    finalize: float = 5.0  # from a finalize to its answer, beside what was sent faster than it is heard
-    keepalive: float = 5.0  # without anything sent, before the gateway is sent a keepalive
-    # The service takes messages of 50 ms no closer together than 20 ms; shorter packets of opus get their share.
-    message_interval: float = 0.02  # 0: as fast as the application gives them
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            check_seconds(name, getattr(self, name), least=0.0 if name == "message_interval" else None)
-
-
-class RetryPolicy(Value, frozen=True, kw_only=True):
-    """When a lost connection is opened again, or a request is sent again: exponential waits with jitter, in seconds."""
-
-    max_retries: int = 8  # consecutive failures that are forgiven; 0: none
-    first_delay: float = 0.25  # the longest wait after the first failure
-    growth: float = 2.0  # how many times as long it is after each further one
-    longest_delay: float = 10.0
-    # Of a request (a file, a text, the voices) to a service that is busy (429, 503): the vendor asks for 0.5 to 30 s,
-    # and eight such waits let twenty files share two workers.
-    longest_busy: float = 30.0
-    jitter: float = 1.0  # the share of a wait that is left to chance; 0: none is shorter than it can be
-    longest_retry_after: float = 60.0  # no longer is waited, whatever the service asks for
-    healthy_after: float = 10.0  # a link open for so long starts the count over
-
-    def __post_init__(self) -> None:
-        check_whole("max_retries", self.max_retries, 0, None, "retries")
-        for name in ("first_delay", "longest_delay", "longest_busy", "longest_retry_after", "healthy_after"):
-            check_seconds(name, getattr(self, name), least=0.0)
-        check_number("growth", self.growth, 1.0, 1000.0, "times")
-        check_number("jitter", self.jitter, 0.0, 1.0, "a share")
-
-
-def check_seconds(name: str, value: object, *, least: float | None = None) -> None:
-    """Raises ``ConfigurationError`` unless ``value`` is a number of seconds of at least ``least``, or above 0."""
-    if not is_number(value) or value < (least or 0.0) or (value == 0 and least is None):
-        bound = "above 0" if least is None else f"of at least {least:g}"
-        raise ConfigurationError(f"{name} must be a number of seconds {bound}, not {value!r}")
 
 
 def check_text(text: str) -> None:

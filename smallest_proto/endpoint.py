@@ -57,19 +57,25 @@ _OWN_HEADER = re.compile(
 class Endpoint(Value, frozen=True, kw_only=True):
     """Where the service is and who calls it.
 
-    ``route`` is the shape of its paths: ``unified`` (``/stt/live?model=pulse``, today's), ``model``
-    (``/pulse/get_text``, the older contract), ``direct`` (``/transcribe``, a server reached without the gateway), or
-    ``on-premises`` (``/v1/listen``, the vendor's server in your own house: ``api_key`` is its license key).
-
     Raises ``ConfigurationError`` for a URL that is no base URL and for a key that cannot stand in a header.
+
+    Fields (default):
+        api_key (required): the key of the service; for ``route='on-premises'`` the license key. Never shown.
+        base_url ('https://api.smallest.ai/waves/v1'): http, https, ws or wss; what the paths of the route follow.
+        route ('unified'): the shape of the paths: unified (``/stt/live?model=pulse``, today's), model
+            (``/pulse/get_text``, the older contract), direct (``/transcribe``, a server reached without the gateway),
+            on-premises (``/v1/listen``, the vendor's server in your own house).
+        source ('smallest-proto'): who calls, as the header X-Source; ASCII.
+        headers (()): more headers as (name, value) pairs, such as X-LiveKit-Version; ASCII.
+        any_region (False): do not check languages against the region of ``base_url``: your contract has all.
     """
 
     api_key: str = Secret()
     base_url: str = BASE_URL
     route: Route = "unified"
-    source: str = "smallest-proto"  # sent as X-Source
-    headers: tuple[tuple[str, str], ...] = ()  # more headers, such as X-LiveKit-Version
-    any_region: bool = False  # your contract has languages that the region of base_url does not have for all
+    source: str = "smallest-proto"
+    headers: tuple[tuple[str, str], ...] = ()
+    any_region: bool = False
 
     def __post_init__(self) -> None:
         # From here on they cannot be shown by accident, not even by a traceback of the checks that follow.

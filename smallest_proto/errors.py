@@ -33,7 +33,7 @@ class ConfigurationError(SmallestError, ValueError):
 
 
 class LocalProtocolError(SmallestError):
-    """The application called what this moment does not allow, or gave what is no audio. Nothing changed."""
+    """The application made a call that is not allowed now, or gave something that is not audio. Nothing changed."""
 
 
 class FailureKind(Name):
@@ -48,14 +48,14 @@ class FailureKind(Name):
 
 
 class Failure(Value, frozen=True, kw_only=True):
-    """One failure of a link or an exchange, as a transport or the core met it. It holds no key and no query."""
+    """One failure of a link or an exchange, as a transport or the core saw it. It holds no key and no query."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"detail"})
 
     kind: FailureKind
     reason: str  # a sentence of ours, safe to show
     status: int | None = None  # HTTP status, when the service answered with one
-    code: int | None = None  # WebSocket close code, when the peer closed (1006: it did not say goodbye)
+    code: int | None = None  # WebSocket close code, when the peer closed (1006: without a close frame)
     retry_after: float | None = None  # seconds the service asks to wait
     request_id: str | None = None  # the service's name for the request, for its support
     detail: str | None = None  # the service's own words: private, they can repeat the user's

@@ -14,7 +14,7 @@ class LinkOpened(Value, frozen=True, kw_only=True):
 
 
 class LinkLost(Value, frozen=True, kw_only=True):
-    """The connection is gone, or could not be opened. The stream goes on: another one follows."""
+    """The connection is lost, or could not be opened. The stream goes on: another connection follows."""
 
     link: int
     failure: Failure

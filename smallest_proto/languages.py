@@ -1,7 +1,7 @@
 """The languages that the service has, and where it has them.
 
 The codes are all that the vendor's pages name for Pulse, live or for files (its API files, model card and changelogs to
-August 2026); which of them it takes for what changes from month to month, so only its groups are told apart here.
+August 2026); which it accepts for what changes from month to month, so only the groups are told apart here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The life of one connection, as a table. What a dead connection still says finds no one to hear it."""
+"""The life of one connection, as a table. What a dead connection still says is ignored."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class LinkState(Name):
 
     OPENING = "opening"
     OPEN = "open"
-    DRAINING = "draining"  # close_stream is sent; the last final is awaited
-    CLOSING = "closing"  # the close frame is asked for
+    DRAINING = "draining"  # close_stream is sent; we wait for the last final
+    CLOSING = "closing"  # we sent a close frame
     GONE = "gone"
 
 
@@ -25,7 +25,7 @@ class LinkInput(Name):
 
     OPENED = "opened"  # the transport: the WebSocket is open
     FAILED = "failed"  # the transport: it could not be opened, or was lost
-    CLOSED = "closed"  # the transport: the peer said goodbye
+    CLOSED = "closed"  # the transport: the peer's close frame came
     DRAIN = "drain"  # we have sent close_stream
     CLOSE = "close"  # we are done with it
     ABORT = "abort"  # we give it up
@@ -95,11 +95,11 @@ class Link:
         self.timers = Timers()
         self.requested_at = now
         self.opened_at: float | None = None
-        self.sent_at = now  # when something was sent on it last
-        self.heard_at: float | None = None  # when something came back on it last
-        self.pinged_at: float | None = None  # when a ping left that is not answered
-        self.round_trip = 0.0  # seconds from the last ping that was answered to its pong
-        self.error: Failure | None = None  # that the service told of; a close usually follows
+        self.sent_at = now  # when something was last sent on it
+        self.heard_at: float | None = None  # when something last came back on it
+        self.pinged_at: float | None = None  # when a ping was sent that is not answered yet
+        self.round_trip = 0.0  # seconds from the last answered ping to its pong
+        self.error: Failure | None = None  # what the service reported; a close usually follows
         self.session_id: str | None = None  # the service's name for it
         self.rested = False  # it was open before it was asked for anything: its end since then counts as no failure
 

@@ -1,7 +1,7 @@
-"""The links of one session, one after the other: opened, watched, replaced, and given up when that is hopeless.
+"""The links of one session, one after the other: opened, watched, replaced, and given up when there is no hope.
 
 Three things are watched on a link: a ping without a pong, a write that does not finish, and quiet where an answer is
-due. What is sent and heard on it is not known here.
+due. What the messages say is not known here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _AT_ONCE = 2.0  # seconds from opening to a close: far less than the minute that
 
 # Options that change again and again are one change: each link is a session that counts on the service's side.
 _UPDATE_APART = 1.0  # seconds from a change to the next one that is no part of it
-_UPDATE_LATEST = 5.0  # seconds after the first change that waits
+_UPDATE_LATEST = 5.0  # seconds that the first change waits at most
 
 _OVERDUE = {
     Timer.OPENING: "the connection did not open in time: check base_url and the network",
@@ -66,13 +66,13 @@ class Change(Value, frozen=True):
 
     @property
     def unfinished(self) -> bool:
-        """Whether the service closed the link in all form, and had not sent the last final that it was asked for."""
+        """Whether the service closed the link with 1000 before it sent the last final that it was asked for."""
         drained = self.before is LinkState.DRAINING
         return drained and self.failure is not None and self.failure.code == NORMAL_CLOSURE
 
 
 class Links:
-    """The links of one session: one serves; one can be opened to replace it, or beside it; some say goodbye.
+    """The links of one session: one serves, one can be opening to replace it or beside it, some are closing.
 
     ``quotes``: what the service says as it closes a link on which it said nothing else may be shown: it cannot repeat
     what the user wrote, as that is only heard. ``needed`` tells whether a link that is lost must be followed by another
@@ -92,8 +92,8 @@ class Links:
         quotes: bool = False,
     ) -> None:
         self._request = request
-        self._trial: Request | None = None  # options that no link was accepted with yet
-        self._changed_at = -1e9  # when other options were wanted last
+        self._trial: Request | None = None  # options that the service has not accepted yet
+        self._changed_at = -1e9  # when other options were last wanted
         self._trial_since: float | None = None  # since when some wait for others to follow
         self._keepalive = keepalive
         self._timeouts = timeouts
@@ -103,9 +103,9 @@ class Links:
         self._needed = needed
         self._quotes = quotes
         self._links: dict[int, Link] = {}
-        self._candidate: Link | None = None  # it is opened to replace the one that serves
-        self._failures = 0  # consecutive
-        self._silent = 0  # consecutive links that the service closed at once, without a word
+        self._candidate: Link | None = None  # a link that is opened to replace the one that serves
+        self._failures = 0  # in a row
+        self._silent = 0  # links in a row that the service closed at once, without a message
         self._timers = Timers()
         self.serving: Link | None = None
         self.beside: Link | None = None
@@ -114,27 +114,27 @@ class Links:
     # What the session tells.
 
     def open(self, now: float) -> None:
-        """Open the link that is to serve."""
+        """Open the link that will serve."""
         self.serving = self._open(now)
 
     def want(self, now: float) -> None:
-        """See to it that a link serves, or will."""
+        """Make sure that a link serves, or will."""
         if self.serving is None and Timer.RETRY not in self._timers:
             self.open(now)
 
     def renew(self, now: float) -> None:
-        """Say goodbye on the link that serves, and let a new one take its place."""
+        """Close the link that serves, and open a new one in its place."""
         self.close(now)
         self.open(now)
 
     def replace(self, request: Request | None, now: float) -> None:
-        """Go over to ``request``; ``None`` takes back what was wanted. Of several in a row the last one counts."""
+        """Change to ``request``; ``None`` cancels the last change. Of several in a row only the last one counts."""
         changed_at, self._changed_at, self._trial = self._changed_at, now, request
         self._drop_candidate()
         self._timers.stop(Timer.UPDATE)
         if request is None or self.serving is None:
             self._trial_since = None
-            return  # nothing is wanted, or the next try takes it up
+            return  # nothing is wanted, or the next link is opened with it
         if now - changed_at >= _UPDATE_APART:
             self._try(now)
             return
@@ -149,7 +149,7 @@ class Links:
         return True
 
     def close_beside(self, now: float) -> None:
-        """Say goodbye on the link beside."""
+        """Close the link beside."""
         if (link := self.beside) is not None:
             self.beside = None
             self._say_goodbye(link, now)
@@ -168,7 +168,7 @@ class Links:
             link.timers[Timer.WRITE] = now + self._timeouts.write
 
     def close(self, now: float, next_request: Request | None = None) -> None:
-        """Say goodbye on the links that are open; with ``next_request`` another one is opened with that."""
+        """Close the links that are open; ``next_request`` opens another one."""
         self._drop_candidate()
         self.close_beside(now)
         self._timers.clear()
@@ -180,7 +180,7 @@ class Links:
             self.open(now)
 
     def doubt(self, link: Link, failure: Failure, now: float, timer: Timer = Timer.CLOSING) -> None:
-        """The service told of an error on ``link``: its close, which usually follows, says what kind of error it is.
+        """The service reported an error on ``link``. A close usually follows, and says what kind of error it is.
 
         If none follows the link is given up; with ``Timer.REFUSED`` the session says what becomes of it.
         """
@@ -211,7 +211,7 @@ class Links:
             self._abort(link, None)
         self.serving = self.beside = self._candidate = None
 
-    # What the transport tells. The number of a link that is gone finds none.
+    # What the transport tells. What it tells of a link that is gone is ignored.
 
     def find(self, number: int) -> Link | None:
         """The link of this number, if it serves, or hears beside: what another one hears is heard again by these."""
@@ -222,11 +222,11 @@ class Links:
 
     @property
     def idle(self) -> bool:
-        """Whether there is no link, not even one that says goodbye."""
+        """Whether there is no link, not even one that is closing."""
         return not self._links
 
     def opened(self, number: int, now: float) -> Change | None:
-        """The WebSocket is open: the link serves from now on, and the one that it replaces says goodbye."""
+        """The WebSocket is open: the link serves from now on, and the one that it replaces is closed."""
         if (link := self._links.get(number)) is None:
             return None
         link.take(LinkInput.OPENED)
@@ -308,11 +308,11 @@ class Links:
         if timer is Timer.PING:
             self._output.append(SendPing(link=link.number))
             link.pinged_at = now
-            if Timer.WRITE not in link.timers:  # else it waits behind what has not left yet
+            if Timer.WRITE not in link.timers:  # else the ping waits behind what has not left yet
                 link.timers[Timer.PONG] = self._pong_due(link)
             return None
         if timer is Timer.KEEPALIVE:
-            if not link.open:  # after close_stream it would be no use
+            if not link.open:  # after close_stream it has no use
                 return None
             if now >= link.sent_at + self._timeouts.keepalive:
                 self._output.append(SendText(link=link.number, text=KEEPALIVE))
@@ -326,7 +326,7 @@ class Links:
         return self.abandon(link, failure, now)
 
     def _pong_due(self, link: Link) -> float:
-        """When a pong is overdue: it waits behind what the service has still to read, and what comes back is life."""
+        """When a pong is overdue. It can wait behind what the service still reads; any message is a sign of life."""
         last = max(link.pinged_at or 0.0, link.heard_at or 0.0)
         return last + self._timeouts.pong + link.round_trip
 
@@ -392,7 +392,7 @@ class Links:
             return None
         before = link.state
         if (told := link.error) is not None:
-            # What no other try can mend says all there is to say; else the close says what kind of error it was.
+            # An error that no retry can mend is explanation enough; else the close says what kind of error it was.
             reason = told.reason if told.final else f"{told.reason}, and {failure.reason}"
             failure = msgspec.structs.replace(told, code=failure.code, reason=reason)
         elif before is not LinkState.CLOSING:
@@ -414,11 +414,11 @@ class Links:
     def _gone(
         self, link: Link, failure: Failure, before: LinkState, now: float, *, goodbye: bool = False
     ) -> Change | None:
-        """``link`` is no more: what follows from it."""
+        """``link`` is gone: do what follows from that."""
         if link is self._candidate:
             self._candidate = self._trial = None
             return Change(ChangeKind.REJECTED, link, failure)
-        if link is self.beside:  # a suspicion costs nothing: neither a failure nor a word
+        if link is self.beside:  # this link was only a check: its end is neither a failure nor an event
             self.beside = None
             return Change(ChangeKind.BESIDE_GONE, link, failure)
         if link is not self.serving:
@@ -431,12 +431,12 @@ class Links:
         if (link.rested and not failure.final) or successor is not None:
             self._failures += not link.rested
             self._output.append(LinkLost(link=link.number, failure=failure, retry_in=0.0))
-            self.serving = successor or self._open(now)  # one that was opened already takes over
+            self.serving = successor or self._open(now)  # a link that is opening or open takes over
             self._candidate = self.beside = None
             return Change(ChangeKind.LOST, link, failure, before)
         self._failures += 1
         hopeless = classify(failure) is Verdict.FINAL or self._failures > self._retry.max_retries
-        if hopeless and link.request is not self._request:  # the old options were good once, or newer ones wait
+        if hopeless and link.request is not self._request:  # the old options worked once, or newer ones wait
             newest, self._failures = link.request is self._trial, 0
             self._trial = None if newest else self._trial
             self.open(now)

@@ -17,7 +17,7 @@ from .values import Value
 
 T = TypeVar("T")
 
-_Spoken: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]  # a word without text is not let through
+_Spoken: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]  # a word without text is not accepted
 
 
 class Word(Value, frozen=True, kw_only=True, gc=False, rename={"text": "word"}):
@@ -29,7 +29,7 @@ class Word(Value, frozen=True, kw_only=True, gc=False, rename={"text": "word"}):
     start: float | None = None  # seconds
     end: float | None = None  # seconds
     confidence: float | None = None  # 0..1
-    speaker: int | str | None = None  # with diarization; a number wherever the service means one
+    speaker: int | str | None = None  # with diarization; a number if the service means one
     speaker_confidence: float | None = None  # 0..1
 
 
@@ -45,7 +45,7 @@ class Utterance(Value, frozen=True, kw_only=True):
 
 
 class ErrorMessage(Value, frozen=True, kw_only=True):
-    """An error told over the open connection; a close usually follows. Its text can repeat the user's."""
+    """An error message over the open connection; a close usually follows. Its text can repeat the user's."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
 
@@ -67,7 +67,7 @@ class MalformedMessage(Value, frozen=True, kw_only=True):
 
 
 def read_json_object(data: str | bytes | bytearray | memoryview) -> dict[str, Any] | str:
-    """A JSON object, read as forgivingly as can be, or the reason why it is none. Never raises.
+    """A JSON object, read as forgivingly as possible, or the reason why it cannot be read. Never raises.
 
     Python's own reader takes what msgspec rightly refuses: NaN, lone surrogates, control characters, bytes that are
     not UTF-8.
@@ -83,7 +83,7 @@ def read_json_object(data: str | bytes | bytearray | memoryview) -> dict[str, An
 
 
 def read_word(read: Any) -> Word | None:
-    """A word from any JSON value, or ``None`` where there is none in it."""
+    """A word from any JSON value, or ``None`` if it holds no word."""
     if not isinstance(read, dict) or not (text := read_text(read.get("word"))):
         return None
     return Word(
@@ -97,7 +97,7 @@ def read_word(read: Any) -> Word | None:
 
 
 def read_utterance(read: Any) -> Utterance | None:
-    """An utterance from any JSON value, or ``None`` where there is none in it."""
+    """An utterance from any JSON value, or ``None`` if it holds none."""
     if not isinstance(read, dict) or not (text := read_text(read.get("text"))):
         return None
     return Utterance(
@@ -118,19 +118,19 @@ def error_text(said: Any) -> str:
 
 
 def _whole(digits: str) -> int | None:
-    """A whole number; one of thousands of digits, which Python refuses to read, is none."""
+    """A whole number, or ``None`` for one of thousands of digits, which Python refuses to read."""
     return int(digits) if len(digits) < 300 else None
 
 
 def read_each(read: Any, element: Callable[[Any], T | None]) -> tuple[T, ...] | None:
-    """What ``element`` makes of the items of a JSON list, without those of which it makes nothing."""
+    """The items of a JSON list as ``element`` reads them, without those that it cannot read."""
     if not isinstance(read, list):
         return None
     return tuple(made for item in read if (made := element(item)) is not None)
 
 
 def read_shares(read: Any) -> tuple[tuple[str, float], ...]:
-    """Labels with their shares: of an object, of a list of such pairs as objects, or one label alone, which has all.
+    """Labels with their shares, from an object, from a list of objects, or from one label, which then has all.
 
     The vendor's files show the object; what ``pulse-2`` sends live is nowhere written down.
     """
@@ -146,7 +146,7 @@ def read_shares(read: Any) -> tuple[tuple[str, float], ...]:
 
 
 def read_text(read: Any) -> str | None:
-    """Text from any JSON value, without lone surrogates; a number is the text of it."""
+    """Text from any JSON value, without lone surrogates; a number becomes text."""
     if isinstance(read, str):
         return read.encode("utf-8", "replace").decode() if not read.isascii() else read
     if isinstance(read, (int, float)) and not isinstance(read, bool):
@@ -155,7 +155,7 @@ def read_text(read: Any) -> str | None:
 
 
 def read_number(read: Any) -> float | None:
-    """A finite number from any JSON value, also from the text of one."""
+    """A finite number from any JSON value, also from text."""
     if isinstance(read, bool) or not isinstance(read, (int, float, str)):
         return None
     try:
@@ -165,12 +165,12 @@ def read_number(read: Any) -> float | None:
 
 
 def finite(number: float | None) -> float | None:
-    """The number, unless it is infinite or none."""
+    """The number, or ``None`` if it is not finite."""
     return number if number is not None and math.isfinite(number) else None
 
 
 def read_speaker(read: Any) -> int | str | None:
-    """With diarization an integer, on some versions of the service the same as a float or in a string."""
+    """A speaker: an integer, or on some versions of the service a float or a string with one."""
     if isinstance(read, bool):
         return None
     if isinstance(read, float) and read.is_integer():
@@ -181,7 +181,7 @@ def read_speaker(read: Any) -> int | str | None:
 
 
 def decode_audio(read: Any) -> bytes | None:
-    """Audio from any JSON value, or ``None`` for what is not base64."""
+    """Audio from any JSON value, or ``None`` if it is not base64."""
     try:
         return msgspec.convert(read, bytes)
     except (msgspec.MsgspecError, UnicodeError):

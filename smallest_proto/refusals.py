@@ -22,7 +22,7 @@ from .errors import Failure, FailureKind
 from .reading import ErrorMessage, error_text, read_json_object, read_number
 from .statuses import IN_DETAIL, Verdict, meaning_of, meaning_of_code, read_code
 
-MAX_REFUSAL_BYTES = 64 * 2**10  # more of an error page helps nobody
+MAX_REFUSAL_BYTES = 64 * 2**10  # more of an error page is no help
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # cannot hold what a user said, as near as can be
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}|[0-9]{1,4}")  # likewise: a name in a request, or a place in a list
@@ -58,7 +58,7 @@ def _refusal(status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> 
     meaning = meaning_of(status)
     advice = by_code.advice if (by_code := meaning_of_code(code)) is not None else meaning.advice
     if answer.get("private") is False:
-        advice = _shown(advice, error_text(answer.get("message")))
+        advice = _shown(advice, error_text(answer.get("message")) or error_text(answer.get("error")))
     wait = retry_after(headers)
     return Failure(
         kind=FailureKind.STATUS if 300 <= status <= 599 else FailureKind.PROTOCOL,
@@ -213,7 +213,7 @@ _CLOSES = {
 
 
 def silent_close(failure: Failure, key: str | None) -> Failure:
-    """What it may be that a link, once more, is closed right after it was opened, before the service said anything.
+    """What may be wrong when link after link is closed right after it opens, before the service says anything.
 
     The words of the close are in the message, without the ``key``; ``None`` leaves them out, as they may repeat what
     the user wrote.

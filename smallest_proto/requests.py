@@ -24,10 +24,12 @@ from .wav import has_container, to_wav
 
 MAX_FILE_BYTES = 250_000_000  # the service answers 413 to more
 
-# What a configuration says elsewhere than in the query.
+# Options that do not go into the query.
 _NOT_IN_QUERY = frozenset(("extra", "expire_content"))
-_NOT_OF_FILES = frozenset(("encoding", "sample_rate"))  # the service drops them of uploads: a WAV says it itself
-# Where a server on premises has names of its own for options of files (the vendor's pages on it, August 2026).
+_NOT_OF_FILES = frozenset(
+    ("encoding", "sample_rate")
+)  # the service ignores them of uploads: the WAV's header says them
+# A server on premises has other names for some options of files (the vendor's pages on it, August 2026).
 _ON_PREMISES = {"word_timestamps": "timestamps", "webhook_url": "callback_url"}
 
 
@@ -72,7 +74,7 @@ def live_transcription_request(config: TranscriptionConfig, endpoint: Endpoint) 
 def file_transcription_request(
     config: FileTranscriptionConfig, endpoint: Endpoint, *, audio: bytes | None = None, audio_url: str | None = None
 ) -> Request:
-    """The transcription of a file: its bytes, or the URL that the service is to fetch it from.
+    """The transcription of a file: its bytes, or the URL from which the service fetches it.
 
     Raw audio, as ``config.encoding`` has it, goes out as a WAV; a file with a header goes out as it is. Raises
     ``ConfigurationError`` for no audio, for over 250 MB of it, and for what the region, the route or the model lacks.
@@ -135,7 +137,7 @@ def synthesis_request(config: SynthesisConfig, endpoint: Endpoint, text: str) ->
         _check_unified(config, endpoint)
         model = ""
     path = endpoint.paths.speech or ""
-    # Of any format: without this the answer can be empty.
+    # For any format: without this header the answer can be empty.
     return _speech_request(config, endpoint, text, _url(endpoint, path, model, websocket=False), "audio/wav")
 
 
@@ -188,7 +190,7 @@ def voices_request(endpoint: Endpoint, model: str | None = None) -> Request:
 
 
 def speech_fields(config: SynthesisConfig, *, model: bool = True) -> dict[str, Any]:
-    """What every request for speech says of the voice, as JSON: what was not set is left out.
+    """What every request for speech says about the voice, as JSON, without options that are not set.
 
     ``model``: whether it names the model; where the path does, it does not.
     """

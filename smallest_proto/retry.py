@@ -1,4 +1,4 @@
-"""Whether a failure is worth another try, and how long to wait before it."""
+"""Whether to try again after a failure, and how long to wait first."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .config import RetryPolicy
 from .errors import Failure, FailureKind
 from .statuses import Verdict, meaning_of
 
-# WebSocket close codes. What is not listed: again.
+# WebSocket close codes. Codes that are not listed are tried again.
 CLOSE_CODES: dict[int, Verdict] = {
     1000: Verdict.RETRY,  # after a minute without a message, say
     1001: Verdict.RETRY,  # the server goes away
-    1006: Verdict.RETRY,  # no goodbye
+    1006: Verdict.RETRY,  # lost without a close frame
     1008: Verdict.RETRY_SLOWLY,  # too many sessions
     1011: Verdict.RETRY,  # an error inside the service
     1012: Verdict.RETRY,  # it restarts
@@ -52,5 +52,5 @@ def delay(
 
 
 def no_jitter() -> float:
-    """The whole wait each time: for who has no source of chance. Hand ``random.random`` in where many clients run."""
+    """Always the longest wait. Where many clients run, pass ``random.random`` instead."""
     return 1.0

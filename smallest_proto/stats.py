@@ -12,24 +12,24 @@ class LinkRecord(Value, frozen=True, kw_only=True):
     link: int
     opened: bool = False
     ended: bool = False
-    failure: Failure | None = None  # why it ended; None while it lives, and where the session itself ended it
+    failure: Failure | None = None  # why it ended; None while it lives, or if the session itself ended it
 
 
 class SessionStats(Value, frozen=True, kw_only=True):
     """Counts of one session so far. Seconds are seconds of audio, latencies seconds of time."""
 
     seconds_given: float  # by the application
-    seconds_sent: float  # to the service, each for the first time
+    seconds_sent: float  # to the service, each second counted once
     seconds_replayed: float  # to the service, again
-    seconds_lost: float  # as AudioLost told
+    seconds_lost: float  # as AudioLost reported
     seconds_finalised: float  # the watermark: everything said before it is final
     links: tuple[LinkRecord, ...]
     finals: int
-    final_latency_mean: float | None  # from the sending of a final's last sample to its arrival
+    final_latency_mean: float | None  # from sending a final's last sample to its arrival
     final_latency_max: float | None
     messages_received: int
-    messages_repaired: int  # something in them was not as it should be; the rest was used
-    messages_ignored: int  # of an unknown type, no JSON object, or of a link that no longer serves
+    messages_repaired: int  # something in them was wrong; the rest was used
+    messages_ignored: int  # of an unknown type, not a JSON object, or from a link that does not serve any more
 
 
 class SynthesisStats(Value, frozen=True, kw_only=True):
@@ -40,5 +40,5 @@ class SynthesisStats(Value, frozen=True, kw_only=True):
     seconds: float  # of audio given out, in segments that are over
     links: tuple[LinkRecord, ...]
     messages_received: int
-    messages_repaired: int  # something in them was not as it should be; the rest was used
-    messages_ignored: int  # of an unknown type, no JSON object, or about nothing that is under way
+    messages_repaired: int  # something in them was wrong; the rest was used
+    messages_ignored: int  # of an unknown type, not a JSON object, or about nothing that is being spoken

@@ -1,4 +1,4 @@
-"""What an answer of the service is worth: one table for HTTP statuses, one for the codes that it gives to its errors.
+"""What an error of the service means: one table for HTTP statuses, one for the codes of its error messages.
 
 ``retry``, ``refusals`` and the drivers read them, so that a status has one meaning. Facts: the vendor's OpenAPI files
 and error reference (August 2026), and RFC 9110.
@@ -17,18 +17,18 @@ class Verdict(Name):
 
     FINAL = "final"  # another try cannot help
     RETRY = "retry"
-    RETRY_BUSY = "retry busy"  # the service has no room now: who need not be quick lets others go first
+    RETRY_BUSY = "retry busy"  # the service has no room now: a request that is not urgent waits longer
     RETRY_SLOWLY = "retry slowly"  # the service is full of our own sessions: with the longest wait
 
 
 class Meaning(NamedTuple):
-    """What a status or a code means to whoever called."""
+    """What a status or a code means to the caller."""
 
     verdict: Verdict
     advice: str
 
 
-IN_DETAIL = "words are in failure.detail"  # the end of advice that points at what the service says
+IN_DETAIL = "words are in failure.detail"  # how advice ends that points to the service's own words
 
 _OPTION = f"check the configuration, the service's {IN_DETAIL}"
 _SHORTER = (
@@ -79,7 +79,7 @@ _REDIRECT = (
 
 
 def meaning_of(status: int) -> Meaning:
-    """What any status that is no answer means; a 1xx or 2xx is here the answer of something else than the service."""
+    """What a failing status means. A 1xx or 2xx comes from something that is not the service."""
     if (known := STATUSES.get(status)) is not None:
         return known
     if 300 <= status <= 399:
@@ -110,7 +110,7 @@ CODES: dict[str, Meaning] = {
 }
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")  # cannot hold what a user said
-# Parts of a code that say what no second try can mend. INVALID alone is none: it can be said of one message.
+# Parts of a code after which a retry cannot help. INVALID alone is none of them: it can be about one message.
 _HOPELESS = re.compile(
     r"(^|_)(UNSUPPORTED|DEPRECATED|UNAUTHORIZED|FORBIDDEN|NOT_(ENABLED|ALLOWED|SUPPORTED)"
     r"|(INVALID|MISSING)_(API_KEY|KEY|TOKEN|LANGUAGE|MODEL|PARAMETER|OPTION))(_|$)"
@@ -118,12 +118,12 @@ _HOPELESS = re.compile(
 
 
 def read_code(*read: object) -> str | None:
-    """The first of some JSON values that is shaped like a code of the service."""
+    """The first of some JSON values that looks like a code of the service."""
     return next((one for one in read if isinstance(one, str) and _CODE.fullmatch(one)), None)
 
 
 def meaning_of_code(code: str | None) -> Meaning | None:
-    """What an error's code means; ``None`` where it says nothing about another try."""
+    """What an error's code means, or ``None`` if it does not say whether to try again."""
     if code is None or code in CODES:
         return None if code is None else CODES[code]
     return Meaning(Verdict.FINAL, f"the service refuses an option: {_OPTION}") if _HOPELESS.search(code) else None

@@ -8,21 +8,21 @@ from .values import Name
 class Timer(Name):
     """What a session can wait for. One name, one deadline."""
 
-    OPENING = "opening"  # the link is to be open by then
+    OPENING = "opening"  # the link must be open by then
     PACE = "pace"  # the next audio message may go out then
-    LAST = "last"  # the last final is to be here by then
-    CLOSING = "closing"  # the link is to be gone by then
-    RESPONSE = "response"  # the answer of an HTTP exchange is to be whole by then
-    RETRY = "retry"  # the next link is to be opened then
-    PING = "ping"  # the next ping is to go out then
-    PONG = "pong"  # the pong is to be here by then
-    WRITE = "write"  # what was sent is to have left by then
-    KEEPALIVE = "keepalive"  # the gateway is to be sent something by then
-    ANSWER = "answer"  # a finalize is to be answered by then
-    TURN = "turn"  # a turn without an end is over then, if nothing follows
-    UPDATE = "update"  # the last of several option changes is to be tried then
+    LAST = "last"  # the last final must be here by then
+    CLOSING = "closing"  # the link must be gone by then
+    RESPONSE = "response"  # the answer of an HTTP exchange must be complete by then
+    RETRY = "retry"  # open the next link then
+    PING = "ping"  # send the next ping then
+    PONG = "pong"  # the pong must be here by then
+    WRITE = "write"  # what was sent must have left by then
+    KEEPALIVE = "keepalive"  # send the gateway something by then
+    ANSWER = "answer"  # a finalize must be answered by then
+    TURN = "turn"  # a turn that nothing has ended is over then, if nothing follows
+    UPDATE = "update"  # try the last of several option changes then
     REFUSED = "refused"  # what an error message has left of an utterance is to be judged then
-    QUIET = "quiet"  # the service is to have said something by then
+    QUIET = "quiet"  # the service must have said something by then
 
 
 class Timers(dict[Timer, float]):
@@ -34,11 +34,11 @@ class Timers(dict[Timer, float]):
     __slots__ = ()
 
     def stop(self, timer: Timer) -> None:
-        """Await it no more."""
+        """Stop it, if it runs."""
         self.pop(timer, None)
 
     def next(self) -> float | None:
-        """The earliest deadline, or ``None`` when nothing is awaited."""
+        """The earliest deadline, or ``None`` if no timer runs."""
         return min(self.values(), default=None)
 
     def pop_due(self, now: float) -> Timer | None:

@@ -2,7 +2,7 @@
 
 Values are msgspec structs, not dataclasses: a struct is built in about a tenth of the time, and a live call builds some
 thousand of them each minute. What a value holds of the user's (the key, what was said, the audio) never shows in its
-``repr``; whoever wants it reads the field, or asks ``reveal``.
+``repr``; read the field to see it, or call ``reveal``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _hide_pair(pair: Any) -> Any:
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
-    """A frozen value with keyword-only fields; ``repr`` shows the size of a private field in place of what is in it."""
+    """A frozen value with keyword-only fields; ``repr`` shows only the size of a private field."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset()
 
@@ -59,7 +59,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Extra(dict[str, str]):
-    """Pairs of texts that do not change any more, and can be hashed with the value that they are in."""
+    """Pairs of texts that cannot change, so that the value that holds them can be hashed."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Raw audio -> a WAV file: the service drops ``encoding`` and ``sample_rate`` of uploads, a header it reads.
+"""Raw audio -> a WAV file: the service ignores ``encoding`` and ``sample_rate`` of uploads, but reads a header.
 
 Facts of the format: RIFF/WAVE as Microsoft's and IBM's "Multimedia Programming Interface" (1991) has it.
 """
@@ -13,19 +13,19 @@ Raw: TypeAlias = Literal["linear16", "linear32", "alaw", "mulaw"]
 _KINDS: dict[str, tuple[int, int]] = {"linear16": (1, 2), "linear32": (1, 4), "alaw": (6, 1), "mulaw": (7, 1)}
 _FORMATS = {kind: encoding for encoding, kind in _KINDS.items()}
 
-# What the containers that the service reads begin with; an MP3 without a tag begins like samples can, and is not told.
+# How the containers that the service reads begin. An MP3 without a tag can look like samples, and is not recognised.
 _BEGINNINGS = (b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3", b"FORM", b"caff", b"#!AMR")
 
 
 def has_container(data: bytes) -> bool:
-    """Whether these are the bytes of a file that says itself what is in it."""
+    """Whether these are the bytes of a file whose header says what is in it."""
     if data[:4] in (b"RIFF", b"RF64"):
         return data[8:12] == b"WAVE"
     return data.startswith(_BEGINNINGS) or data[4:8] == b"ftyp"
 
 
 def to_wav(data: bytes, encoding: Raw, sample_rate: int) -> bytes:
-    """A WAV of raw mono audio at ``sample_rate`` Hz. What is no whole sample, at the end, is left out."""
+    """A WAV of raw mono audio at ``sample_rate`` Hz. A part of a sample at the end is left out."""
     tag, width = _KINDS[encoding]
     samples = len(data) // width
     size = samples * width

@@ -78,7 +78,8 @@ def speech_error_answer(
         body = {"error": [{"code": code, "path": [path] if path else [], "message": message}]}
     else:
         kind = _SPEECH_ERRORS.get(status) or ("InternalServerError" if status >= 500 else "RequestError")
-        body = {"error": kind, "message": message, "private": False}  # it repeats nothing of the text
+        body = {"error": kind, "message": message}
+    body["private"] = False  # our messages repeat nothing of the text: a client can show them
     return json_answer(status, body if request_id is None else {**body, "request_id": request_id}, headers)
 
 

@@ -1,6 +1,6 @@
-"""The course of a live transcription: audio goes out on links that come and go, part after part, to an end.
+"""The course of a live transcription: audio goes out on links that come and go, part after part, until the end.
 
-``session.py`` has what an application and a transport say and ask; here is what follows from it.
+``session.py`` has the calls of the application and the transport; here is what follows from them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NO_LAST = Failure(kind=FailureKind.DEADLINE, reason="the service did not send t
 
 
 class Course:
-    """What one session does: its state, its links, its stream, and what is owed at which time."""
+    """What one session does: its state, its links, its stream, and its deadlines."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Course:
         self.handover = Handover(self.links, self.stream, endpoint)
         self.receiver = Receiver(config, self.stream.first.timeline, self.output)
         self.now = 0.0  # the time of the last call that moved audio
-        self._unanswered = 0  # links that were asked for the last final of the part, and closed without it
+        self._unanswered = 0  # links that closed without the last final of the part, though asked for it
 
     # Audio goes out.
 
@@ -81,11 +81,11 @@ class Course:
 
     @property
     def _part_complete(self) -> bool:
-        """Whether no more audio comes for the part that is being served."""
+        """Whether the part that is served gets no more audio."""
         return self.stream.several or self.state is SessionState.ENDING
 
     def pump(self, now: float) -> None:
-        """Send what waits, as far as links and pace let it; after the last of a part, ask for its last final."""
+        """Send what waits, as far as links and pace allow; after the last audio of a part, ask for its last final."""
         self.now = now
         sender = self.stream.first.sender
         for cursor in sender.cursors:
@@ -114,11 +114,11 @@ class Course:
             self.timers[Timer.ANSWER] = now + self._timeouts.finalize + self.stream.first.timeline.ahead(cursor, now)
 
     def expect_last(self, now: float) -> None:
-        """Bound the wait for the last final: a recogniser may need as long as what it has not finalised lasts."""
+        """Limit the wait for the last final. A recogniser may need as long as the audio that is not final yet lasts."""
         self.timers[Timer.LAST] = now + self._timeouts.last + self.stream.first.sender.unfinalised
 
     def answer_due(self, now: float) -> None:
-        """A finalize was not answered in time: the service had nothing to say, and did not say so."""
+        """A finalize was not answered in time: the service had nothing to say, and sent no empty final."""
         sender = self.stream.first.sender
         if not sender.cursors or not sender.cursors[0].link.serves:
             return  # it is asked again on the next link
@@ -160,7 +160,7 @@ class Course:
         """The link that served is gone, or the options of an update are refused."""
         self.stream.first.sender.leave(change.link)
         if self.links.serving is None or not self.links.serving.serves:
-            if self.state is SessionState.STREAMING:  # nobody waits for an end
+            if self.state is SessionState.STREAMING:  # the input has not ended
                 self.timers.stop(Timer.LAST)
             self.timers.stop(Timer.ANSWER)
         elif change.kind is ChangeKind.LOST:  # the link beside it serves already
@@ -169,11 +169,11 @@ class Course:
             self._rejected(change.failure, now)
         elif change.unfinished:
             self._unanswered += 1
-            if self._unanswered == 2:  # once more would be the same: this service sends none
+            if self._unanswered == 2:  # a third try would be the same: this service sends no last final
                 self.part_over(SessionInput.UNANSWERED, now)
 
     def _join(self, link: Link, now: float) -> Cursor:
-        """``link`` is open: it is sent everything from a margin before the watermark on."""
+        """``link`` is open: send it everything from a margin before the watermark on."""
         sender = self.stream.first.sender
         cursor = sender.begin(link, now)
         sender.cursors.append(cursor)
@@ -264,11 +264,11 @@ class Course:
             self.expect_last(now)
 
     def _answer_all(self) -> None:
-        """No more finals come of the first part: what was asked and not answered gets its event."""
+        """No more finals come for the first part: each unanswered finalize gets its event."""
         self.receiver.answer_all(self.stream.first)
 
     def _end(self, reason: EndReason, failure: Failure | None, now: float) -> None:
-        """Put everything out that is owed, ``SessionEnded`` last."""
+        """Give out all events that are still due, ``SessionEnded`` last."""
         self.links.abort()
         self.timers.clear()
         first = self.stream.first

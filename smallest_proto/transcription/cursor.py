@@ -1,4 +1,4 @@
-"""Where one link is in the stream: from which sample it serves, how far it was sent, what it was asked.
+"""Where one link is in the stream: where it begins, how much it was sent, what it was asked.
 
 Positions are samples of the part of the stream that the link serves.
 """
@@ -11,11 +11,11 @@ from collections import deque
 from smallest_proto.audio import Chunk
 from smallest_proto.link import Link
 
-_QUESTIONS = 8  # more are not under way at once, asked 0.3 s apart and answered within some 2 s
+_QUESTIONS = 8  # no more are open at once: they are asked 0.3 s apart and answered within some 2 s
 
 
 class Ask:
-    """A finalize that has not been answered: everything before ``position`` is asked for."""
+    """A finalize that was not answered yet. It asks for everything before ``position``."""
 
     __slots__ = ("calls", "first", "position")
 
@@ -53,18 +53,18 @@ class Cursor:
         self.link = link
         self.start = start  # the sample at which the service begins to count this link's seconds
         self.sent = start  # the end of what it was sent
-        self.waiting = waiting  # what it is to be sent
+        self.waiting = waiting  # what is still to be sent
         self.next_message = now  # no message of audio before then
-        self.headers = 0  # how many pages of a file's header it was sent
+        self.headers = 0  # pages of a file's header that it was sent
         self.asked = 0  # how many of the stream's open asks it was sent: the first ones
         self.asked_at = -1e9  # when it was sent the last one,
         self.asked_to = start  # and which audio that asked for
         self.questions: deque[int] = deque(maxlen=_QUESTIONS)  # where it was asked last: a word can be cut there
         self.probe: int | None = None  # where the session itself asked for a final, while that is not answered
         self.settled: tuple[int, float] | None = None  # a place where all before it was said to be final, and when
-        self.heard_at = now  # when it was last heard of
+        self.heard_at = now  # when its service last said something
         self._heard = 0  # how many samples it had been sent by then
-        self.judged_to = start  # up to where it was suspected in vain: what is before was no speech
+        self.judged_to = start  # a suspicion up to here was wrong: the audio before it was no speech
         self._holes: list[tuple[int, int]] = []  # (samples it was sent by then, samples of the stream left out so far)
         self._ends = array("q")  # of what it was sent and is not final,
         self._times = array("d")  # and when that was
@@ -100,7 +100,7 @@ class Cursor:
 
     @property
     def unheard(self) -> int:
-        """Samples that it was sent since it was last heard of."""
+        """Samples that it was sent since its service last said something."""
         return self.lasting - self._heard
 
     def sent_at(self, position: int) -> float | None:

@@ -11,9 +11,9 @@ from smallest_proto.values import Name, Value
 
 
 class UpdateRejected(Value, frozen=True, kw_only=True):
-    """The service did not take the new options. The stream goes on with the old ones.
+    """The service refused the new options. The stream goes on with the old ones.
 
-    Audio that was given in a format that it did not take comes as ``AudioLost``; from now on the old format holds.
+    Audio that was given in a refused format comes as ``AudioLost``; from now on give the old format.
     """
 
     failure: Failure
@@ -23,11 +23,11 @@ class SpeechStarted(Value, frozen=True, kw_only=True):
     """A turn begins. After it, before the next one, comes exactly one ``SpeechEnded``."""
 
     time: float
-    inferred: bool  # from a transcript, not from speech_started; then time is an upper bound if no word time is known
+    inferred: bool  # from a transcript, not from speech_started; without word times, ``time`` is then an upper bound
 
 
 class SpeechEnded(Value, frozen=True, kw_only=True):
-    """The turn is over. With voice activity events its last final can still follow."""
+    """The turn is over. With voice activity events its last final may still follow."""
 
     time: float
 
@@ -38,7 +38,7 @@ class InterimTranscript(Value, frozen=True, kw_only=True):
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
 
     text: str
-    start: float  # the end of what was finalised before: interims carry no word times
+    start: float  # the end of the last final: interims have no word times
     end: float  # the end of the audio that the service has been sent
     session_id: str | None
 
@@ -46,10 +46,10 @@ class InterimTranscript(Value, frozen=True, kw_only=True):
 class FinalTranscript(Value, frozen=True, kw_only=True):
     """What was said, and will not be revised. ``text`` is empty only where it answers a finalize or ends the stream.
 
-    Texts are as the service gives them, with the blank at the end that says that words follow. To put them together,
-    join those that end in a blank or are followed by one that ``begins_in_mid_word`` directly, others with a blank.
-    Speakers of ``words`` and ``utterances`` are numbered over all connections: the service counts anew on each, so the
-    speakers of a new connection get numbers that none had before, and one person can have several.
+    Texts are as the service gives them; a blank at the end says that words follow. To join two texts, put a blank
+    between them, unless the first ends in a blank or the second ``begins_in_mid_word``. Speakers of ``words`` and
+    ``utterances`` are numbered over all connections: the service starts again on each, so the speakers of a new
+    connection get new numbers, and one person can have several.
     ``full_transcript`` is the service's own on the first connection; after that what was told so far and this text.
     """
 
@@ -73,10 +73,10 @@ class FinalTranscript(Value, frozen=True, kw_only=True):
     is_last: bool = False  # answers end_input()
     # The last interim, as the service ended without making it final; AudioLost tells of its audio as well.
     provisional: bool = False
-    latency: float | None = None  # seconds from the sending of its last sample to its arrival, where words have times
-    begins_in_mid_word: bool = False  # its first word goes on with the last one of the final before: "Uh" / "-huh."
-    # It can say again what was final before: a new connection hears some of it again, and without word times only the
-    # same words tell that.
+    latency: float | None = None  # seconds from sending its last sample to its arrival, where words have times
+    begins_in_mid_word: bool = False  # its first word continues the last word of the final before: "Uh" / "-huh."
+    # It may repeat an earlier final: a new connection hears some audio again, and without word times only the text
+    # can show that.
     may_repeat: bool = False
 
 
@@ -90,13 +90,13 @@ class LossReason(Name):
     """Why audio was given up."""
 
     BUFFER_FULL = "buffer_full"  # no link took it in time
-    NOT_HELD = "not_held"  # a new link would have to start before what is still held
-    REJECTED = "rejected"  # it was in a format that the service did not take
-    ENDED = "ended"  # the session ended before it was finalised
+    NOT_HELD = "not_held"  # a new link would need audio that is no longer held
+    REJECTED = "rejected"  # it was in a format that the service refused
+    ENDED = "ended"  # the session ended before it became final
 
 
 class AudioLost(Value, frozen=True, kw_only=True):
-    """Audio that no link heard, or that none will be asked about again."""
+    """Audio that no link heard, or that cannot be sent again."""
 
     start: float
     end: float

@@ -1,7 +1,7 @@
 """A change of options, as a table: asked, tried, accepted, refused, another audio format, several in a row.
 
-Options of the same format are tried on a new link while the present one goes on hearing. Another sample rate or
-encoding begins a new part of the stream: the present part is finished on its link, then a link is opened for the next.
+Options of the same format are tried on a new link while the current one goes on. Another sample rate or encoding begins
+a new part of the stream: the current part is finished on its link, then a link for the next one is opened.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class HandoverState(Name):
 
     SETTLED = "settled"  # what was asked for is in use
     TRYING = "trying"  # a link is opened with other options of the same format
-    FINISHING = "finishing"  # another format follows: the present part is finished first
+    FINISHING = "finishing"  # another format follows: the current part is finished first
     OPENING = "opening"  # a link is opened with another format
-    OPENING_MORE = "opening, more"  # the same, and other options are to be tried after that
+    OPENING_MORE = "opening, more"  # the same, and other options are tried after that
     OPENING_LAST = "opening, last"  # the same, and a third format follows already
 
 
@@ -35,7 +35,7 @@ class HandoverInput(Name):
     FORMAT = "format"  # update() with another format
     ACCEPTED = "accepted"  # a link is open
     REFUSED = "refused"  # the service does not take the options
-    FINISHED = "finished"  # the present part is over, and another one follows
+    FINISHED = "finished"  # the current part is over, and another one follows
     FINISHED_LAST = "finished, last"  # the same, and a third format follows already
 
 
@@ -46,7 +46,7 @@ class HandoverAction(Name):
     TRY = "try"  # open a link with the options that were asked for
     CANCEL = "cancel"  # do not
     ADOPT = "adopt"  # they are in use
-    REJECT = "reject"  # tell the application that they are not
+    REJECT = "reject"  # tell the application that they are refused
     FALL_BACK = "fall back"  # tell it, and go on in the format before
     SKIP = "skip"  # tell it, and go on with the format that follows
 
@@ -101,7 +101,7 @@ del State, Input, Action
 
 
 class Handover:
-    """The change of options that is under way in one session."""
+    """The change of options that one session is making."""
 
     __slots__ = ("_endpoint", "_links", "_stream", "_wanted", "fallback", "state")
 
@@ -110,7 +110,7 @@ class Handover:
         self._stream = stream
         self._endpoint = endpoint
         self.state = HandoverState.SETTLED
-        # Options for the newest part of the stream, in its format, that no link was accepted with yet.
+        # Options for the newest part of the stream, in its format, that the service has not accepted yet.
         self._wanted: TranscriptionConfig | None = None
         self.fallback: TranscriptionConfig | None = None  # what to go back to if the service refuses the format
 
@@ -135,7 +135,7 @@ class Handover:
     def opened(self, *, accepted: bool, now: float) -> None:
         """A link serves; ``accepted``: it was opened with what was asked for last."""
         if not accepted and self.state in (HandoverState.TRYING, HandoverState.SETTLED):
-            return  # it was opened before the options changed, and says nothing of them
+            return  # it was opened before the options changed: it does not show whether they are accepted
         action, part = self._take(HandoverInput.ACCEPTED), self._stream.first
         self.fallback = None
         if action is HandoverAction.TRY and self._wanted is not None:
@@ -144,7 +144,7 @@ class Handover:
             part.config, self._wanted = self._wanted or part.config, None
 
     def refused(self) -> HandoverAction:
-        """The service does not take what was asked for; what is to be done about it."""
+        """The service refused the options; returns what to do about it."""
         action = self._take(HandoverInput.REFUSED)
         if action is not HandoverAction.SKIP:
             self._wanted = None

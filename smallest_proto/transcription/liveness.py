@@ -1,9 +1,8 @@
-"""Whether a service that says nothing still hears. Silence is not muteness: a caller may be silent for ten minutes.
+"""Whether a silent service still hears. Silence alone proves nothing: a caller may say nothing for ten minutes.
 
-Only audio that can be a voice makes a quiet service suspicious. A suspicion loses nothing: a second link is opened
-beside the first, which goes on hearing. The link that speaks first serves, and the other one is closed. If neither
-speaks, the audio was no speech: the second link is closed, and the next suspicion takes longer, as each link is a
-session that counts and costs.
+Only audio that can be a voice makes a silent service suspicious. Then a second link is opened beside the first, which
+goes on. The link that answers first serves, and the other one is closed. If neither answers, the audio was no speech:
+the second link is closed, and the next suspicion takes longer, since each link counts and costs as a session.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ class Trust(Name):
 class TrustInput(Name):
     """What changes that."""
 
-    UNHEARD = "unheard"  # loud audio went out for long, and nothing came back
+    UNHEARD = "unheard"  # loud audio went out for a long time, and nothing came back
     HEARD = "heard"  # the link that serves said something
     OTHER_HEARD = "other_heard"  # the link beside it said something
     OTHER_GONE = "other_gone"  # the link beside it could not be opened, or was lost
-    IN_VAIN = "in_vain"  # neither said anything for as long again
+    IN_VAIN = "in_vain"  # neither said anything for the same time again
     REPLACED = "replaced"  # another link serves now, for another reason
 
 
@@ -49,8 +48,8 @@ class TrustAction(Name):
 
     NOTHING = "nothing"
     OPEN = "open"  # a link beside
-    CLOSE = "close"  # it goes
-    SWITCH = "switch"  # it serves, and the first one goes
+    CLOSE = "close"  # close that link
+    SWITCH = "switch"  # it serves, and the first one is dropped
 
 
 State, Input, Action = Trust, TrustInput, TrustAction
@@ -85,7 +84,7 @@ class Liveness:
         self._links = links
         self._mute = mute
         self.patience = mute  # seconds
-        self.shortest = mute / 2  # seconds: who was asked for the last final has nothing to wait for
+        self.shortest = mute / 2  # seconds: a service that was asked for the last final has nothing to wait for
         self.state = Trust.TRUSTED
 
     def heard(self, cursor: Cursor, sender: Sender, now: float) -> bool:
@@ -115,7 +114,7 @@ class Liveness:
             sender.cursors[0].judged_to = cursor.sent
             self._take(TrustInput.IN_VAIN, sender, now)
             return None
-        if not link.open:  # it was asked for the last final: that is answered, whatever was said
+        if not link.open:  # it was asked for the last final, and must answer that even if nothing was said
             due = max(timeline.heard_by(cursor), link.sent_at) + self.shortest
             if due <= now:
                 return self._links.abandon(link, _MUTE, now)
@@ -141,12 +140,12 @@ class Liveness:
             if what is TrustInput.IN_VAIN or what is TrustInput.OTHER_GONE:
                 self.patience = min(2 * self.patience, _LONGEST_PATIENCE)
             elif what is TrustInput.HEARD:
-                self.patience = 2 * self._mute  # it is slow, or tells finals alone
+                self.patience = 2 * self._mute  # it is slow, or sends only finals
             elif what is not TrustInput.UNHEARD:
                 self.patience = self._mute
         links = self._links
         if action is TrustAction.OPEN:
-            if not links.open_beside(now):  # an option change opens one anyway
+            if not links.open_beside(now):  # a change of options is opening one already
                 self.state = Trust.TRUSTED
         elif action is TrustAction.CLOSE:
             if links.beside is not None:

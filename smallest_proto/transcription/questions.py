@@ -1,8 +1,8 @@
-"""Which final answers a question, and what an answer says of the audio before it.
+"""Which final answers a question, and what the answer says about the audio before it.
 
-A finalize is a question: what was said up to here? Its answer comes labelled or not, empty, in two finals, or never.
-Asked in the middle of a word it cuts that in two. Asked in a pause it leaves no word unfinished: where words have no
-times, that alone says how far everything is final.
+A finalize is a question: what was said up to here? The answer comes with a label or without, empty, in two finals, or
+never. In the middle of a word, the question cuts it in two. In a pause, it leaves no word unfinished: where words have
+no times, only that shows how far everything is final.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .sending import Sender
 from .timeline import Timeline
 from .turns import says_something
 
-COVERED = 0.2  # seconds of sound after the last word that a final can leave out: a word's end can be told so early
+COVERED = 0.2  # seconds of sound after the last word that a final can leave out: its end can be reported this early
 _SETTLED_AFTER = 1.0  # seconds without another final: one question can be answered by two
 
 
@@ -22,7 +22,7 @@ def answered(
 ) -> tuple[int | None, Ask | None]:
     """The question that a final answers: one of the session's own (its position), or one of the application's.
 
-    The label makes it certain, but does not always come. With nothing to say the answer is empty. Else it is the first
+    A label makes it certain, but does not always come. If nothing was said, the answer is empty. Else it is the first
     final that covers all that was said before the question; ``end`` is the end of its words, if they have times.
     """
     passed = sender.asks and sender.asks[0].position < cursor.sent  # in a storm of them not each one is sent
@@ -50,7 +50,7 @@ def is_cut(end: float, cursor: Cursor, sender: Sender, timeline: Timeline) -> bo
 
 
 def may_settle(cursor: Cursor, position: int, sender: Sender, now: float) -> None:
-    """A question was answered: where it was asked in a pause, all before it is final, unless more follows."""
+    """A question was answered. If it was asked in a pause, all before it is final, unless more follows."""
     if (pause := sender.paused_before(position)) is not None:
         cursor.settled = pause, now
 

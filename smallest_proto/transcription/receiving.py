@@ -1,8 +1,8 @@
-"""Transcripts on their way up: the service's messages become events in stream time, and move the watermark.
+"""Transcripts on their way to the application: messages become events in stream time, and move the watermark.
 
-The watermark is the end of the last final word. An answer to a finalize moves it no further: a word can be half said
-where a finalize was asked, and one question can have several answers. Only where words have no times, an answer to a
-question that was asked in a pause does, when nothing followed it for a while.
+The watermark is the end of the last final word. An answer to a finalize does not move it further: a word can be half
+said at the finalize, and one question can have several answers. Only where words have no times, the answer to a
+question asked in a pause moves it, once nothing has followed for a while.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from .turns import TurnAction, TurnInput, Turns, TurnState, says_something
 _STARTS = (TurnAction.START, TurnAction.START_AND_END)
 _ENDS = (TurnAction.END, TurnAction.START_AND_END)
 
-_TWICE = 0.3  # seconds: the vendor's clients drop a second final within 0.2 s of the first; networks add some
-_PAUSE = 0.6  # seconds: the silence after which the service ends an utterance, unless it is told otherwise
+_TWICE = 0.3  # seconds: the vendor's clients drop a second final within 0.2 s of the first; networks add a little
+_PAUSE = 0.6  # seconds: the silence after which the service ends an utterance by default
 _ABUTTING = 0.06  # seconds between two parts of one word
-_LATE = 3.0  # seconds by which finals can come late: the pause that ends an utterance, and the decoding
-_IN_A_MARGIN = 4  # words: no more are said in the margin before the watermark
+_LATE = 3.0  # seconds that a final can come late: the pause that ends an utterance, and the decoding
+_IN_A_MARGIN = 4  # words: no more fit into the margin before the watermark
 
 
 class _Last(NamedTuple):
@@ -53,28 +53,28 @@ class Receiver:
     def __init__(self, config: TranscriptionConfig, timeline: Timeline, output: deque[Command | Event]) -> None:
         self._output = output
         self._turns = Turns()
-        self._vad_seen = False  # the service sends voice activity events: it does not always when asked
+        self._vad_seen = False  # the service does send voice activity events: it may not, even if asked
         self._interim: InterimTranscript | None = None  # said, and not final yet
-        self._known: deque[Known] = deque(maxlen=REMEMBERED)  # the words of finals: what a new link can hear again
+        self._known: deque[Known] = deque(maxlen=REMEMBERED)  # the words of finals: a new link can hear them again
         self._repetition = Repetition((), 0.0, whole=True)
-        self._replayed_to = 0  # samples: a link that was sent more than this hears nothing again,
-        self._caught_up_at: float | None = None  # and since when it was; but a service can be late
+        self._replayed_to = 0  # samples: a link that was sent more than this repeats nothing,
+        self._caught_up_at: float | None = None  # and since when that is so; but a service can be late
         self._last: _Last | None = None
-        self._blanks = False  # the service ends a final in a blank where words follow
-        self._speakers = self._first_speaker = 0  # how many there were; the number of the link's speaker 0
-        self._full: str | None = None  # the last full_transcript that was told
+        self._blanks = False  # the service ends a final with a blank where words follow
+        self._speakers = self._first_speaker = 0  # how many so far; our number for the link's speaker 0
+        self._full: str | None = None  # the last full_transcript that we told
         self._links = 0  # that served
         self.finals = self.timed = 0
         self.latency_sum = self.latency_max = 0.0
         self.use(config, timeline)
 
     def use(self, config: TranscriptionConfig, timeline: Timeline) -> None:
-        """From now on messages answer to ``config`` and their times to ``timeline``."""
+        """From now on messages follow ``config``, and their times ``timeline``."""
         self._show_words = config.word_timestamps
         self._asked_for_vad = bool(config.vad_events)
         self._turns.vad_events = self._asked_for_vad and self._vad_seen
         if timeline is not getattr(self, "timeline", None):
-            self._known.clear()  # another part of the stream: none of it was said before
+            self._known.clear()  # another part of the stream: nothing of it was said before
             self._repetition = Repetition((), 0.0, whole=True)
         self.timeline = timeline
 
@@ -82,7 +82,7 @@ class Receiver:
         """The link of ``cursor`` serves: it begins before the watermark and hears some words again."""
         timeline = self.timeline
         start = timeline.seconds(cursor.start)
-        if sender.silent(cursor.start, timeline.watermark):  # nothing of them is heard again
+        if sender.silent(cursor.start, timeline.watermark):  # none of those words is heard again
             start = max(start, timeline.seconds(timeline.watermark))
         known = list(dropwhile(lambda word: word.end is not None and word.end <= start, self._known))
         self._repetition = Repetition(known, timeline.seconds(timeline.watermark), whole=cursor.start == 0)
@@ -90,23 +90,23 @@ class Receiver:
         self._last = None
         self._links += 1
         self._first_speaker = self._speakers
-        # Nothing but silence is left after the watermark: the new link does not hear the voice that has ended.
+        # Only silence is left after the watermark: the new link does not hear the voice end.
         if self._turns.state is TurnState.SETTLED and cursor.start > timeline.watermark:
             self._turns.take(TurnInput.EMPTY_END)
             self._output.append(SpeechEnded(time=timeline.seconds(timeline.watermark)))
 
     @property
     def pausing(self) -> bool:
-        """Whether a turn is open that no event of the service ends, should nothing follow."""
+        """Whether a turn is open that no event of the service will end if nothing follows."""
         return not self._turns.vad_events and self._turns.state is TurnState.SETTLED
 
     def pause(self) -> None:
-        """Nothing was said for a while: an open turn of which all is final is over."""
+        """Nothing was said for a while: if all of an open turn is final, it is over."""
         if self._turns.take(TurnInput.PAUSE) in _ENDS:
             self._output.append(SpeechEnded(time=self.timeline.seconds(self.timeline.watermark)))
 
     def settle(self, cursor: Cursor, now: float) -> None:
-        """Move the watermark over what was said to be final in a pause, if nothing followed that for a while."""
+        """Move the watermark over what an answer in a pause made final, if nothing has followed for a while."""
         position = settled(cursor, now)
         if position is not None and position > self.timeline.watermark:
             self.timeline.watermark = position
@@ -123,7 +123,7 @@ class Receiver:
         timeline, turns = self.timeline, self._turns
         self._vad_seen = True
         turns.vad_events = self._asked_for_vad
-        if message.timestamp is None:  # then it is about now
+        if message.timestamp is None:  # then it was about now
             time = timeline.seconds(cursor.sent)
             timeline.mended += 1
         else:
@@ -142,18 +142,18 @@ class Receiver:
             self._heard(cursor, message)
 
     def answer(self, ask: Ask, timeline: Timeline, *, told: int = 0) -> None:
-        """Give their event to those calls of finalize() behind ``ask`` that were not ``told`` by a final."""
+        """Give an event to each finalize() call of ``ask`` that no final answered; ``told``: how many one did."""
         time = timeline.seconds(ask.position)
         for _ in range(ask.calls - told):
             self._output.append(FinalTranscript(text="", start=time, end=time, from_finalize=True))
 
     def answer_all(self, part: Part) -> None:
-        """No more finals come of ``part``: each finalize that is not answered gets its event."""
+        """No more finals come for ``part``: each unanswered finalize gets its event."""
         while part.sender.asks:
             self.answer(part.sender.answered(), part.timeline)
 
     def provisional(self) -> None:
-        """No more finals come: what was said and never made final is told as it stands."""
+        """No more finals come: what was said and never became final is told as it stands."""
         if (interim := self._interim) is not None:
             self._interim = None
             self._output.append(
@@ -178,7 +178,7 @@ class Receiver:
         text = message.text
         if not self._repetition.over:
             if cursor.sent <= self.timeline.watermark:
-                return  # it was sent nothing yet that is not final
+                return  # all that it was sent so far is final
             text = without_words(text, self._repetition.text(text, final=False))
         if not says_something(text):
             return
@@ -189,7 +189,7 @@ class Receiver:
         self._output.append(self._interim)
 
     def _span(self, cursor: Cursor) -> tuple[float, float]:
-        """Where what is not final yet can be, as far as is known without word times."""
+        """Where the words that are not final yet can be, as far as we know without word times."""
         start = max(self.timeline.watermark, cursor.start)
         return self.timeline.seconds(start), self.timeline.seconds(max(start, cursor.sent))
 
@@ -202,7 +202,7 @@ class Receiver:
         if not timed and cursor.sent >= self._replayed_to:
             self._caught_up_at = now if self._caught_up_at is None else self._caught_up_at
             if now - self._caught_up_at >= _LATE:
-                self._repetition = Repetition((), 0.0, whole=True)  # what is heard now was not sent before
+                self._repetition = Repetition((), 0.0, whole=True)  # what it hears now was not sent to an earlier link
         unsure = not timed and not self._repetition.over
         if again := self._again(text, words, timed, now, cursor):
             begins = False
@@ -245,7 +245,7 @@ class Receiver:
             self._output.append(SpeechEnded(time=end))
 
     def _remember(self, message: Transcription, heard: tuple[Word, ...], end: float, now: float) -> None:
-        """Keep a final as the service sent it: it can come once more."""
+        """Keep a final as the service sent it: it can come twice."""
         if message.text:
             said = tuple(_known(word) for word in heard)
             if said and self._known and self._known[-1].cut:
@@ -253,7 +253,7 @@ class Receiver:
             self._last = _Last(message.text, said, end, now)
 
     def _words(self, cursor: Cursor, message: Transcription) -> tuple[tuple[Word, ...], bool]:
-        """The words of a final in stream time, and whether their times can be."""
+        """The words of a final in stream time, and whether their times are possible."""
         if not message.words:
             return (), False
         timeline = self.timeline
@@ -277,7 +277,7 @@ class Receiver:
         return count if self._is_twice(text, now, cursor) else 0
 
     def _is_twice(self, text: str, now: float, cursor: Cursor) -> bool:
-        """Whether a final without times is the last one once more: a question raced the end of an utterance."""
+        """Whether a final without times repeats the last one: a question raced the end of an utterance."""
         last = self._last
         if last is None or normalised(last.text) != normalised(text):
             return False
@@ -285,8 +285,8 @@ class Receiver:
         return now - last.at <= _TWICE or 0.0 <= asked_at - last.at <= _TWICE
 
     def _rest(self, text: str, words: tuple[Word, ...], again: int) -> tuple[tuple[Word, ...], str]:
-        """Words and text without the first words, which were final before."""
-        spaced = not words or len(text.split()) == len(words)  # else the text has no blanks, or other words
+        """Words and text without the first ``again`` words, which were final before."""
+        spaced = not words or len(text.split()) == len(words)  # else the text has no blanks, or not the same words
         words = words[again:]
         if spaced:
             return words, without_words(text, again)
@@ -303,7 +303,7 @@ class Receiver:
         *,
         asked: bool,
     ) -> bool:
-        """Whether a final ends a turn. One alone does not where the service cuts sentences by words."""
+        """Whether a final ends a turn. Where the service cuts sentences after some words, a final alone does not."""
         if asked or message.is_last or message.speech_final:
             return True
         if self._turns.vad_events or message.speech_final is False or text[-1:].isspace():
@@ -315,7 +315,7 @@ class Receiver:
         return not sender.loud(position + least, min(position + most, cursor.sent))[0]
 
     def _begins_in_mid_word(self, text: str, words: tuple[Word, ...]) -> bool:
-        """Whether a final goes on with the word in which the last one was cut ("Uh" / "-huh.")."""
+        """Whether a final continues the word that the last one cut ("Uh" / "-huh.")."""
         last = self._last
         if last is None or not last.text[-1:].isalnum() or not text or text[0].isspace():
             return False
@@ -335,7 +335,7 @@ class Receiver:
         cursor: Cursor,
         now: float,
     ) -> float | None:
-        """What was said is final: remember it, move the watermark; return the latency, if it is known.
+        """New words are final: remember them and move the watermark; returns the latency, if known.
 
         A word that a finalize ``cut`` is not finished: the watermark stays before it.
         """
@@ -355,7 +355,7 @@ class Receiver:
         return None if sent_at is None else now - sent_at
 
     def _renumbered(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
-        """Speakers are numbered over all links: each link's service counts its own from 0."""
+        """Number speakers over all links: the service counts from 0 on each link."""
         for word in words:
             if isinstance(word.speaker, int) and 0 <= word.speaker < 1000:
                 self._speakers = max(self._speakers, self._first_speaker + word.speaker + 1)
@@ -374,7 +374,7 @@ class Receiver:
         return tuple(one for one in moved if one.end is None or one.end > start)
 
     def _full_transcript(self, message: Transcription, text: str) -> str | None:
-        """The service's on the first link; on later ones, which begin anew, what was told before and what is new."""
+        """The service's own on the first link. Later links start again: then what was told before, and the new text."""
         if message.full_transcript is None:
             return None
         if self._links > 1 and self._full is not None:

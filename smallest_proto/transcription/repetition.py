@@ -1,10 +1,9 @@
-"""What a new link hears again, and how it is told from what is new.
+"""What a new link hears again, and how to tell it from what is new.
 
 A new link begins before the watermark, so it hears words that are final already. A recogniser does not hear the same
-audio twice alike: times differ by some 100 ms, words come in other spelling, other case, other numbers of words, a word
-at the edge is cut. What is a repetition shows in the times; the text decides where the times are too close to call.
-Where words have no times the text alone is left: rather heard twice than lost, only what is surely the same is taken
-off.
+audio the same way twice: times differ by some 100 ms, spelling, case and the number of words change, a word at the
+start is cut. The times show what is a repetition; the text decides where they are too close. Where words have no times,
+only the text is left. A word told twice is better than a word lost, so only what is surely the same is removed.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from smallest_proto.reading import Word
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _words = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 
-REMEMBERED = 500  # words: more than are said in what can be held for replay
+REMEMBERED = 500  # words: more than fit into the audio that is held for replay
 REACH = 0.3  # seconds between the middles of a word heard twice: both times are off by up to 0.1, and by the word's cut
-_CUT = 0.15  # seconds by which a word can end later when it is heard again: more, and it was cut
+_CUT = 0.15  # seconds that a word can end later when heard again; if more, it was cut the first time
 _EDGE = 0.05  # seconds by which the middle of the last word can be told to lie behind its end: of the shortest words
 _TWICE = 0.2  # seconds between the middles of two words that a doubled final has at the same place
 _AT_ONCE = 0.03  # seconds between the starts of a part of a word that came twice; of a whole word twice that
-_SURE = 3  # so many words in a row are no coincidence
-_CLEAR = 0.25  # of the letters may differ in two hearings of the same words,
-_FEWEST = 8  # letters: of fewer ones a difference makes another word
-_MOST_CELLS = 40_000  # of an alignment of letters: some milliseconds
+_SURE = 3  # this many equal words in a row are no coincidence
+_CLEAR = 0.25  # share of the letters that may differ when the same words are heard twice
+_FEWEST = 8  # letters: in a shorter text one difference makes another word
+_MOST_CELLS = 40_000  # cells of an alignment of letters: some milliseconds of work
 
 
 class Known(NamedTuple):
@@ -69,10 +68,10 @@ def without_words(text: str, count: int) -> str:
 
 
 def same_again(known: Sequence[Known], words: Sequence[Word], *, soon: bool = True) -> int:
-    """How many words from the first on say once more what was final last, on the same link.
+    """How many of the first words repeat the end of the last final on the same link.
 
-    A final can come twice: a finalize races the end of an utterance. It has the same words at the same times.
-    ``soon``: it comes so soon after the last one that it can be the same part of a word that a finalize has cut.
+    A final can come twice, when a finalize races the end of an utterance. It has the same words at the same times.
+    ``soon``: it comes so soon after the last one that it can be the same part of a word that a finalize cut.
     """
     for count in range(min(len(known), len(words)), 0, -1):
         if known[-1].cut and not soon:
@@ -93,7 +92,7 @@ def _same_place(known: Known, word: Word, *, alone: bool) -> bool:
 
 
 class Repetition:
-    """What one link has still to hear again: ``known`` words in order, said until ``until`` (stream seconds).
+    """What one link will still hear again: ``known`` words in order, said before ``until`` (stream seconds).
 
     Those with an end lie in the margin before that: the link may have begun after some of them, or in the middle of
     one. ``whole``: it began before all of them.
@@ -160,7 +159,7 @@ class Repetition:
         return count
 
     def _forget(self, letters: int) -> None:
-        """So many letters of what is known were heard again."""
+        """This many letters of the known words were heard again."""
         while self._known and letters >= len(self._known[0].text):
             letters -= len(self._known.popleft().text)
         if self._known and letters:
@@ -168,7 +167,7 @@ class Repetition:
 
 
 def _before(word: Word, end: float) -> bool:
-    """Whether a word was said before ``end``: most of it, and no more of it after that than its times can be off."""
+    """Whether most of a word was said before ``end``, and what is after it is within the error of its times."""
     middle = _middle(word)
     return middle is not None and middle < end and (word.end or 0.0) <= end + _CUT
 

@@ -1,4 +1,4 @@
-"""The audio that a new link may have to be sent: everything from a margin before the watermark on.
+"""The audio that a new link may need: everything from a margin before the watermark on.
 
 Positions are samples of one part of the stream.
 """
@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from smallest_proto.audio import AudioFormat, Chunk
 from smallest_proto.levels import LOUD, SILENT, level, peak
 
-# A new link begins so far before the watermark. The word times of a recogniser are off by up to some 100 ms (rounded,
-# early, late): the least margin is three times that. Up to the most margin a quiet message is looked for.
+# How far before the watermark a new link begins. A recogniser's word times are off by up to some 100 ms (rounded,
+# early, late), and the least margin is three times that. Between the margins, a link begins at the quietest message.
 LEAST_MARGIN = 0.3  # seconds
 MOST_MARGIN = 0.5  # seconds
 
-# A pause in a conversation is sent again as it was. Of a longer stretch that is surely silence only the ends are sent:
-# together more than twice the 0.6 s that make a service end an utterance, and enough for the soft start of a word.
+# A pause in a conversation is sent again as it was. Of a longer silence only the two ends are sent: together they are
+# more than twice the 0.6 s after which a service ends an utterance, and enough for the soft start of a word.
 SHORT_SILENCE = 3.0  # seconds
 SILENCE_KEPT = 0.75  # seconds, at each end
 
 
 class ReplayBuffer:
-    """The messages of audio that are held, in order, with the level of each as far as somebody asked for it."""
+    """The audio messages that are held, in order, with the level of each where it was needed."""
 
     __slots__ = ("_encoding", "_levels", "_message", "chunks", "least", "most", "short_silence", "silence_kept")
 
@@ -35,7 +35,7 @@ class ReplayBuffer:
         self.short_silence = format.samples(SHORT_SILENCE)
         self.silence_kept = format.samples(SILENCE_KEPT)
         self.chunks: deque[Chunk] = deque()
-        self._levels = bytearray()  # one for each of them; 0: nobody has asked yet
+        self._levels = bytearray()  # one for each of them; 0: not known yet
 
     @property
     def start(self) -> int | None:
@@ -77,7 +77,7 @@ class ReplayBuffer:
         found = self._levels[at]
         if not found:
             chunk = self.chunks[at]
-            # What has no time of its own is part of what has: a page of ogg_opus that begins a packet, say.
+            # A page of ogg_opus that only begins a packet has no length of its own: it counts as sound, and is kept.
             found = self._levels[at] = level(chunk.data, self._encoding) if chunk.end > chunk.start else LOUD
         return found
 
@@ -100,7 +100,7 @@ class ReplayBuffer:
     def beginning(self, watermark: int) -> int:
         """Where a new link begins: the quietest message that begins a margin before ``watermark``.
 
-        A word that is cut at the edge of a link is worse than a word heard twice.
+        A word that is cut at the start of a link is worse than a word that is heard twice.
         """
         if watermark <= 0:
             return self.start or 0
@@ -138,7 +138,7 @@ class ReplayBuffer:
         if silence[-1].end - silence[0].start <= self.short_silence:
             return silence
         keep = self.silence_kept
-        # The beginning of a link is silence when the watermark lies in it: nothing of what is before has to be heard.
+        # If the link begins with silence, the watermark lies in it: nothing before it needs to be heard.
         early = silence[0].start if first else silence[0].start + keep
         late = silence[-1].end - keep
         return [chunk for chunk in silence if chunk.end <= early or chunk.end > late]

@@ -1,7 +1,7 @@
-"""Audio on its way down: cut into messages, held until it was heard, sent no faster than the service takes it.
+"""Audio on its way to the service: cut into messages, held until it was heard, sent no faster than the service allows.
 
-What the application asks for has a place in the stream too: a finalize goes out between the samples where it was asked,
-and on every new link once more, until it is answered.
+A finalize has a place in the stream too: it goes out between the samples where the application asked for it, and again
+on every new link until it is answered.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PAUSE = 0.3  # seconds of silence in which a finalize of our own cuts no word i
 
 
 class _Unheld(NamedTuple):
-    """A stretch of audio that a link was sent, and that is not held any more."""
+    """Audio that a link was sent and that is no longer held."""
 
     start: int
     end: int
@@ -39,7 +39,7 @@ class _Unheld(NamedTuple):
 
 
 class Sender:
-    """The outgoing half of a stream, for the part of it that is in one format. Positions are samples.
+    """The outgoing half of one part of a stream. Positions are samples.
 
     ``interval`` is the least time between two audio messages, in seconds; ``bound`` is how many seconds may be held.
     """
@@ -59,17 +59,17 @@ class Sender:
         self._framer = Framer(format)
         self._buffer = ReplayBuffer(format)
         self._header: list[bytes] = []  # pages of ogg_opus that hold no audio: every link begins with them
-        self._served = False  # a link was sent something
-        self._reported = 0  # samples that Usage has told of
-        self._dropped: tuple[int, int] | None = None  # found no room, and AudioLost has not told of it yet
-        self._unheld: deque[_Unheld] = deque()  # sent and let go of, though nothing said in it is final
-        self._told: list[tuple[int, int]] = []  # the audio that AudioLost has told of, in pieces that do not touch
-        self.cursors: list[Cursor] = []  # the links that are sent this part: the one that serves is the first
+        self._served = False  # a link was opened for it
+        self._reported = 0  # samples that Usage has reported
+        self._dropped: tuple[int, int] | None = None  # dropped for lack of room, and not reported as AudioLost yet
+        self._unheld: deque[_Unheld] = deque()  # sent and no longer held, though what was said in it is not final
+        self._told: list[tuple[int, int]] = []  # the audio that AudioLost has reported, in pieces that do not touch
+        self.cursors: list[Cursor] = []  # the links that get this part; the first one serves
         self.asks: deque[Ask] = deque()  # the finalizes that are not answered
         self.sent = 0  # the end of the audio that any link was sent
         self.transferred = 0  # samples sent, each counted once
         self.replayed = 0  # samples sent again
-        self.lost = 0  # samples told of by AudioLost
+        self.lost = 0  # samples reported by AudioLost
 
     @property
     def given(self) -> int:
@@ -86,31 +86,31 @@ class Sender:
 
     @property
     def unheard(self) -> float:
-        """Seconds of audio that were sent, and are not known to be heard; silence does not count."""
+        """Seconds of audio that were sent and may not have been heard; silence does not count."""
         buffer, watermark = self._buffer, self._timeline.watermark
         return self._timeline.duration(max(0, self.sent - max(watermark, buffer.start or 0) - buffer.silence))
 
     @property
     def unheard_since(self) -> float:
-        """Seconds from the first sound that is not known to be heard to the end of what was given."""
+        """Seconds from the first sound that may not have been heard to the end of what was given."""
         first = self._buffer.first_sound(self._timeline.watermark + self._buffer.least // 2)
         return 0.0 if first is None else self._timeline.duration(self.given - first)
 
     @property
     def unfinalised(self) -> float:
-        """Seconds of audio that are held and can become words yet."""
+        """Seconds of audio that are held and can still become words."""
         return self._timeline.duration(max(0, self.given - max(self._timeline.watermark, self._buffer.start or 0)))
 
     def push(self, audio: Buffer, *, measure: bool = False) -> int | None:
         """Take audio; return the samples of the new messages to send, or ``None`` if there are none.
 
-        ``measure``: find out at once which of it is silence, not only when that is asked. Raises
-        ``LocalProtocolError`` for what is no audio.
+        ``measure``: find out at once what of it is silence, not only when needed. Raises ``LocalProtocolError`` for
+        what is not audio.
         """
         chunks = self._framer.push(audio)
         if not chunks:
             return None
-        if chunks[0].end == 0:  # no sound so far: the header of a file
+        if chunks[0].end == 0:  # no sound yet: the header of a file
             data = chunks[0].data
             if sum(map(len, self._header)) + len(data) > _MAX_HEADER_BYTES:
                 raise LocalProtocolError("these pages of ogg_opus tell no time: give the pages of an Ogg Opus stream")
@@ -124,7 +124,7 @@ class Sender:
         return chunks[-1].end - chunks[0].start
 
     def flush(self) -> bool:
-        """Make a message of the tail, however short; whether there is one."""
+        """Make a message of the rest, however short; whether there is one."""
         if (tail := self._framer.flush()) is not None:
             self._hold(tail)
         return tail is not None
@@ -135,9 +135,10 @@ class Sender:
             cursor.waiting.append(chunk)
 
     def keep(self, later: float = 0.0) -> None:
-        """Hold no more than the bound, less the ``later`` seconds that were given after this part of the stream.
+        """Hold no more than the bound, minus ``later`` seconds that were given after this part of the stream.
 
-        First goes what a link was sent and is trusted to have heard; then, and told, what none was sent.
+        Audio that a link was sent, and has probably heard, is dropped first; then audio that no link was sent, which is
+        reported.
         """
         buffer, oldest = self._buffer, self._framer.position - self._bound
         if later:
@@ -152,7 +153,7 @@ class Sender:
                     cursor.waiting.popleft()
                     missed = missed or cursor is self.cursors[0]
             if chunk.start < self._timeline.watermark and chunk.end <= self.sent:
-                continue  # at most the end of the last word
+                continue  # at most the end of the last final word
             if missed:
                 self._dropped = (self._dropped[0] if self._dropped is not None else chunk.start, chunk.end)
             else:
@@ -161,16 +162,16 @@ class Sender:
             self.tell_dropped()
 
     def _let_go(self, chunk: Chunk, *, silent: bool) -> None:
-        """A link was sent ``chunk`` and is trusted to have heard it: what sounds in it is lost only if the link is."""
+        """A link was sent ``chunk`` and has probably heard it: its sound is lost only if the link is."""
         unheld, watermark = self._unheld, self._timeline.watermark
         if unheld and unheld[-1].end == chunk.start and (not silent or chunk.end - unheld[-1].sound <= self._pause):
             unheld[-1] = _Unheld(unheld[-1].start, chunk.end, unheld[-1].sound if silent else chunk.end)
         elif not silent and (not watermark or chunk.start >= watermark + self._buffer.least):
-            # What is nearer is the tail of a word whose end was told too early.
+            # A nearer sound is the end of a word whose end was reported too early.
             unheld.append(_Unheld(chunk.start, chunk.end, chunk.end))
 
     def tell_dropped(self) -> None:
-        """Tell of what found no room: it is told by the second, not by the message."""
+        """Report audio that was dropped for lack of room: by the second, not by the message."""
         if self._dropped is not None:
             (start, end), self._dropped = self._dropped, None
             self.lose(max(start, self._timeline.watermark), end, LossReason.BUFFER_FULL)
@@ -207,22 +208,22 @@ class Sender:
         return Cursor(link, start, deque(chunks), now)
 
     def leave(self, link: Link) -> None:
-        """``link`` hears no more. If it served, what was let go of on its word cannot be heard again."""
+        """``link`` is gone. If it served, audio that we dropped because it had been sent cannot be heard again."""
         if (cursor := self.cursor(link)) is None:
             return
         served = self.cursors[0] is cursor
         self.cursors.remove(cursor)
         if served:
             unheld, self._unheld = self._unheld, deque()
-            heard = self.cursors[0].start if self.cursors else self.given  # from there on the other link has heard it
+            heard = self.cursors[0].start if self.cursors else self.given  # the other link has heard it from there on
             watermark = self._timeline.watermark
             for start, end, sound in unheld:
-                # Else it is the end of the last word, and a pause.
+                # Else it is only the end of the last word, and a pause.
                 if not watermark or sound > watermark + self._buffer.least:
                     self.lose(max(start, watermark), min(end, heard), LossReason.NOT_HELD)
 
     def pump(self, cursor: Cursor, now: float) -> float | None:
-        """Send on the link of ``cursor`` what waits; when to come back for the rest, or ``None``: nothing is left."""
+        """Send what waits on the link of ``cursor``; returns when to call again, or ``None`` if nothing is left."""
         output, waiting, link = self._output, cursor.waiting, cursor.link.number
         while True:
             if cursor.headers < len(self._header):
@@ -253,7 +254,7 @@ class Sender:
                 return cursor.next_message
             chunk = waiting.popleft()
             output.append(SendBinary(link=link, data=chunk.data))
-            # Packets are as long as the application made them: their pace is that of messages of 50 ms.
+            # Packets are as long as the application made them: they share the pace of 50 ms messages.
             share = 1.0 if self._width else (chunk.end - chunk.start) / self._message_samples
             cursor.next_message = now + self._interval * share
             self._count(cursor, chunk, now)
@@ -264,7 +265,7 @@ class Sender:
         return sent > max(position, cursor.start) and not self._buffer.silent(sent - self._pause, sent)
 
     def _split(self, waiting: deque[Chunk], position: int) -> None:
-        """Make two messages of the first one: a finalize goes out between them."""
+        """Split the first message in two: a finalize goes out between them."""
         chunk, width = waiting.popleft(), self._width or 1
         at = (position - chunk.start) * width
         waiting.appendleft(Chunk(position, chunk.end, chunk.data[at:]))
@@ -287,7 +288,7 @@ class Sender:
         return position - self._pause // 2 if self._buffer.silent(position - self._pause, position) else None
 
     def silent(self, start: int, end: int) -> bool:
-        """Whether everything from ``start`` to ``end`` is held, and surely silence."""
+        """Whether everything from ``start`` to ``end`` is held and is surely silence."""
         return self._buffer.silent(start, end)
 
     def silent_after(self, position: int) -> bool:
@@ -300,20 +301,20 @@ class Sender:
         return self._buffer.loud(start, end)
 
     def trim(self) -> None:
-        """Let go of what needs no replay any more."""
+        """Drop what no replay will need."""
         watermark = self._timeline.watermark
         self._buffer.trim(watermark)
         while self._unheld and self._unheld[0].end <= watermark:
             self._unheld.popleft()
 
     def report_usage(self) -> None:
-        """Tell of the audio sent since the last report, if there is any."""
+        """Report the audio sent since the last report, if any."""
         if self.transferred > self._reported:
             self._output.append(Usage(seconds=self._timeline.duration(self.transferred - self._reported)))
             self._reported = self.transferred
 
     def lose_rest(self, reason: LossReason) -> None:
-        """What is not final never will be: tell of it, unless all of it was heard and is silence."""
+        """What is not final now never will be: report it, unless all of it was sent and is silence."""
         self.tell_dropped()
         watermark = self._timeline.watermark
         for start, end, _ in self._unheld:
@@ -324,7 +325,7 @@ class Sender:
             self.lose(start, self.given, reason)
 
     def lose(self, start: int, end: int, reason: LossReason) -> None:
-        """Tell that the audio from ``start`` to ``end`` is given up, each sample of it once."""
+        """Report that the audio from ``start`` to ``end`` is lost, each sample only once."""
         self.tell_dropped()
         if end <= start:
             return
@@ -346,7 +347,7 @@ class Sender:
             self._output.append(AudioLost(start=seconds(start), end=seconds(end), reason=reason))
 
     def _count(self, cursor: Cursor, chunk: Chunk, now: float) -> None:
-        if self._dropped is not None:  # what comes after it is sent: it grows no more
+        if self._dropped is not None:  # the audio after it is sent: this loss is complete
             self.tell_dropped()
         cursor.reach(chunk.start, chunk.end, now)
         if chunk.end > self.sent:

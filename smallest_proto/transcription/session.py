@@ -3,8 +3,8 @@
 Told what happened and asked what to do; time is an argument: ``now`` is seconds of any monotonic clock. After every
 call, drain ``poll_output``, and wake the session with ``handle_timer`` at ``get_timer``.
 
-The stream consists of parts, each in one audio format; as a rule there is one. A part is served by one link after the
-other, until its last final came.
+The stream has one part for each audio format; usually there is one. One link after the other serves a part, until its
+last final is here.
 """
 
 from __future__ import annotations
@@ -86,11 +86,11 @@ class TranscriptionSession:
         self._course.pump(now)
 
     def update(self, config: TranscriptionConfig, now: float) -> None:
-        """Go over to other options, or tell ``UpdateRejected`` and go on with the present ones.
+        """Change to other options, or tell ``UpdateRejected`` and keep the current ones.
 
-        The stream does not stop for it: the present link hears on until a new one is open. Another sample rate or
-        encoding holds for the audio given from now on: the present link finishes what was given before, then a new one
-        takes over. After ``UpdateRejected`` look at ``config`` again. Of several updates in a row the last one counts.
+        The stream does not stop: the current link goes on until a new one is open. Another sample rate or encoding is
+        for the audio given from now on: the current link finishes the audio given before, then a new one takes over.
+        After ``UpdateRejected`` read ``config`` again. Of several updates in a row only the last one counts.
         Raises ``ConfigurationError`` for options that the endpoint does not serve.
         """
         request = live_transcription_request(config, self._endpoint)
@@ -99,7 +99,7 @@ class TranscriptionSession:
         self._course.pump(now)
 
     def end_input(self, now: float) -> None:
-        """No more audio comes: send the rest, await the last final, end."""
+        """No more audio comes: send the rest, wait for the last final, end."""
         self._course.step(SessionInput.END_INPUT, now)
         self._course.stream.newest.sender.flush()
         if Timer.LAST not in self._course.timers:
@@ -110,7 +110,7 @@ class TranscriptionSession:
         """End at once, wherever the session is. Once it has ended this does nothing."""
         self._course.step(SessionInput.ABORT, now)
 
-    # What the transport tells. The number of a link that is gone finds none.
+    # What the transport tells. What it tells of a link that is gone is ignored.
 
     def link_opened(self, link: int, now: float) -> None:
         """The WebSocket of ``link`` is open."""
@@ -135,7 +135,7 @@ class TranscriptionSession:
             return
         found.heard_at = now
         message = decode(data)
-        if isinstance(message, Pong):  # the gateway's: no proof that a recogniser hears
+        if isinstance(message, Pong):  # it comes from the gateway, and does not prove that a recogniser hears
             return
         if isinstance(message, (UnknownMessage, MalformedMessage)):
             self._ignored += 1
@@ -161,7 +161,7 @@ class TranscriptionSession:
         if part.timeline.watermark > watermark:
             part.sender.trim()
         if found.open and cursor.link is self._course.links.serving and part.sender.probe(cursor):
-            self._course.links.sent(found, now)  # words without times: else nothing would ever be known to be final
+            self._course.links.sent(found, now)  # words without times: else we would never know what is final
 
     def pong_received(self, link: int, now: float) -> None:
         """The peer answered a ``SendPing``."""
@@ -172,7 +172,7 @@ class TranscriptionSession:
         self._course.links.written(link, now)
 
     def handle_timer(self, now: float) -> None:
-        """The time of ``get_timer`` has come. Called early or for nothing, it does nothing."""
+        """The time of ``get_timer`` has come. Called too early, it does nothing."""
         self._course.now = now
         while (timer := self._course.timers.pop_due(now)) is not None:
             if timer is Timer.PACE:
@@ -199,18 +199,18 @@ class TranscriptionSession:
 
     @property
     def config(self) -> TranscriptionConfig:
-        """The options of the audio that is given next: those of an update once the service has taken them.
+        """The options for the audio that is given next: those of an update once the service has accepted them.
 
-        Another audio format holds at once, and until the service refuses it.
+        Another audio format is in use at once, until the service refuses it.
         """
         return self._course.stream.newest.config
 
     @property
     def ready_for_audio(self) -> bool:
-        """Back-pressure: whether to give more now. What is given all the same is taken, up to the buffer's bound.
+        """Back-pressure: whether to give more now. Audio given anyway is accepted, up to the buffer's bound.
 
-        Audio that is given in real time is always welcome while a link takes it. Faster than that it waits until the
-        service has finalised enough, so that a lost link costs nothing.
+        In real time this is true as long as a link takes the audio. Audio that is faster waits until the service has
+        finalised enough, so that nothing is lost with a link.
         """
         return self._course.stream.ready(self._course.now)
 

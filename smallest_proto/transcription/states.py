@@ -13,8 +13,8 @@ class SessionState(Name):
 
     NEW = "before start()"
     STREAMING = "while streaming"
-    ENDING = "after end_input()"  # what was given goes out; the last final is awaited
-    CLOSING = "after the last final"  # the link says goodbye
+    ENDING = "after end_input()"  # what was given goes out; we wait for the last final
+    CLOSING = "after the last final"  # the link closes
     ENDED = "after the session has ended"
 
 
@@ -35,7 +35,7 @@ class SessionInput(Name):
 
 
 class SessionAction(Name):
-    """What the session does about it. An ``EndReason`` in its place: the session ends with that."""
+    """What the session does about it. An ``EndReason`` instead: the session ends with it."""
 
     GO_ON = "go on"
     CLOSE = "close the link"

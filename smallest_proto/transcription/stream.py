@@ -1,7 +1,6 @@
-"""The audio of one session: parts, each in one format; as a rule there is one.
+"""The audio of one session: a part for each format; usually there is one.
 
-The first part is the one that is served, the newest one takes audio. All of them share one clock, the stream's
-seconds, and one bound.
+Links serve the first part; the newest one takes audio. All share one clock, the stream's seconds, and one bound.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from .timeline import Timeline
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_OLDEST = 0.75  # of what may be held: as old the first sound may be that is not known to be heard
-_LEAD_SECONDS = 2.5  # so much at once a microphone can give
+_OLDEST = 0.75  # of the bound: the first sound that may not have been heard can be this old
+_LEAD_SECONDS = 2.5  # a microphone can give this much at once
 
 
 class Part:
@@ -44,7 +43,7 @@ class Part:
         return tuple(map(self.timeline.duration, (sender.given, sender.transferred, sender.replayed, sender.lost)))
 
     def close(self, lost: LossReason | None = None) -> None:
-        """Tell what is still to be told of it; with ``lost``, what was not finalised is."""
+        """Report what was not reported yet; with ``lost``, also what was not finalised."""
         self.sender.tell_dropped()
         self.sender.report_usage()
         if lost is not None:
@@ -106,13 +105,13 @@ class Stream:
         self._parts.append(Part(config, sender, timeline))
 
     def push(self, audio: Buffer, now: float) -> bool:
-        """Take audio; whether there is a new message to send. Raises ``LocalProtocolError`` for what is no audio."""
+        """Take audio; whether there is a new message to send. Raises ``LocalProtocolError`` for what is not audio."""
         newest = self._parts[-1]
-        # Only audio that runs ahead of real time is held back, and silence is not: it has to be known at once.
+        # Only audio ahead of real time is held back, and silence never is: so find out at once what is silence.
         samples = newest.sender.push(audio, measure=self._lead - (now - self._given_at) > _LEAD_SECONDS)
         if samples is None:
             return False
-        # How far the application runs ahead of real time. What it was late with it may make up for.
+        # How far the application is ahead of real time. It may catch up after being late.
         lead = self._lead - (now - self._given_at)
         self._lead = (lead if lead > -self._bound else -self._bound) + newest.timeline.duration(samples)
         self._given_at = now
@@ -123,12 +122,12 @@ class Stream:
         return True
 
     def forget_first(self) -> None:
-        """The first part is over; what it held is let go of. There must be another one, or one be added."""
+        """The first part is over: drop what it held. There must be another part, or add one."""
         over = self._parts.popleft()
         self._past = tuple(map(sum, zip(self._past, over.counts(), strict=True)))
 
     def close(self, lost: LossReason | None) -> None:
-        """The stream is over: tell what is still to be told of it."""
+        """The stream is over: report what was not reported yet."""
         for part in self._parts:
             part.close(lost)
 

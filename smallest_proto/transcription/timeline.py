@@ -1,7 +1,6 @@
-"""Link seconds -> stream seconds, and the watermark: up to where everything said is final.
+"""Link seconds -> stream seconds, and the watermark: everything said before it is final.
 
-The stream's clock counts the samples that the application gave. A link serves the stream from some sample on; the
-service counts its seconds from there.
+The stream's clock counts the samples that the application gave. The service counts seconds from where its link began.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from smallest_proto.reading import Utterance, Word
 from .cursor import Cursor
 
 _LITTLE = 1.0  # seconds: what waited while a link opened, say
-_ROUNDING = 0.25  # seconds: a recogniser that counts in frames can end a word so far beyond the audio
+_ROUNDING = 0.25  # seconds: a recogniser that counts in frames can end a word this far after the audio
 
 
 class Timeline:
@@ -27,7 +26,7 @@ class Timeline:
         self._rate = format.clock_rate
         self._origin = origin
         self.watermark = 0  # samples; never moves back
-        self.mended = 0  # how often a time could not be, and was moved to where it can
+        self.mended = 0  # how many times were impossible, and were moved
 
     def seconds(self, position: int) -> float:
         return self._origin + position / self._rate
@@ -51,7 +50,7 @@ class Timeline:
         return cursor.heard_at + self.duration(cursor.unheard)
 
     def time(self, cursor: Cursor, seconds: float) -> float:
-        """A time of a link in stream seconds; one outside of the audio that it was sent is moved to its nearer end."""
+        """A time of a link in stream seconds; one outside of the link's audio is moved to the nearer end of it."""
         lasting = self.duration(cursor.lasting)
         self.mended += not 0.0 <= seconds <= lasting + _ROUNDING
         return self._stream_time(cursor, min(max(seconds, 0.0), lasting))
@@ -90,7 +89,7 @@ class Timeline:
         return self.seconds(cursor.start) + seconds
 
     def _moved(self, words: tuple[Word, ...], cursor: Cursor, lasting: float) -> tuple[Word, ...]:
-        """Each word in stream time; a time that goes back or lies beyond the audio is moved to where it can be."""
+        """Each word in stream time; a time that goes back or lies after the audio is moved to a possible one."""
         moved: list[Word] = []
         at = 0.0
         for word in words:
@@ -111,7 +110,7 @@ class Timeline:
         return tuple(moved)
 
 
-_DISORDER = 0.15  # seconds by which times can go back: each of two is off by up to some 70 ms
+_DISORDER = 0.15  # seconds that a time may lie before the last one: each is off by up to some 70 ms
 
 
 def _sound(words: tuple[Word, ...], lasting: float) -> bool:

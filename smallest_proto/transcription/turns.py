@@ -21,12 +21,12 @@ _says_something = re.compile(r"[^\W_]").search  # a letter or a digit of any scr
 
 
 class TurnState(Name):
-    """What is known of the speaker."""
+    """What we know of the speaker."""
 
     SILENT = "silent"
     SPEAKING = "speaking"  # something of this turn is not final yet
-    SETTLED = "settled"  # the turn goes on; what was heard of it so far is final
-    TRAILING = "trailing"  # the turn is over; its last final can still come
+    SETTLED = "settled"  # the turn goes on; all of it so far is final
+    TRAILING = "trailing"  # the turn is over; its last final may still come
 
 
 class TurnInput(Name):

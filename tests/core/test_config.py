@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import pydoc
+import re
 from typing import Any
 
 import msgspec
@@ -24,6 +26,7 @@ from smallest_proto.config import (
 )
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.languages import FILE_LANGUAGES, LIVE_LANGUAGES
+from smallest_proto.values import Secret, Value
 
 HOOKED: dict[str, Any] = {"model": "pulse-pro", "webhook_url": "https://h/cb"}
 HUGE = 10**400  # a whole number that no float holds
@@ -347,3 +350,26 @@ def test_a_retry_policy_says_what_would_be_right(options: dict[str, Any], says: 
     with pytest.raises(ConfigurationError, match=says):
         RetryPolicy(**options)
     assert RetryPolicy(max_retries=0, first_delay=0).max_retries == 0
+
+
+CONFIGURATIONS = (TranscriptionConfig, FileTranscriptionConfig, SynthesisConfig, Timeouts, RetryPolicy, Endpoint)
+
+
+def untold(config: type[Value], text: str) -> set[str]:
+    """Fields that a text does not tell of as ``name (default): meaning``."""
+    fields = {}
+    for field in msgspec.structs.fields(config):
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        fields[field.name] = "required" if type(default) is Secret else repr(default)
+    return {name for name, shown in fields.items() if not re.search(rf"\b{name} \({re.escape(shown)}\): \S", text)}
+
+
+@pytest.mark.parametrize("config", CONFIGURATIONS)
+def test_help_tells_of_each_field_and_its_default(config: type[Value]) -> None:
+    assert untold(config, pydoc.plain(pydoc.render_doc(config))) == set()
+    assert len(untold(config, "")) == len(config.__struct_fields__) > 5
+
+
+def test_a_field_that_help_does_not_tell_of_is_found() -> None:
+    told = (Timeouts.__doc__ or "").replace("ping (5.0)", "ping (6.0)").replace("mute (12.0):", "")
+    assert untold(Timeouts, told) == {"mute", "ping"}

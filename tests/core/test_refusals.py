@@ -264,6 +264,16 @@ def test_words_are_shown_if_the_service_says_that_they_are_not_private(
     assert failure.detail == "InvalidRequest; no such letters"
 
 
+def test_words_by_field_that_are_not_private_are_shown() -> None:
+    body: dict[str, Any] = {
+        "error": [{"code": "custom", "path": ["text"], "message": "no such letters"}],
+        "private": False,
+    }
+    assert refusal(400, (), json.dumps(body).encode()).reason == "HTTP 400: wrong: text (custom); no such letters"
+    body["private"] = True
+    assert "letters" not in refusal(400, (), json.dumps(body).encode()).reason
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [

@@ -54,7 +54,8 @@ def used(events: list[SpeechEvent]) -> float:
 class TestStream:
     def test_without_voice_activity_all_is_the_same(self, run: Run, script: list[int | float]) -> None:
         async def main() -> None:
-            ours, theirs = await both(script, vad_events=False)
+            # Where finals are cut by words, a final in mid-sentence is a turn of its own there, and none here.
+            ours, theirs = await both(script, vad_events=False, finalize_on_words=False)
             assert told(ours, KIND.RECOGNITION_USAGE) == told(theirs, KIND.RECOGNITION_USAGE)
             assert timed(ours) == timed(theirs)
             assert used(ours) == pytest.approx(used(theirs))

@@ -68,7 +68,7 @@ class Driving:
         self.late = 0.0  # seconds that a timer came too late since something was heard
         self.is_session = hasattr(machine, "link_opened")
         self._takes_audio = hasattr(machine, "ready_for_audio")
-        # By number, as a session can have two open at once: the old one hears on while the new one opens.
+        # By number, as a session can have two open at once: the old one goes on while the new one opens.
         self.links: dict[int, Link] = {}
         # Not bounded: a consumer that does not read must not hold up the protocol (pongs, deadlines, the end). Events
         # are few, some ten per second of speech; audio, which is much, is what back-pressure holds.

@@ -197,7 +197,7 @@ def test_a_refusal_names_the_field(field: str, value: object, code: str) -> None
         read_speech(SpeechRequest(), json.dumps(body).encode(), voices=("sophia", "magnus"))
     assert (caught.value.path, caught.value.code) == (field, code)
     answer = json.loads(speech_error_answer(400, str(caught.value), path=field, code=code).body)
-    assert answer == {"error": [{"code": code, "path": [field], "message": str(caught.value)}]}
+    assert answer == {"error": [{"code": code, "path": [field], "message": str(caught.value)}], "private": False}
 
 
 def test_voices_that_are_listed_and_cloned_ones_speak() -> None:
