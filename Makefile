@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 IN := $(VENV)/bin/python
+# Other people's clients, for make peers: what they need is no concern of ours.
+PEERS := .peers
 PIP := $(IN) -m pip install -qq --disable-pip-version-check --no-input
 # A process for each core; one that has nothing left to do takes over what another one would still do.
 PYTEST := $(IN) -m pytest -q -n auto --dist worksteal
@@ -21,7 +23,7 @@ export BRANCHES
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench streams plugin cuts soak docs style types imports
+.PHONY: help demo test check bench streams plugin cuts peers soak docs style types imports
 
 help: ## what can be made
 	@echo 'Usage: make TARGET'
@@ -52,6 +54,9 @@ plugin: $(VENV)/.develop ## the LiveKit plugin beside the published one: words l
 
 cuts: $(VENV)/.develop ## a human's words when the link breaks at each half second, beside the published plugin: a quarter of an hour
 	@$(IN) tests/benchmarks/speech_cuts.py $(ARGS)
+
+peers: $(VENV)/.develop $(PEERS)/.made ## other people's clients, unmodified, against the local server: some two minutes
+	@$(IN) tests/peers/run.py --python $(PEERS)/bin/python $(ARGS)
 
 soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every word counted; the long form of the conformance tests
 	@$(IN) tests/soak/calls.py --seeds 10000 $(ARGS)
@@ -91,4 +96,9 @@ $(VENV)/.made:
 	@'$(PYTHON)' -m venv $(VENV) || \
 		{ echo '$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 	@$(PIP) --upgrade 'pip>=25.1'
+	@touch $@
+
+$(PEERS)/.made: $(VENV)/.made
+	@echo 'Making $(PEERS) (once); the clients are installed there, some 800 MB ...'
+	@$(IN) -m venv $(PEERS)
 	@touch $@

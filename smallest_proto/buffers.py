@@ -47,7 +47,12 @@ def read_buffer(audio: Buffer, encoding: str, width: int | None) -> memoryview:
     """
     try:
         view = memoryview(audio)
-    except (TypeError, ValueError, BufferError):  # no buffer, a released one, one that may not be exported
+    except ValueError:
+        raise LocalProtocolError(
+            f"audio is a {type(audio).__name__} that was released, or whose items have no type"
+            " that a buffer can name: give its bytes"
+        ) from None
+    except (TypeError, BufferError):  # no buffer, or one that may not be exported
         raise LocalProtocolError(
             f"audio must be bytes-like (bytes, bytearray, memoryview, an array), not {type(audio).__name__}"
         ) from None

@@ -81,6 +81,7 @@ class Endpoint(Value, frozen=True, kw_only=True):
         # From here on they cannot be shown by accident, not even by a traceback of the checks that follow.
         msgspec.structs.force_setattr(self, "api_key", hide(self.api_key))
         msgspec.structs.force_setattr(self, "headers", hide(self.headers))
+        msgspec.structs.force_setattr(self, "base_url", hide(self.base_url))
         if not isinstance(self.api_key, str) or not self.api_key.strip():
             raise ConfigurationError(
                 "no API key: pass api_key, or set SMALLEST_API_KEY where the client reads the environment"
@@ -103,21 +104,23 @@ class Endpoint(Value, frozen=True, kw_only=True):
 
     def _check_url(self) -> None:
         example = f"use a URL such as {BASE_URL}"
+        if not isinstance(self.base_url, str):
+            raise ConfigurationError(f"base_url must be text: {example}")
+        # What can hold a secret goes before the URL is taken apart, where a traceback would show it.
+        if "?" in self.base_url or "#" in self.base_url:
+            raise ConfigurationError("base_url must end with its path: options are set in the configuration")
+        if "@" in (self.base_url.partition("//")[2] or self.base_url).partition("/")[0]:
+            raise ConfigurationError("base_url must not hold a user or a password: the key goes into api_key")
         try:
             url = urlsplit(self.base_url)
             url.port  # noqa: B018 - reading it checks it
-        except (ValueError, AttributeError, TypeError):
+        except ValueError:
             raise ConfigurationError(f"base_url cannot be read: {example}") from None
-        if not isinstance(self.base_url, str):
-            raise ConfigurationError(f"base_url must be text: {example}")
         if url.scheme not in ("http", "https", "ws", "wss"):
             raise ConfigurationError(f"base_url has the scheme {url.scheme!r}, not http, https, ws or wss: {example}")
-        if "?" in self.base_url or "#" in self.base_url:
-            raise ConfigurationError("base_url must end with its path: options are set in the configuration")
-        if "@" in url.netloc:
-            raise ConfigurationError("base_url must not hold a user or a password: the key goes into api_key")
         if not _BASE_URL.fullmatch(self.base_url) or url.port == 0:
             raise ConfigurationError(f"base_url has no host that can be reached: {example}")
+        msgspec.structs.force_setattr(self, "base_url", str(self.base_url))  # it holds no secret
 
 
 def _check_headers(headers: object) -> None:

@@ -37,6 +37,8 @@ def hide(value: Any) -> Any:
         return Secret(value)
     if isinstance(value, (tuple, list)):
         return tuple(_hide_pair(pair) for pair in value)
+    if isinstance(value, dict):  # headers as others take them, or the proxies of an environment
+        return {name: hide(item) for name, item in value.items()}
     return Secret() if isinstance(value, (bytes, bytearray, memoryview)) else value
 
 

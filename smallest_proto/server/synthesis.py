@@ -25,7 +25,7 @@ from smallest_proto.values import Value
 
 from .options import read_speech_fields
 from .requests import SpeechSocketRequest
-from .synthesiser import Speech, sentence_end
+from .synthesiser import Speech, joined, sentence_end
 from .transcription import INACTIVITY_SECONDS, Close, Reply
 
 CHUNK_SECONDS = 0.1  # of audio in one message
@@ -279,7 +279,7 @@ class SpeechService:
         request.options = read_speech_fields(request.fields, voices=self._voices)
         if request.options.output_format != "pcm":
             raise ConfigurationError(f"a socket carries pcm alone, not {request.options.output_format}")
-        request.buffer += text
+        request.buffer = joined(request.buffer, text)
         if not goes_on or flush:
             self._speak(request, len(request.buffer))
         elif request.context_id is not None:

@@ -18,13 +18,14 @@ from smallest_proto.values import Value
 
 from .recogniser import MAX_CODED_WORD, coded_speech
 
-__all__ = ["CodedSynthesiser", "Speech", "Synthesiser", "SynthesiserFactory", "sentence_end", "word_number"]
+__all__ = ["CodedSynthesiser", "Speech", "Synthesiser", "SynthesiserFactory", "joined", "sentence_end", "word_number"]
 
 FIRST_HASHED_WORD = 16384  # words that are not written w0, w1, ... have numbers from here to 32766
 
 _PAUSE = 0.05  # seconds after each coded word
 _NAME = re.compile(r"w(\d{1,5})")
 _SENTENCE_END = re.compile(r"[.!?…।。][\"'”’»)\]]*\s")
+_ENDED = re.compile(r"(?:\w\w\.|[!?…।。])[\"'”’»)\]]*\Z")  # "U." and "e.g." may go on
 _AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 
 
@@ -78,6 +79,15 @@ def word_number(word: str) -> int | None:
         return int(written[1])
     letters = name.encode("utf-8", "replace")
     return FIRST_HASHED_WORD + crc32(letters) % (MAX_CODED_WORD + 1 - FIRST_HASHED_WORD) if name else None
+
+
+def joined(text: str, more: str) -> str:
+    """Text and the next fragment of it. Where a sentence ended and another begins a blank stands between them.
+
+    Pipecat's service sends whole sentences with none, and what is said is "you? The", not "you?The".
+    """
+    begins = more[:1].isalpha() and not more[:1].islower()
+    return f"{text} {more}" if begins and _ENDED.search(text) else text + more
 
 
 def sentence_end(text: str) -> int:

@@ -110,8 +110,20 @@ class Course:
             self.links.sent(link, now)
             if Timer.QUIET not in link.timers:
                 link.timers[Timer.QUIET] = now + self.liveness.patience
-        if sender.asks and Timer.ANSWER not in self.timers and cursor.sent >= sender.asks[0].position:
-            self.timers[Timer.ANSWER] = now + self._timeouts.finalize + self.stream.first.timeline.ahead(cursor, now)
+        if sender.asks:
+            self._expect_answers(cursor, now)
+
+    def _expect_answers(self, cursor: Cursor, now: float) -> None:
+        """Bound the wait for each answer by itself: a later question does not put off an earlier one."""
+        asks = self.stream.first.sender.asks
+        due = now + self._timeouts.finalize + self.stream.first.timeline.ahead(cursor, now)
+        for ask in reversed(asks):
+            if ask.due is None and cursor.sent >= ask.position:
+                ask.due = due
+            elif ask.due is not None:
+                break
+        if asks and asks[0].due is not None and Timer.ANSWER not in self.timers:
+            self.timers[Timer.ANSWER] = asks[0].due
 
     def expect_last(self, now: float) -> None:
         """Limit the wait for the last final. A recogniser may need as long as the audio that is not final yet lasts."""
@@ -123,12 +135,18 @@ class Course:
         if not sender.cursors or not sender.cursors[0].link.serves:
             return  # it is asked again on the next link
         cursor = sender.cursors[0]
-        if cursor.probe is not None:
-            cursor.probe = None
-        elif sender.asks and cursor.sent >= sender.asks[0].position:
+        if sender.asks and (due := sender.asks[0].due) is not None and due <= now:
+            if cursor.probe is not None:  # what comes next answers that
+                cursor.probe = None
             self.receiver.answer(sender.answered(), self.stream.first.timeline)
-        if sender.asks:
-            self.timers[Timer.ANSWER] = max(cursor.asked_at + self._timeouts.finalize, now + _ANSWERS_APART)
+        if sender.asks and (due := sender.asks[0].due) is not None:
+            self.timers[Timer.ANSWER] = max(due, now + _ANSWERS_APART) if due <= now else due
+
+    def _ask_again(self) -> None:
+        """What was asked is asked once more on another link, and is due anew."""
+        self.timers.stop(Timer.ANSWER)
+        for ask in self.stream.first.sender.asks:
+            ask.due = None
 
     # Links come and go.
 
@@ -162,7 +180,7 @@ class Course:
         if self.links.serving is None or not self.links.serving.serves:
             if self.state is SessionState.STREAMING:  # the input has not ended
                 self.timers.stop(Timer.LAST)
-            self.timers.stop(Timer.ANSWER)
+            self._ask_again()
         elif change.kind is ChangeKind.LOST:  # the link beside it serves already
             self.take_over(now)
         if change.kind is ChangeKind.REJECTED and change.failure is not None:
@@ -188,7 +206,7 @@ class Course:
         self.liveness.replaced(part.sender, now)
         self.receiver.use(part.config, part.timeline)
         self.receiver.serve(self._join(link, now), part.sender)
-        self.timers.stop(Timer.ANSWER)
+        self._ask_again()
         self.pump(now)
 
     def take_over(self, now: float) -> None:
@@ -196,8 +214,8 @@ class Course:
         sender = self.stream.first.sender
         self.liveness.replaced(sender, now)
         self.receiver.serve(sender.cursors[0], sender)
-        if sender.cursors[0].asked:
-            self.timers[Timer.ANSWER] = now + self._timeouts.finalize
+        self._ask_again()
+        self._expect_answers(sender.cursors[0], now)
 
     # Transcripts come in.
 

@@ -17,12 +17,13 @@ _QUESTIONS = 8  # no more are open at once: they are asked 0.3 s apart and answe
 class Ask:
     """A finalize that was not answered yet. It asks for everything before ``position``."""
 
-    __slots__ = ("calls", "first", "position")
+    __slots__ = ("calls", "due", "first", "position")
 
     def __init__(self, position: int) -> None:
         self.first = position
         self.position = position
         self.calls = 1  # of finalize(): each of them gets one event
+        self.due: float | None = None  # when it is given up, once the link that serves was sent all that it asks for
 
 
 class Cursor:
@@ -105,13 +106,17 @@ class Cursor:
 
     def sent_at(self, position: int) -> float | None:
         """When the sample before ``position`` was sent, if that is known; the times before it are forgotten."""
+        self.forget(position)
+        return self._times[0] if self._times else None
+
+    def forget(self, position: int) -> None:
+        """Nobody will ask when what lies before ``position`` was sent."""
         gone = 0
         for end in self._ends:
             if end >= position:
                 break
             gone += 1
         del self._ends[:gone], self._times[:gone]
-        return self._times[0] if self._times else None
 
     def first_sent_after(self, position: int) -> float | None:
         """When the first message that ends after ``position`` was sent, if that is known."""

@@ -25,6 +25,10 @@ def answered(
     A label makes it certain, but does not always come. If nothing was said, the answer is empty. Else it is the first
     final that covers all that was said before the question; ``end`` is the end of its words, if they have times.
     """
+    if cursor.probe is not None and end is not None and timeline.position(end) > cursor.probe:
+        cursor.probe = None  # it had no answer: this was said after it
+        if not cursor.asked:
+            return None, None
     passed = sender.asks and sender.asks[0].position < cursor.sent  # in a storm of them not each one is sent
     if cursor.probe is None and not cursor.asked and not passed:
         return None, None

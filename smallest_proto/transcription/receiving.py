@@ -34,6 +34,7 @@ _ENDS = (TurnAction.END, TurnAction.START_AND_END)
 _TWICE = 0.3  # seconds: the vendor's clients drop a second final within 0.2 s of the first; networks add a little
 _PAUSE = 0.6  # seconds: the silence after which the service ends an utterance by default
 _ABUTTING = 0.06  # seconds between two parts of one word
+_SHORTEST = 0.12  # seconds of loud audio: no word is shorter
 _LATE = 3.0  # seconds that a final can come late: the pause that ends an utterance, and the decoding
 _IN_A_MARGIN = 4  # words: no more fit into the margin before the watermark
 
@@ -54,12 +55,14 @@ class Receiver:
         self._output = output
         self._turns = Turns()
         self._vad_seen = False  # the service does send voice activity events: it may not, even if asked
+        self._started_at = 0.0  # stream seconds: the last start of a turn that we told
         self._interim: InterimTranscript | None = None  # said, and not final yet
         self._known: deque[Known] = deque(maxlen=REMEMBERED)  # the words of finals: a new link can hear them again
         self._repetition = Repetition((), 0.0, whole=True)
         self._replayed_to = 0  # samples: a link that was sent more than this repeats nothing,
         self._caught_up_at: float | None = None  # and since when that is so; but a service can be late
         self._last: _Last | None = None
+        self._since_answer = 0  # words without times that became final after the last answer to a question
         self._blanks = False  # the service ends a final with a blank where words follow
         self._speakers = self._first_speaker = 0  # how many so far; our number for the link's speaker 0
         self._full: str | None = None  # the last full_transcript that we told
@@ -93,7 +96,7 @@ class Receiver:
         # Only silence is left after the watermark: the new link does not hear the voice end.
         if self._turns.state is TurnState.SETTLED and cursor.start > timeline.watermark:
             self._turns.take(TurnInput.EMPTY_END)
-            self._output.append(SpeechEnded(time=timeline.seconds(timeline.watermark)))
+            self._turn_ends(timeline.seconds(timeline.watermark))
 
     @property
     def pausing(self) -> bool:
@@ -103,7 +106,7 @@ class Receiver:
     def pause(self) -> None:
         """Nothing was said for a while: if all of an open turn is final, it is over."""
         if self._turns.take(TurnInput.PAUSE) in _ENDS:
-            self._output.append(SpeechEnded(time=self.timeline.seconds(self.timeline.watermark)))
+            self._turn_ends(self.timeline.seconds(self.timeline.watermark))
 
     def settle(self, cursor: Cursor, now: float) -> None:
         """Move the watermark over what an answer in a pause made final, if nothing has followed for a while."""
@@ -111,9 +114,11 @@ class Receiver:
         if position is not None and position > self.timeline.watermark:
             self.timeline.watermark = position
             end = self.timeline.seconds(position)
-            last = list(self._known)[-_IN_A_MARGIN:]
+            known = list(self._known)
+            later = len(known) - min(self._since_answer, len(known))  # said after the question: heard again
+            last = [word if word.end is not None else word._replace(end=end) for word in known[:later][-_IN_A_MARGIN:]]
             self._known.clear()
-            self._known.extend(word if word.end is not None else word._replace(end=end) for word in last)
+            self._known.extend((*last, *known[later:]))
 
     def voice_activity(self, cursor: Cursor, message: SpeechOnset | SpeechOffset) -> None:
         """Take a message of the service's voice activity detector.
@@ -130,9 +135,9 @@ class Receiver:
             time = timeline.time(cursor, message.timestamp)
         if isinstance(message, SpeechOnset):
             if turns.onset(time) in _STARTS:
-                self._output.append(SpeechStarted(time=time, inferred=False))
+                self._turn_starts(time, inferred=False)
         elif turns.offset(time) in _ENDS:
-            self._output.append(SpeechEnded(time=time))
+            self._turn_ends(time)
 
     def transcription(self, cursor: Cursor, message: Transcription, sender: Sender, now: float) -> None:
         """Take an interim or a final."""
@@ -170,7 +175,15 @@ class Receiver:
         """The stream is over, and with it an open turn."""
         self.provisional()
         if self._turns.take(TurnInput.END) is TurnAction.END:
-            self._output.append(SpeechEnded(time=time))
+            self._turn_ends(time)
+
+    def _turn_starts(self, time: float, *, inferred: bool) -> None:
+        self._started_at = time
+        self._output.append(SpeechStarted(time=time, inferred=inferred))
+
+    def _turn_ends(self, time: float) -> None:
+        # A start that was inferred without word times is late; no turn ends before it starts.
+        self._output.append(SpeechEnded(time=max(time, self._started_at)))
 
     # Interims.
 
@@ -184,7 +197,7 @@ class Receiver:
             return
         start, end = self._span(cursor)
         if self._turns.interim(start) in _STARTS:
-            self._output.append(SpeechStarted(time=end, inferred=True))
+            self._turn_starts(end, inferred=True)
         self._interim = InterimTranscript(text=text, start=start, end=end, session_id=message.session_id)
         self._output.append(self._interim)
 
@@ -204,7 +217,7 @@ class Receiver:
             if now - self._caught_up_at >= _LATE:
                 self._repetition = Repetition((), 0.0, whole=True)  # what it hears now was not sent to an earlier link
         unsure = not timed and not self._repetition.over
-        if again := self._again(text, words, timed, now, cursor):
+        if again := self._again(text, words, timed, now, cursor, sender):
             begins = False
             words, text = self._rest(text, words, again)
         end_of_words = max((word.end for word in words if word.end is not None), default=None) if timed else None
@@ -224,7 +237,7 @@ class Receiver:
         else:
             action = self._turns.empty(ends=asked or message.is_last or message.speech_final is True)
         if action in _STARTS:
-            self._output.append(SpeechStarted(time=start if timed else end, inferred=True))
+            self._turn_starts(start if timed else end, inferred=True)
         asked_at = probed if ask is None else ask.position
         latency = None
         if spoken:
@@ -238,11 +251,12 @@ class Receiver:
             self.answer(ask, self.timeline, told=1)
         if asked_at is not None:
             may_settle(cursor, asked_at, sender, now)
+            self._since_answer = 0
         elif cursor.settled is not None and spoken:
             cursor.settled = cursor.settled[0], now
         self._remember(message, heard if timed else (), end, now)
         if action in _ENDS:
-            self._output.append(SpeechEnded(time=end))
+            self._turn_ends(end)
 
     def _remember(self, message: Transcription, heard: tuple[Word, ...], end: float, now: float) -> None:
         """Keep a final as the service sent it: it can come twice."""
@@ -262,7 +276,9 @@ class Receiver:
         timed = timeline.mended == mended and all(w.start is not None and w.end is not None for w in words)
         return self._renumbered(words), timed
 
-    def _again(self, text: str, words: tuple[Word, ...], timed: bool, now: float, cursor: Cursor) -> int:
+    def _again(
+        self, text: str, words: tuple[Word, ...], timed: bool, now: float, cursor: Cursor, sender: Sender
+    ) -> int:
         """How many words of a final, from the first on, were final before."""
         if words and timed:
             last = self._last
@@ -270,19 +286,22 @@ class Receiver:
             again = self._repetition.timed(words) or same_again(self._known, words, soon=soon)
             return again or same_again(before, words, soon=soon)
         repetition, count = self._repetition, len(normalised(text))
-        if not repetition.over and repetition.text(text, final=False) < count and self._is_twice(text, now, cursor):
+        new = repetition.over or repetition.text(text, final=False) < count
+        if new and self._is_twice(text, now, cursor, sender):
             return count
-        if not repetition.over:
-            return repetition.text(text, final=True)
-        return count if self._is_twice(text, now, cursor) else 0
+        return 0 if repetition.over else repetition.text(text, final=True)
 
-    def _is_twice(self, text: str, now: float, cursor: Cursor) -> bool:
+    def _is_twice(self, text: str, now: float, cursor: Cursor, sender: Sender) -> bool:
         """Whether a final without times repeats the last one: a question raced the end of an utterance."""
         last = self._last
         if last is None or normalised(last.text) != normalised(text):
             return False
+        if now - last.at <= _TWICE:
+            return True
         asked_at = cursor.asked_at if cursor.asked or cursor.probe is not None else -math.inf
-        return now - last.at <= _TWICE or 0.0 <= asked_at - last.at <= _TWICE
+        # "yes", and "yes" again: what was said since then is no answer that was long on its way.
+        spoken = sender.loud(cursor.asked_to, cursor.sent)[0] >= self.timeline.samples(_SHORTEST)
+        return 0.0 <= asked_at - last.at <= _TWICE and not (spoken and now - asked_at > _PAUSE)
 
     def _rest(self, text: str, words: tuple[Word, ...], again: int) -> tuple[tuple[Word, ...], str]:
         """Words and text without the first ``again`` words, which were final before."""
@@ -341,7 +360,9 @@ class Receiver:
         """
         self._blanks = self._blanks or text[-1:].isspace()
         if not timed:
-            self._known.extend(Known(word, None, None) for word in normalised(text))
+            said = normalised(text)
+            self._known.extend(Known(word, None, None) for word in said)
+            self._since_answer += len(said)
             return None
         self._known.extend(_known(word) for word in words)
         position = self.timeline.position(end)

@@ -149,6 +149,7 @@ class Sender:
             chunk, level = buffer.drop()
             missed = not self.cursors and (level != SILENT or chunk.end > self.sent)
             for cursor in self.cursors:
+                cursor.forget(chunk.start)
                 while cursor.waiting and cursor.waiting[0].end <= chunk.end:
                     cursor.waiting.popleft()
                     missed = missed or cursor is self.cursors[0]

@@ -32,7 +32,8 @@ def _released() -> memoryview:
         (None, "not NoneType"),
         (5, "not int"),
         ([1, 2], "not list"),
-        (_released(), "not memoryview"),
+        (_released(), "a memoryview that was released"),
+        (np.zeros(3, "M8[s]"), "a ndarray .* items have no type"),
         (
             array.array("f", [0.5]),
             "float32 items where linear16 has int16: multiply .* by 32767 and convert it to int16",

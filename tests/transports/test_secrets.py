@@ -49,6 +49,9 @@ def refused(make: Callable[..., Any], **options: Any) -> str:
         {"headers": (("X-Gateway-Key", PASSWORD), ("no name", "x"))},
         {"headers": (("Authorization", f"Token {PASSWORD}"),)},
         {"headers": f"X-Gateway-Key: {PASSWORD}"},
+        {"headers": {"X-Gateway-Key": PASSWORD}},
+        {"base_url": f"https://me:{PASSWORD}@speech.example/"},
+        {"base_url": f"https://speech.example/v1?key={PASSWORD}"},
         {"source": "\n"},
         {"route": "none"},
         {"no_such_option": 1},
@@ -62,6 +65,14 @@ def test_a_client_that_cannot_be_made_shows_no_secret(driver: str, wrong: dict[s
     assert ("__init__" in told) or "no_such_option" in told
     assert KEY not in told
     assert PASSWORD not in told
+
+
+@pytest.mark.parametrize("value", [f"http://me:{PASSWORD}@[bad", f"socks5://me:{PASSWORD}@127.0.0.1:1080"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_proxy_of_the_environment_shows_no_password(driver: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = importlib.import_module(f"smallest_transports.{driver}").Client
+    monkeypatch.setenv("https_proxy", value)
+    assert PASSWORD not in refused(made, api_key=KEY)
 
 
 @pytest.mark.parametrize("key", [f"{KEY}\n", f'"{KEY}"', KEY.encode(), f"Bearer \t{KEY}", [KEY]])
@@ -80,11 +91,22 @@ def test_nor_is_that_of_the_environment(driver: str, monkeypatch: pytest.MonkeyP
     assert KEY not in refused(made, route="none")
 
 
-@pytest.mark.parametrize("wrong", [{"base_url": "nowhere"}, {"sample_rate": 5}, {"language": 7}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"base_url": "nowhere"},
+        {"base_url": f"https://me:{PASSWORD}@speech.example/v1"},
+        {"base_url": f"https://speech.example/v1?key={PASSWORD}"},
+        {"sample_rate": 5},
+        {"language": 7},
+    ],
+)
 @pytest.mark.parametrize("half", ["STT", "TTS"])
 def test_nor_in_the_plugin(half: str, wrong: dict[str, Any]) -> None:
     made = getattr(importlib.import_module("livekit.plugins.smallest_proto"), half)
-    assert KEY not in refused(made, api_key=KEY, **wrong)
+    told = refused(made, api_key=KEY, **wrong)
+    assert KEY not in told
+    assert PASSWORD not in told
 
 
 def test_an_endpoint_shows_none_either() -> None:

@@ -83,7 +83,9 @@ class _Tries(TypedDict):
 
 def hide_options(options: Any) -> None:
     """What a client's options hold of keys, so that no local variable shows it."""
-    options.update({name: hide(options[name]) for name in ("api_key", "headers", "proxy") if name in options})
+    options.update(
+        {name: hide(options[name]) for name in ("api_key", "headers", "proxy", "base_url") if name in options}
+    )
 
 
 class Client:
@@ -128,7 +130,7 @@ class Client:
         any_region: bool = False,
     ) -> None:
         # Before all that can raise: tracebacks with local variables are what error services send home.
-        api_key, headers, proxy = hide(api_key), hide(headers), hide(proxy)
+        api_key, headers, proxy, base_url = hide(api_key), hide(headers), hide(proxy), hide(base_url)
         check_whole("pool", pool, 0, None, "connections")
         check_seconds("pool_seconds", pool_seconds, least=0.0)
         api_key = hide(self._world_of.getenv(KEY_VARIABLE) or "") if api_key is None else api_key

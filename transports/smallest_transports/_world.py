@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind
 from smallest_proto.requests import MAX_FILE_BYTES
+from smallest_proto.values import hide
 
 from ._driving import Machine
 from ._logs import ROOT, CallLog
@@ -65,7 +66,7 @@ class World:
     @staticmethod
     def find_proxy(where: Address) -> Proxy | None:
         """The proxy that the environment names; none for this machine itself, nor for what ``NO_PROXY`` names."""
-        proxies = urllib.request.getproxies()
+        proxies = hide(urllib.request.getproxies())  # a password may be in one
         name = next((name for name in ("https" if where.secure else "http", "all") if proxies.get(name)), None)
         if name is None or _is_loopback(where.host) or bypasses(proxies.get("no", ""), where.host, where.port):
             return None

@@ -165,6 +165,14 @@ def test_whole_sentences_are_spoken_at_once_and_each_part_is_completed() -> None
     assert host.send(text="", context_id="c", **{"continue": False}) == []
 
 
+def test_sentences_in_messages_of_their_own_stay_words_of_their_own() -> None:
+    host = Host()
+    assert host.send(text="w1 w21?", context_id="c", **{"continue": True}) == []
+    said = host.send(text="W3 w45.", context_id="c", **{"continue": True})
+    assert spoken(said) == ["w1", "w21"]
+    assert spoken(host.send(text="", context_id="c", **{"continue": False})) == ["w3", "w45"]
+
+
 @pytest.mark.parametrize(("asked", "waits"), [(None, 3.0), (500, 0.5), (0, 0.0)])
 def test_what_ends_no_sentence_waits_so_long(asked: int | None, waits: float) -> None:
     host = Host()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.server.recogniser import CodedRecogniser, Heard
-from smallest_proto.server.synthesiser import CodedSynthesiser, Speech, sentence_end, word_number
+from smallest_proto.server.synthesiser import CodedSynthesiser, Speech, joined, sentence_end, word_number
 
 RATES = (8000, 16000, 24000, 44100)
 numbers = st.lists(st.integers(0, 32766), min_size=1, max_size=12)
@@ -93,6 +93,24 @@ def test_speed_is_checked() -> None:
 )
 def test_where_sentences_end(text: str, whole: str) -> None:
     assert text[: sentence_end(text)] == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "whole"),
+    [
+        ("How are you?", "The meeting", "How are you? The meeting"),
+        ('"It is half past ten."', "Good", '"It is half past ten." Good'),
+        ("यह है।", "और", "यह है। और"),
+        ("It is 3.", "14", "It is 3.14"),
+        ("the U.", "S.", "the U.S."),
+        ("example.", "org", "example.org"),
+        ("How are you?", " The", "How are you? The"),
+        ("Hel", "Lo", "HelLo"),
+        ("", "The", "The"),
+    ],
+)
+def test_a_blank_that_fragments_lack_stands_between_sentences(text: str, more: str, whole: str) -> None:
+    assert joined(text, more) == whole
 
 
 def test_what_is_said_does_not_show() -> None:

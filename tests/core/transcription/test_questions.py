@@ -106,6 +106,17 @@ def test_a_question_of_our_own_is_not_asked_again_with_each_answer() -> None:
     assert not ear.sender.probe(ear.cursor), "nothing is left to ask for"
 
 
+def test_a_question_of_our_own_that_got_no_answer_takes_none_from_the_application() -> None:
+    ear = Ear(bound=4.0)
+    ear.speak(2.0)
+    ear.pause(1.0)
+    assert ear.sender.probe(ear.cursor)
+    ear.speak(1.0, 3.0)
+    ear.finalize(4.0)
+    ear.say(("a", 3.2, 3.9), now=4.2, from_finalize=True)
+    assert answers(ear) == ["a"]
+
+
 # --- what an answer says of the audio ---
 
 
@@ -153,6 +164,19 @@ def test_what_was_settled_is_not_expected_again() -> None:
     assert ear.cursor.start > 2.0 * RATE
     ear.final("yes", 9.0)
     assert ear.texts() == ["yes", "yes"], "its audio is not sent again: this is another one"
+
+
+def test_what_was_said_after_the_question_is_heard_again() -> None:
+    """A pause is settled by the next message, which can come when more was said: that is not settled with it."""
+    ear = asked()
+    ear.final("a", 2.0, from_finalize=True)
+    ear.speak(4.0, 3.0)
+    ear.final("one two three four five six", 4.0)
+    ear.receiver.settle(ear.cursor, 7.0)
+    assert ear.watermark == pytest.approx(2.85)
+    ear.new_link(8.0)
+    ear.final("one two three four five six seven", 9.0)
+    assert ear.texts() == ["a", "one two three four five six", "seven"]
 
 
 # --- words that a question cuts ---

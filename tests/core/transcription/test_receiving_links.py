@@ -334,3 +334,16 @@ def test_where_nobody_asked_there_is_no_full_transcript() -> None:
     ear.new_link()
     ear.say(("b", 1.0, 1.5))
     assert [final.full_transcript for final in ear.finals()] == [None, None]
+
+
+def test_an_equal_word_that_was_said_after_an_unanswered_question_is_another_one() -> None:
+    ear = Ear()
+    ear.speak(0.3)
+    ear.pause(0.7)
+    ear.final("yes", 1.0)
+    ear.finalize(1.2)  # the service has nothing to answer
+    ear.pause(0.5)
+    ear.speak(0.3, 2.0)
+    ear.pause(0.6, 2.6)
+    ear.final("yes", 2.7)
+    assert ear.texts() == ["yes", "yes"]

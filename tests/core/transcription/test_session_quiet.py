@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from smallest_proto.config import Timeouts
 from smallest_proto.events import LinkLost
+from smallest_proto.server.imperfection import Imperfection
 from smallest_proto.server.recogniser import coded_speech
-from smallest_proto.transcription.events import SpeechEnded
-from smallest_transports.memory import refuse_next
+from smallest_proto.transcription.events import FinalTranscript, SpeechEnded
+from smallest_transports.memory import MemoryNetwork, refuse_next
 
 
 @pytest.mark.parametrize("vad_events", [False, True])
@@ -94,3 +96,18 @@ def test_errors_told_without_end_do_not_put_the_next_link_off(calls: Any) -> Non
     call.run()
     call.assert_whole(speech)
     assert call.when(LinkLost) == pytest.approx([1.0 + 0.03 + 0.5])
+
+
+@pytest.mark.parametrize("every", [0.25, 0.5, 1.0, 1.9])
+def test_each_finalize_that_gets_no_answer_is_given_up_in_its_own_time(calls: Any, every: float) -> None:
+    """A later question does not put off an earlier one: an agent asks at the end of each turn."""
+    call = calls.make(MemoryNetwork(imperfection=Imperfection(unanswered=True)))
+    call.feed(bytes(2 * 16000 * 40), chunk=0.05)
+    asked = [0.5 + every * at for at in range(int(30 / every))]
+    for time in asked:
+        call.at(time, call.finalize)
+    call.run()
+    answered = [time for time, event in call.events if isinstance(event, FinalTranscript) and event.from_finalize]
+    assert len(answered) == len(asked)
+    waits = [end - start for start, end in zip(asked, answered, strict=True)]
+    assert max(waits) <= Timeouts().finalize + 0.1

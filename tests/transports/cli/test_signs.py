@@ -23,7 +23,7 @@ from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_transports.cli import output
 from smallest_transports.cli.app import commands
 from smallest_transports.cli.output import write_file, write_out
-from smallest_transports.cli.problems import KEY_VARIABLE, Problem
+from smallest_transports.cli.problems import KEY_VARIABLE, Problem, say
 
 WriteAudio = Callable[..., Path]
 RunServer = Callable[..., str]
@@ -121,6 +121,29 @@ def test_a_full_standard_output_loses_nothing(
     assert Path(kept[1]).read_bytes() == (content.encode() if isinstance(content, str) else content)
     with contextlib.suppress(OSError):
         full.close()
+
+
+@pytest.mark.parametrize("content", ["Grüße\n", b"RIFF" * 9])
+def test_a_closed_standard_output_loses_nothing(
+    content: str | bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that is started without one (``>&-``, some services) has no ``sys.stdout``."""
+    monkeypatch.setattr(output.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(Problem, match="standard output cannot be written: it is closed; it is kept in") as caught:
+        write_out(content)
+    kept = KEPT.search(caught.value.message)
+    assert kept is not None
+    assert Path(kept[1]).read_bytes() == (content.encode() if isinstance(content, str) else content)
+
+
+def test_a_closed_standard_error_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    say("a line for nobody")
+    write_out("the transcript\n")
+    assert capsys.readouterr().out == "the transcript\n"
 
 
 def test_where_nothing_can_be_kept_the_error_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import sys
@@ -17,13 +18,16 @@ def write_out(content: str | bytes) -> None:
 
     Raises ``Problem`` if it cannot be written; it is kept elsewhere then.
     """
+    out = sys.stdout
     try:
-        if isinstance(content, str) and sys.stdout.isatty():
-            sys.stdout.write(content)
+        if out is None:  # whoever started this program has closed it
+            raise OSError(errno.EBADF, "it is closed")
+        if isinstance(content, str) and out.isatty():
+            out.write(content)
         else:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(_encoded(content))
-        sys.stdout.flush()
+            out.flush()
+            out.buffer.write(_encoded(content))
+        out.flush()
     except BrokenPipeError:  # the reader has had enough
         raise
     except OSError as error:
@@ -33,7 +37,7 @@ def write_out(content: str | bytes) -> None:
 
 def show(line: str = "") -> None:
     """A line for a person: on a terminal broken between words, if it has to be."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():
         write_out(line + "\n")
         return
     from rich.console import Console

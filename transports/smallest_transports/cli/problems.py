@@ -67,6 +67,8 @@ def say(text: str) -> None:
     Where a display moves on the same terminal, it goes through that.
     """
     text = redact(text)
+    if sys.stderr is None:  # whoever started this program has closed it
+        return
     if _displays and sys.stderr.isatty():
         _displays[-1](text)
         return

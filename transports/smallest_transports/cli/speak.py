@@ -95,7 +95,7 @@ def _kind(options: Options) -> OutputFormat:
     path = options.output
     assert path is not None
     if path == Path("-"):
-        if sys.stdout.isatty():
+        if sys.stdout is not None and sys.stdout.isatty():
             raise WrongUse("standard output is a terminal, which shows no audio: pipe it into a player, or name a file")
         return options.format or "wav"
     if path.is_dir():

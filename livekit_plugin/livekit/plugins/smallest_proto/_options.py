@@ -23,7 +23,7 @@ from smallest_proto import (
 from smallest_proto.checks import is_encodable
 from smallest_proto.config import LIVE_MODELS, MAX_KEYWORDS, Numerals
 from smallest_proto.languages import FILE_LANGUAGES, LIVE_LANGUAGES
-from smallest_proto.values import Value
+from smallest_proto.values import Value, hide
 
 from .version import __version__
 
@@ -178,12 +178,12 @@ def endpoint(api_key: str, base_url: str, stream_path: str = DEFAULT_STREAM_PATH
 
     Raises ``ConfigurationError`` for a URL that is none, and for a path that is not one of the service's.
     """
-    where = f"{base_url.rstrip('/')}/{stream_path.strip('/')}"
+    where = hide(f"{base_url.rstrip('/')}/{stream_path.strip('/')}")
     for ending, route in _ROUTES.items():
         if where.endswith(ending):
-            base = where.removesuffix(ending)
+            base = hide(where.removesuffix(ending))
             if route == "model":
-                base = base.rpartition("/")[0]
+                base = hide(base.rpartition("/")[0])
             return Endpoint(
                 api_key=api_key,
                 base_url=base,

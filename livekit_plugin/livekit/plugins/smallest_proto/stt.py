@@ -109,7 +109,8 @@ class STT(StreamingSTT):
 
         Raises ``ValueError`` without a key, and for what the service does not have.
         """
-        api_key = hide(api_key or os.environ.get(KEY_VARIABLE) or "")  # before all that can raise
+        # Before all that can raise.
+        api_key, base_url = hide(api_key or os.environ.get(KEY_VARIABLE) or ""), hide(base_url)
         self._opts = STTOptions(
             model=model,
             language=language,

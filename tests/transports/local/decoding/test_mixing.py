@@ -68,6 +68,20 @@ def test_a_voice_in_one_of_six_channels_among_noise(place: int) -> None:
     assert level(mixed(*channels)) > 0.85 * level(said)
 
 
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_hiss_in_the_others_does_not_bury_a_voice_whatever_the_rate(rate: int) -> None:
+    """A higher rate has room for hiss above the voice: it is no voice, and takes no share of the mix."""
+    times = rate // RATE
+    said = np.convolve(np.repeat(voice(9), times), np.ones(2 * times) / (2 * times), "same").astype(np.float32)
+    random = np.random.default_rng(10)
+    channels = [np.asarray(random.normal(0, 0.1 * level(said), len(said)), np.float32) for _ in range(6)]
+    channels[2] = said
+    mixer = Mixer(6, rate)
+    whole = np.stack(channels, axis=1)
+    mix = np.concatenate([mixer.mix(whole[at : at + rate]) for at in range(0, len(whole), rate)])
+    assert float(mix @ said) > 0.7 * float(said @ said)
+
+
 def test_out_of_phase_under_noise() -> None:
     """Even where the noise is as loud as the voice, and different on both sides."""
     said, random = voice(4), np.random.default_rng(5)

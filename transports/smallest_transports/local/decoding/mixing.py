@@ -17,6 +17,7 @@ _HOP = 0.02  # seconds in which a share holds: shorter than a syllable
 _RELEASE = 0.7  # of a level from one hop to the next: by 20 dB in 0.13 s, so that a quiet answer is heard at once
 _MEMORY = 0.8  # of what is known of the phases from one block to the next
 _OPPOSED = -0.1  # a correlation below it is no accident of two voices
+_VOICE = 2000.0  # Hz, about which a voice is told from the rest: what makes words out is from 300 to 3400
 _SILENCE = 1e-5  # of full scale: below it all channels count the same
 
 
@@ -30,7 +31,8 @@ class Mixer:
         self._signs = np.ones(channels)
         self._products = np.zeros((channels, channels))
         self._gains: npt.NDArray[np.float64] | None = None  # at the end of the block before
-        self._last: Channels | None = None
+        self._width = max(1, round(rate / (2 * _VOICE)))
+        self._heard: Channels | None = None  # what the steps of the next block begin with
 
     def mix(self, block: Channels) -> Mono:
         """The block as one channel."""
@@ -38,9 +40,7 @@ class Mixer:
             return block[:, 0]
         if not len(block):
             return np.zeros(0, np.float32)
-        # Of the steps between samples: rumble, and a recorder's offset from zero, are no voice.
-        steps = np.diff(block, axis=0, prepend=block[:1] if self._last is None else self._last).astype(np.float64)
-        self._last = block[-1:]
+        steps = self._steps(block)
         self._products = self._products * _MEMORY + steps.T @ steps
         self._turn()
         gains = self._shares(steps) * self._signs
@@ -54,6 +54,17 @@ class Mixer:
             for number in range(self._channels)
         )
         return np.asarray(mixed, np.float32)
+
+    def _steps(self, block: Channels) -> npt.NDArray[np.float64]:
+        """From one short mean to the next: rumble, a recorder's offset from zero, and hiss are no voice."""
+        width = self._width
+        before = np.repeat(block[:1], 2 * width - 1, axis=0) if self._heard is None else self._heard
+        heard = np.concatenate((before, block))
+        self._heard = heard[len(block) :]
+        sums = np.cumsum(heard, axis=0, dtype=np.float64)
+        sums = np.concatenate((np.zeros((1, self._channels)), sums))
+        means = (sums[width:] - sums[:-width]) / width
+        return np.asarray(means[width:] - means[:-width])
 
     def _turn(self) -> None:
         """Let no channel be opposed to the sum of the louder ones."""
