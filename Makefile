@@ -60,7 +60,7 @@ peers: $(VENV)/.develop $(PEERS)/.made ## other people's clients, unmodified, ag
 
 soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every word counted; the long form of the conformance tests
 	@$(IN) tests/soak/calls.py --seeds 10000 $(ARGS)
-	@SOAK=1 $(PYTEST) tests/conformance $(ARGS)
+	@SOAK=1 $(PYTEST) tests/core tests/conformance $(ARGS)
 
 docs: $(VENV)/.develop ## draw the state machines anew from their tables
 	@$(IN) docs/make_diagrams.py

@@ -113,8 +113,7 @@ class Receiver:
         position = settled(cursor, now)
         if position is not None and position > self.timeline.watermark:
             self.timeline.watermark = position
-            end = self.timeline.seconds(position)
-            known = list(self._known)
+            known, end = list(self._known), self.timeline.seconds(position)
             later = len(known) - min(self._since_answer, len(known))  # said after the question: heard again
             last = [word if word.end is not None else word._replace(end=end) for word in known[:later][-_IN_A_MARGIN:]]
             self._known.clear()
@@ -260,8 +259,8 @@ class Receiver:
 
     def _remember(self, message: Transcription, heard: tuple[Word, ...], end: float, now: float) -> None:
         """Keep a final as the service sent it: it can come twice."""
+        said = tuple(_known(word) for word in heard)
         if message.text:
-            said = tuple(_known(word) for word in heard)
             if said and self._known and self._known[-1].cut:
                 said = *said[:-1], said[-1]._replace(cut=True)
             self._last = _Last(message.text, said, end, now)

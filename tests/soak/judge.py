@@ -134,7 +134,9 @@ def _wrong_words(call: Call, events: Sequence[Event]) -> Iterator[Wrong]:
             continue  # two parts of a word that are written alike are not told apart without times
         elif number in told_of and (whole or part > 1):
             continue
-        elif part > (cuts + 1 if cuts else 0) or (cuts and not whole and part < (1 if of.no_times else 2)):
+        elif part > (cuts + 1 if cuts else 0) or (
+            cuts and not whole and part < (1 if of.no_times or of.rounding else 2)
+        ):
             yield Wrong("damaged", f"{word.text} is damaged: {whole} times whole, {part} parts")
         elif whole > 1 and not unknowable and number not in joined:
             yield Wrong("repeated", f"{word.text} was heard {whole} times")
