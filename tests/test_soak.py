@@ -94,6 +94,23 @@ def test_a_word_in_two_is_one_where_the_application_cut_it(soak: Any) -> None:
     assert list(soak.faults_of(call._replace(events=events, finalized=finalized))) == []
 
 
+def test_half_of_a_word_that_is_written_as_one_with_the_next_cannot_be_dropped(soak: Any) -> None:
+    call = soak.run(IDEAL)
+    word, following = call.words[4].text, call.words[5].text
+
+    def half_before(event: Any, form: str) -> Any:
+        if not isinstance(event, FinalTranscript) or following not in event.text.split():
+            return event
+        again = form.format(number=word[1:], following=following)
+        pieces = " ".join(again if text == following else text for text in event.text.split())
+        return msgspec.structs.replace(event, text=pieces, words=())
+
+    for form, allowed in (("?{number}{following}", True), ("?{number} {following}", False)):
+        spoiled = [(time, half_before(event, form)) for time, event in call.events]
+        wrong = [text for text in soak.faults_of(call._replace(events=spoiled)) if "is damaged" in text]
+        assert (wrong == []) is allowed
+
+
 def test_times_may_be_off_as_far_as_those_of_the_service(soak: Any) -> None:
     call = soak.run(IDEAL)
     events = [(time, moved(event)) for time, event in call.events]

@@ -120,10 +120,14 @@ def _wrong_words(call: Call, events: Sequence[Event]) -> Iterator[Wrong]:
     unknowable = of.no_times and (of.respelled or of.joined)
     wholes = Counter(piece.number for piece in pieces if piece.whole)
     parts = Counter(piece.number for piece in pieces if not piece.whole)
-    joined = {piece.number for piece in pieces if not piece.alone}
+    # What is written as one with a word that is new cannot be dropped without that one.
+    joined = Counter(piece.number for piece in pieces if not piece.alone)
+    joined_parts = Counter(piece.number for piece in pieces if not piece.alone and not piece.whole)
     for word in call.words:
         number, start, end = int(word.text[1:]), word.start or 0.0, word.end or 0.0
         whole, part = wholes.pop(number, 0), parts.pop(number, 0)
+        if whole:
+            part -= joined_parts[number]
         cuts = 0 if of.leaves_word else sum(start < at < end for at in call.finalized)
         if not whole and not part:
             told = any(begin < end and start < over for begin, over in lost)
