@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from concurrent.futures import Future
 from queue import Queue
 from typing import TYPE_CHECKING
@@ -51,6 +52,31 @@ async def test_is_said_by_who_leaves_at_once(transport: Transport, tls: Tls, sec
                 await stream.send_audio(PCM)
                 await until_lost(stream)
             assert codes.get(timeout=10) == 1011
+
+
+@SECURE
+async def test_who_leaves_does_not_wait_for_the_answer_of_tls(transport: Transport, tls: Tls, secure: bool) -> None:
+    """The server reads no more once it has closed, so nothing answers the goodbye of TLS."""
+    left = threading.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server = await accept(reader, writer)
+        await reader.read(65536)
+        writer.transport.pause_reading()
+        server.close(1011)
+        writer.write(server.data_to_send())
+        await asyncio.to_thread(left.wait)
+
+    with serving(talk, tls.server if secure else None) as url:
+        try:
+            async with (
+                transport.client(url, ssl_context=tls.client) as client,
+                client.stream_transcription() as stream,
+            ):
+                await stream.send_audio(PCM)
+                await until_lost(stream)
+        finally:
+            left.set()
 
 
 def keep(writer: asyncio.StreamWriter, size: int) -> None:

@@ -151,6 +151,7 @@ class EventLoopLink(asyncio.Protocol):
         self._where = wire.address(request)
         self._transport: asyncio.Transport | None = None
         self._tls: Tls | None = None  # where it is not the transport's
+        self._over_tls = False  # which is the transport's: what comes is decrypted before it is here
         self._owed = False  # the driver is to be told when what was written is out
         self._task = driver.spawn(self._live())
 
@@ -178,9 +179,13 @@ class EventLoopLink(asyncio.Protocol):
 
     async def _end(self) -> None:
         """Abort the connection, and wait until nothing of it is left."""
+        self._cut()
+        if self._transport is not None:
+            await self.gone.wait()
+
+    def _cut(self) -> None:
         if self._transport is not None and not self.gone.is_set():
             self._transport.abort()
-            await self.gone.wait()
 
     def flush(self) -> bool:
         transport = self._transport
@@ -211,6 +216,7 @@ class EventLoopLink(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's are of no class of asyncio's
         self._transport = transport
+        self._over_tls = transport.get_extra_info("ssl_object") is not None  # one that was closed twice cannot tell
         # What the kernel does not take at once is back-pressure: its own buffer holds seconds of audio already.
         # Not 0: over TLS asyncio compares with >=, and 0 would be over the mark for ever.
         transport.set_write_buffer_limits(high=1, low=0)
@@ -241,11 +247,6 @@ class EventLoopLink(asyncio.Protocol):
         self.data_received(b"")
         # The transport stays until what is unread was read in its turns; over its own TLS it cannot.
         return bool(self.wire.unread) and not self._over_tls
-
-    @property
-    def _over_tls(self) -> bool:
-        """Whether TLS is the transport's: what comes is decrypted before it is here."""
-        return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
 
     def pause_writing(self) -> None:
         self.paused = True

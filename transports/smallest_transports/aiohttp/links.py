@@ -57,7 +57,10 @@ class _Link(EventLoopLink):
                     self._take_over(connection.transport)
                     await self.gone.wait()
                 finally:
-                    connection.close()  # at once: a second cancellation ends what waits
+                    # At once: a second cancellation ends what waits. And in this order: asyncio's transport of TLS
+                    # cannot be aborted once it was closed twice, and waits for the peer's goodbye for ever.
+                    self._cut()
+                    connection.close()
                     await self._end()
         finally:
             await _drop(sockets)
