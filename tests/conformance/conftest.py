@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.transports.conftest import leaves_nothing, pytest_pyfunc_call, tls, transport
+from tests.transports.conftest import leaves_nothing, run, tls, transport
 
-__all__ = ["leaves_nothing", "pytest_pyfunc_call", "tls", "transport"]
+__all__ = ["leaves_nothing", "run", "tls", "transport"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,8 +15,6 @@ from livekit.plugins.smallest_proto._options import STTOptions
 
 from smallest_proto import Timeouts
 
-T = TypeVar("T")
-
 
 def _ours(task: asyncio.Task[Any]) -> bool:
     code = getattr(task.get_coro(), "cr_code", None)
@@ -24,22 +22,20 @@ def _ours(task: asyncio.Task[Any]) -> bool:
 
 
 @pytest.fixture
-def run() -> Callable[[Coroutine[Any, Any, T]], T]:
-    """Runs to the end in a new loop; then no task may be left, and the loop may not have complained."""
+def run() -> Callable[[Callable[[], Awaitable[None]]], None]:
+    """Runs a test to the end in a new loop; then no task may be left, and the loop may not have complained."""
 
-    def run(main: Coroutine[Any, Any, T]) -> T:
+    def run(test: Callable[[], Awaitable[None]]) -> None:
         complaints: list[Any] = []
 
-        async def checked() -> T:
+        async def checked() -> None:
             asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-            result = await asyncio.wait_for(main, 60)
+            await asyncio.wait_for(test(), 60)
             assert [task for task in asyncio.all_tasks() if _ours(task) and task is not asyncio.current_task()] == []
-            return result
 
-        result = asyncio.run(checked())
+        asyncio.run(checked())
         gc.collect()
         assert complaints == []
-        return result
 
     return run
 

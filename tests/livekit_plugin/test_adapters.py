@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from smallest_proto.server.recogniser import coded_speech
 
 from .stage import are_paired, finals, frames, heard, open_bench, push, scripted, words
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
 SPEECH = coded_speech([1, 2, 0.9, 3, 4, 0.9])
 
 
@@ -61,43 +59,34 @@ class TestFallback:
         await stream.aclose()
         return finals(said)
 
-    def test_ours_first(self, run: Run) -> None:
-        async def main() -> None:
-            async with open_bench() as bench, stt.FallbackAdapter([bench.stt, Other()]) as adapter:
-                assert await self.call(adapter) == ["w1 w2", "w3 w4"]
-                event = await adapter.recognize(list(frames(SPEECH.pcm)))
-                assert event.alternatives[0].text == SPEECH.text
-
-        run(main())
+    async def test_ours_first(self) -> None:
+        async with open_bench() as bench, stt.FallbackAdapter([bench.stt, Other()]) as adapter:
+            assert await self.call(adapter) == ["w1 w2", "w3 w4"]
+            event = await adapter.recognize(list(frames(SPEECH.pcm)))
+            assert event.alternatives[0].text == SPEECH.text
 
     @pytest.mark.parametrize("fault", ["refuse:401", "refuse:503x9"])
-    def test_ours_first_and_refused(self, run: Run, fault: str) -> None:
-        async def main() -> None:
-            changes: list[tuple[str, bool]] = []
-            async with open_bench(faults=[fault]) as bench:
-                adapter = stt.FallbackAdapter([bench.stt, Other()], max_retry_per_stt=0)
-                adapter.on("stt_availability_changed", lambda e: changes.append((e.stt.label, e.available)))
-                assert await self.call(adapter) == ["another"]
-                assert changes == [(bench.stt.label, False)]
-                await adapter.aclose()
+    async def test_ours_first_and_refused(self, fault: str) -> None:
+        changes: list[tuple[str, bool]] = []
+        async with open_bench(faults=[fault]) as bench:
+            adapter = stt.FallbackAdapter([bench.stt, Other()], max_retry_per_stt=0)
+            adapter.on("stt_availability_changed", lambda e: changes.append((e.stt.label, e.available)))
+            assert await self.call(adapter) == ["another"]
+            assert changes == [(bench.stt.label, False)]
+            await adapter.aclose()
 
-        run(main())
-
-    def test_ours_second(self, run: Run) -> None:
-        async def main() -> None:
-            async with open_bench() as bench:
-                adapter = stt.FallbackAdapter([Other(fails=True), bench.stt], max_retry_per_stt=0)
-                turned = asyncio.Event()  # what comes before it is lost with the first, as the adapter has it
-                adapter.on("stt_availability_changed", lambda _: turned.set())
-                stream = adapter.stream()
-                await turned.wait()
-                assert finals(await heard(stream, SPEECH.pcm)) == ["w1 w2", "w3 w4"]
-                await stream.aclose()
-                event = await adapter.recognize(list(frames(SPEECH.pcm)))
-                assert event.alternatives[0].text == SPEECH.text
-                await adapter.aclose()
-
-        run(main())
+    async def test_ours_second(self) -> None:
+        async with open_bench() as bench:
+            adapter = stt.FallbackAdapter([Other(fails=True), bench.stt], max_retry_per_stt=0)
+            turned = asyncio.Event()  # what comes before it is lost with the first, as the adapter has it
+            adapter.on("stt_availability_changed", lambda _: turned.set())
+            stream = adapter.stream()
+            await turned.wait()
+            assert finals(await heard(stream, SPEECH.pcm)) == ["w1 w2", "w3 w4"]
+            await stream.aclose()
+            event = await adapter.recognize(list(frames(SPEECH.pcm)))
+            assert event.alternatives[0].text == SPEECH.text
+            await adapter.aclose()
 
 
 class Halves(vad.VAD):
@@ -131,23 +120,20 @@ class _HalvesStream(vad.VADStream):
                 gathered = []
 
 
-def test_a_detector_cuts_what_a_batch_model_is_given(run: Run) -> None:
-    async def main() -> None:
-        async with open_bench(model="pulse-pro") as bench:
-            adapter = stt.StreamAdapter(stt=bench.stt, vad=Halves())
-            async with adapter.stream() as stream:
-                push(stream, SPEECH.pcm)
-                stream.flush()
-                push(stream, SPEECH.pcm)
-                events = await heard(stream, b"")
-            assert finals(events) == [SPEECH.text] * 2
-            assert are_paired(events)
-            await adapter.aclose()
-
-    run(main())
+async def test_a_detector_cuts_what_a_batch_model_is_given() -> None:
+    async with open_bench(model="pulse-pro") as bench:
+        adapter = stt.StreamAdapter(stt=bench.stt, vad=Halves())
+        async with adapter.stream() as stream:
+            push(stream, SPEECH.pcm)
+            stream.flush()
+            push(stream, SPEECH.pcm)
+            events = await heard(stream, b"")
+        assert finals(events) == [SPEECH.text] * 2
+        assert are_paired(events)
+        await adapter.aclose()
 
 
-def test_speakers_are_told_apart(run: Run) -> None:
+async def test_speakers_are_told_apart() -> None:
     def final(text: str, speaker: int, start: float) -> str:
         spoken = [{"word": text, "start": start, "end": start + 0.4, "confidence": 0.9, "speaker": speaker}]
         return json.dumps({"transcript": text, "is_final": True, "words": spoken, "session_id": "s"})
@@ -158,33 +144,27 @@ def test_speakers_are_told_apart(run: Run) -> None:
             await socket.send(final("there", 2, 0.5))
             await socket.send('{"transcript":"","is_final":true,"is_last":true}')
 
-    async def main() -> None:
-        async with scripted(answer) as service, open_bench(base_url=service.base_url, diarize=True) as bench:
-            adapter = stt.MultiSpeakerAdapter(stt=bench.stt, detect_primary_speaker=False)
-            stream = adapter.stream()
-            events = await heard(stream, bytes(32000))
-            await stream.aclose()
-        told = [event.alternatives[0] for event in events if event.type is SpeechEventType.FINAL_TRANSCRIPT]
-        assert [data.speaker_id for data in told] == ["S1", "S2"]
-        assert {event.request_id for event in events if event.alternatives} == {"s"}  # the service's own name
-        assert [data.text for data in told] == ["hello", "there"]
-        assert service.queries[0]["diarize"] == "true"
-
-    run(main())
+    async with scripted(answer) as service, open_bench(base_url=service.base_url, diarize=True) as bench:
+        adapter = stt.MultiSpeakerAdapter(stt=bench.stt, detect_primary_speaker=False)
+        stream = adapter.stream()
+        events = await heard(stream, bytes(32000))
+        await stream.aclose()
+    told = [event.alternatives[0] for event in events if event.type is SpeechEventType.FINAL_TRANSCRIPT]
+    assert [data.speaker_id for data in told] == ["S1", "S2"]
+    assert {event.request_id for event in events if event.alternatives} == {"s"}  # the service's own name
+    assert [data.text for data in told] == ["hello", "there"]
+    assert service.queries[0]["diarize"] == "true"
 
 
-def test_each_adapter_tells_our_metrics_once(run: Run) -> None:
-    async def main() -> None:
-        async with open_bench() as bench:
-            adapter = stt.FallbackAdapter([bench.stt])
-            told: list[Any] = []
-            adapter.on("metrics_collected", told.append)
-            stream = adapter.stream()
-            events = await heard(stream, SPEECH.pcm)
-            await stream.aclose()
-            assert len(words(events)) == len(SPEECH.words)
-            assert [metric.label for metric in told] == [bench.stt.label] * len(bench.metrics)
-            assert sum(metric.audio_duration for metric in told) == pytest.approx(SPEECH.seconds, abs=0.05)
-            await adapter.aclose()
-
-    run(main())
+async def test_each_adapter_tells_our_metrics_once() -> None:
+    async with open_bench() as bench:
+        adapter = stt.FallbackAdapter([bench.stt])
+        told: list[Any] = []
+        adapter.on("metrics_collected", told.append)
+        stream = adapter.stream()
+        events = await heard(stream, SPEECH.pcm)
+        await stream.aclose()
+        assert len(words(events)) == len(SPEECH.words)
+        assert [metric.label for metric in told] == [bench.stt.label] * len(bench.metrics)
+        assert sum(metric.audio_duration for metric in told) == pytest.approx(SPEECH.seconds, abs=0.05)
+        await adapter.aclose()

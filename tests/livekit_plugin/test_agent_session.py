@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -20,7 +19,6 @@ from smallest_transports.local.synthesiser import synthesiser
 
 from .stage import KEY, RATE, frames
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
 SENTENCE = "Please call me back on Tuesday morning."
 OBJECTION = "No, I have changed my mind about that."
 REPLY = "Certainly, I will."
@@ -118,89 +116,81 @@ def sentence() -> bytes:
 
 
 @pytest.mark.parametrize("faults", [[], ["drop@2"], ["drop@2", "refuse:503", "close:1011@2"]], ids=str)
-def test_a_conversation(run: Run, sentence: bytes, faults: list[str]) -> None:
+async def test_a_conversation(sentence: bytes, faults: list[str]) -> None:
     """The LLM is asked the whole sentence, and its reply is to be heard: what was spoken is recognised again."""
-
-    async def main() -> None:
-        async with (
-            LocalServer(faults=faults, max_live=8) as server,
-            LocalServer() as voices,
-            aiohttp.ClientSession() as http,
-            smallest_proto.STT(api_key=KEY, base_url=server.base_url, http_session=http) as ears,
-            smallest_proto.TTS(api_key=KEY, base_url=voices.base_url, http_session=http) as mouth,
-        ):
-            errors: list[Any] = []
-            ears.on("error", errors.append)
-            mind, loudspeaker = Echo(), Loudspeaker()
-            session: AgentSession[None] = AgentSession(
-                stt=ears,
-                llm=mind,
-                tts=mouth,
-                vad=None,
-                turn_handling={"turn_detection": "stt"},
-                user_away_timeout=None,
-            )
-            session.input.audio = Caller(sentence)
-            session.output.audio = loudspeaker
-            await session.start(Agent(instructions="Be kind."))
-            await loudspeaker.played.wait()
-            await session.aclose()
-            assert server.faults_left == ()
-            assert [error.recoverable for error in errors] == [True] * len(faults)
-            reply = await ears.recognize(loudspeaker.frames)
-        assert len(mind.asked) == 1
-        assert wer(plain(SENTENCE), plain(mind.asked[0])) < 0.2
-        assert plain(reply.alternatives[0].text) == plain(REPLY)
-
-    run(main())
+    async with (
+        LocalServer(faults=faults, max_live=8) as server,
+        LocalServer() as voices,
+        aiohttp.ClientSession() as http,
+        smallest_proto.STT(api_key=KEY, base_url=server.base_url, http_session=http) as ears,
+        smallest_proto.TTS(api_key=KEY, base_url=voices.base_url, http_session=http) as mouth,
+    ):
+        errors: list[Any] = []
+        ears.on("error", errors.append)
+        mind, loudspeaker = Echo(), Loudspeaker()
+        session: AgentSession[None] = AgentSession(
+            stt=ears,
+            llm=mind,
+            tts=mouth,
+            vad=None,
+            turn_handling={"turn_detection": "stt"},
+            user_away_timeout=None,
+        )
+        session.input.audio = Caller(sentence)
+        session.output.audio = loudspeaker
+        await session.start(Agent(instructions="Be kind."))
+        await loudspeaker.played.wait()
+        await session.aclose()
+        assert server.faults_left == ()
+        assert [error.recoverable for error in errors] == [True] * len(faults)
+        reply = await ears.recognize(loudspeaker.frames)
+    assert len(mind.asked) == 1
+    assert wer(plain(SENTENCE), plain(mind.asked[0])) < 0.2
+    assert plain(reply.alternatives[0].text) == plain(REPLY)
 
 
 @pytest.mark.parametrize("continuations", [False, True])
-def test_who_is_interrupted_falls_silent_and_answers_over_the_same_connection(
-    run: Run, sentence: bytes, continuations: bool
+async def test_who_is_interrupted_falls_silent_and_answers_over_the_same_connection(
+    sentence: bytes, continuations: bool
 ) -> None:
     """The caller speaks while the agent does; the LLM is asked that too, and its reply is heard and written down."""
-
-    async def main() -> None:
-        metrics: list[Any] = []
-        async with (
-            LocalServer(max_live=8) as server,
-            aiohttp.ClientSession() as http,
-            smallest_proto.STT(api_key=KEY, base_url=server.base_url, http_session=http) as ears,
-            smallest_proto.TTS(
-                api_key=KEY,
-                base_url=server.base_url,
-                http_session=http,
-                use_continuations=continuations,
-                max_buffer_flush_ms=100,
-                word_timestamps=True,
-            ) as mouth,
-        ):
-            mouth.on("metrics_collected", metrics.append)
-            mind, loudspeaker, caller = Echo("Well, that depends. " * 8), Loudspeaker(endless=1), Caller(sentence)
-            session: AgentSession[None] = AgentSession(
-                stt=ears,
-                llm=mind,
-                tts=mouth,
-                vad=None,
-                turn_handling={"turn_detection": "stt"},
-                user_away_timeout=None,
-                use_tts_aligned_transcript=True,
-            )
-            session.input.audio, session.output.audio = caller, loudspeaker
-            await session.start(Agent(instructions="Be kind."))
-            await loudspeaker.speaking.wait()
-            caller.say(spoken(OBJECTION))
-            await loudspeaker.played.wait()
-            await session.aclose()
-            reply = await ears.recognize(loudspeaker.frames)
-        assert loudspeaker.interruptions == 1
-        assert [plain(text) for text in mind.asked][1:] == [plain(OBJECTION)]
-        assert plain(reply.alternatives[0].text) == plain(REPLY)
-        assert [metric.connection_reused for metric in metrics] == [True]  # that of the reply
-        assert [item.text_content for item in session.history.items if item.type == "message"][-1] == REPLY
-
-    run(main())
+    metrics: list[Any] = []
+    async with (
+        LocalServer(max_live=8) as server,
+        aiohttp.ClientSession() as http,
+        smallest_proto.STT(api_key=KEY, base_url=server.base_url, http_session=http) as ears,
+        smallest_proto.TTS(
+            api_key=KEY,
+            base_url=server.base_url,
+            http_session=http,
+            use_continuations=continuations,
+            max_buffer_flush_ms=100,
+            word_timestamps=True,
+        ) as mouth,
+    ):
+        mouth.on("metrics_collected", metrics.append)
+        mind, loudspeaker, caller = Echo("Well, that depends. " * 8), Loudspeaker(endless=1), Caller(sentence)
+        session: AgentSession[None] = AgentSession(
+            stt=ears,
+            llm=mind,
+            tts=mouth,
+            vad=None,
+            turn_handling={"turn_detection": "stt"},
+            user_away_timeout=None,
+            use_tts_aligned_transcript=True,
+        )
+        session.input.audio, session.output.audio = caller, loudspeaker
+        await session.start(Agent(instructions="Be kind."))
+        await loudspeaker.speaking.wait()
+        caller.say(spoken(OBJECTION))
+        await loudspeaker.played.wait()
+        await session.aclose()
+        reply = await ears.recognize(loudspeaker.frames)
+    assert loudspeaker.interruptions == 1
+    assert [plain(text) for text in mind.asked][1:] == [plain(OBJECTION)]
+    assert plain(reply.alternatives[0].text) == plain(REPLY)
+    assert [metric.connection_reused for metric in metrics] == [True]  # that of the reply
+    assert [item.text_content for item in session.history.items if item.type == "message"][-1] == REPLY
 
 
 def plain(text: str) -> str:

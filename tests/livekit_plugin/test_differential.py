@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from smallest_proto.server.recogniser import PlainRecogniser, coded_speech
 
 from .stage import KEY, are_paired, frames, heard, open_bench, turns, words
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
 KIND = SpeechEventType
 TURNS = (KIND.START_OF_SPEECH, KIND.END_OF_SPEECH)
 SCRIPTS: list[list[int | float]] = [
@@ -52,49 +50,40 @@ def used(events: list[SpeechEvent]) -> float:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=str)
 class TestStream:
-    def test_without_voice_activity_all_is_the_same(self, run: Run, script: list[int | float]) -> None:
-        async def main() -> None:
-            # Where finals are cut by words, a final in mid-sentence is a turn of its own there, and none here.
-            ours, theirs = await both(script, vad_events=False, finalize_on_words=False)
-            assert told(ours, KIND.RECOGNITION_USAGE) == told(theirs, KIND.RECOGNITION_USAGE)
-            assert timed(ours) == timed(theirs)
-            assert used(ours) == pytest.approx(used(theirs))
+    async def test_without_voice_activity_all_is_the_same(self, script: list[int | float]) -> None:
+        # Where finals are cut by words, a final in mid-sentence is a turn of its own there, and none here.
+        ours, theirs = await both(script, vad_events=False, finalize_on_words=False)
+        assert told(ours, KIND.RECOGNITION_USAGE) == told(theirs, KIND.RECOGNITION_USAGE)
+        assert timed(ours) == timed(theirs)
+        assert used(ours) == pytest.approx(used(theirs))
 
-        run(main())
-
-    def test_with_voice_activity_a_late_final_opens_no_second_turn(self, run: Run, script: list[int | float]) -> None:
-        async def main() -> None:
-            ours, theirs = await both(script)
-            assert told(ours, *TURNS, KIND.RECOGNITION_USAGE) == told(theirs, *TURNS, KIND.RECOGNITION_USAGE)
-            assert timed(ours) == timed(theirs)
-            assert [e.alternatives[0].confidence for e in ours if e.type is KIND.FINAL_TRANSCRIPT] == pytest.approx(
-                [e.alternatives[0].confidence for e in theirs if e.type is KIND.FINAL_TRANSCRIPT]
-            )
-            assert used(ours) == pytest.approx(used(theirs))
-            assert are_paired(ours)
-            assert are_paired(theirs)
-            assert len(turns(ours)) <= len(turns(theirs))
-
-        run(main())
+    async def test_with_voice_activity_a_late_final_opens_no_second_turn(self, script: list[int | float]) -> None:
+        ours, theirs = await both(script)
+        assert told(ours, *TURNS, KIND.RECOGNITION_USAGE) == told(theirs, *TURNS, KIND.RECOGNITION_USAGE)
+        assert timed(ours) == timed(theirs)
+        assert [e.alternatives[0].confidence for e in ours if e.type is KIND.FINAL_TRANSCRIPT] == pytest.approx(
+            [e.alternatives[0].confidence for e in theirs if e.type is KIND.FINAL_TRANSCRIPT]
+        )
+        assert used(ours) == pytest.approx(used(theirs))
+        assert are_paired(ours)
+        assert are_paired(theirs)
+        assert len(turns(ours)) <= len(turns(theirs))
 
 
-def test_a_buffer_is_recognised_alike(run: Run) -> None:
+async def test_a_buffer_is_recognised_alike() -> None:
     spoken = [Word(text="so", start=0.1, end=0.4, confidence=0.5), Word(text="what", start=0.5, end=0.9)]
 
     def recogniser(options: TranscriptionConfig) -> PlainRecogniser:
         return PlainRecogniser(spoken, options)
 
-    async def main() -> None:
-        buffer = list(frames(bytes(64000)))
-        async with open_bench(recogniser=recogniser) as bench:
-            theirs = smallestai.STT(api_key=KEY, base_url=bench.server.base_url, http_session=bench.http)
-            (ours,) = (await bench.stt.recognize(buffer)).alternatives
-            (other,) = (await theirs.recognize(buffer)).alternatives
-        assert ours.text == other.text == "so what"
-        assert (ours.words, ours.language, ours.start_time) == (other.words, other.language, other.start_time)
-        assert (ours.end_time, ours.confidence) == (other.end_time, pytest.approx(other.confidence))
-
-    run(main())
+    buffer = list(frames(bytes(64000)))
+    async with open_bench(recogniser=recogniser) as bench:
+        theirs = smallestai.STT(api_key=KEY, base_url=bench.server.base_url, http_session=bench.http)
+        (ours,) = (await bench.stt.recognize(buffer)).alternatives
+        (other,) = (await theirs.recognize(buffer)).alternatives
+    assert ours.text == other.text == "so what"
+    assert (ours.words, ours.language, ours.start_time) == (other.words, other.language, other.start_time)
+    assert (ours.end_time, ours.confidence) == (other.end_time, pytest.approx(other.confidence))
 
 
 def test_both_can_be_installed_and_imported() -> None:

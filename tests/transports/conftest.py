@@ -1,8 +1,7 @@
-"""What the tests of the transports share: certificates, and cases that are async functions, run on a transport."""
+"""What the tests of the transports share: certificates, Ctrl-C, and cases, which run on a transport."""
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import signal
@@ -10,14 +9,15 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 import pytest
 import trustme
 
 from tests.conformance.makers import KEY, PATIENCE, TRANSPORTS, Transport, descriptors
+
+Run = Callable[[Callable[[], Awaitable[None]]], None]
 
 
 class Tls(NamedTuple):
@@ -55,17 +55,10 @@ def transport(request: pytest.FixtureRequest, leaves_nothing: None) -> Transport
     return made
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a case in the framework of its transport."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    names = inspect.signature(pyfuncitem.obj).parameters
-    arguments = {name: pyfuncitem.funcargs[name] for name in names if name != "self"}
-    transport = pyfuncitem.funcargs["transport"]
-    assert isinstance(transport, Transport)
-    transport.run(partial(pyfuncitem.obj, **arguments))
-    return True
+@pytest.fixture
+def run(transport: Transport) -> Run:
+    """Runs a case in the framework of its transport."""
+    return transport.run
 
 
 @pytest.fixture
