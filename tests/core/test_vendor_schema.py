@@ -49,9 +49,7 @@ from .vendor import NEEDED, SPEC, at, generated
 
 KEY = [("authorization", "Bearer some-key")]
 ENDPOINT = Endpoint(api_key="k", base_url="http://localhost/waves/v1")
-generous = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
+generous = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 # What is known of each message, by hand: the vendor's files of August 2026, and what its service was seen to say.
 TRANSCRIPTION = {

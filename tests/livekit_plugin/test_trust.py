@@ -67,22 +67,16 @@ async def hear(http: aiohttp.ClientSession, trust: Trust, **options: Any) -> str
 
 @pytest.mark.parametrize("work", [speak, hear])
 @pytest.mark.parametrize("whose", ["the session's context", "the session's, which checks nothing", "its own"])
-def test_who_is_trusted(run: Run, trust: Trust, work: Callable[..., Coroutine[Any, Any, Any]], whose: str) -> None:
-    async def main() -> None:
-        kind: Any = {"the session's context": trust.trusting, "its own": trust.nobody}.get(whose, False)
-        own = {"ssl_context": trust.trusting} if whose == "its own" else {}
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=kind)) as http:
-            assert await work(http, trust, **own)
-
-    run(main())
+async def test_who_is_trusted(trust: Trust, work: Callable[..., Coroutine[Any, Any, Any]], whose: str) -> None:
+    kind: Any = {"the session's context": trust.trusting, "its own": trust.nobody}.get(whose, False)
+    own = {"ssl_context": trust.trusting} if whose == "its own" else {}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=kind)) as http:
+        assert await work(http, trust, **own)
 
 
 @pytest.mark.parametrize("work", [speak, hear])
-def test_who_is_not(run: Run, trust: Trust, work: Callable[..., Coroutine[Any, Any, Any]]) -> None:
-    async def main() -> None:
-        for kind, own in ((trust.nobody, {}), (trust.trusting, {"ssl_context": trust.nobody})):
-            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=kind)) as http:
-                with pytest.raises(APIConnectionError, match="does not hold"):
-                    await work(http, trust, **own)
-
-    run(main())
+async def test_who_is_not(trust: Trust, work: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+    for kind, own in ((trust.nobody, {}), (trust.trusting, {"ssl_context": trust.nobody})):
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=kind)) as http:
+            with pytest.raises(APIConnectionError, match="does not hold"):
+                await work(http, trust, **own)

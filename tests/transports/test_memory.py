@@ -77,7 +77,7 @@ def test_a_limit_of_time_is_kept() -> None:
 # Pipes.
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(), st.floats(0, 1), st.floats(0, 1), st.lists(st.floats(0, 0.5), min_size=1, max_size=10))
 def test_a_pipe_delivers_in_order_and_in_time(seed: int, latency: float, jitter: float, gaps: list[float]) -> None:
     network = MemoryNetwork(latency=latency, jitter=jitter, seed=seed)
@@ -150,7 +150,7 @@ def test_every_word_of_a_call_is_heard_with_its_exact_times(route: Any, real_tim
     assert len(network.links) == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 9999).map(Imperfection.draw), st.booleans())
 def test_an_imperfect_service_alone_loses_nothing(imperfection: Imperfection, vad_events: bool) -> None:
     speech = coded_speech([0.3, 1, 2, 3, 0.8, 4, 5, 0.3])
@@ -178,7 +178,7 @@ def test_what_comes_takes_as_long_as_the_network_says() -> None:
     assert final_at(latency=0.1, decode_time=0.3) >= quick + 0.2 + 0.3
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(), st.floats(0, 0.2), st.integers(0, 9999).map(Imperfection.draw))
 def test_the_same_seed_gives_the_same_call(seed: int, jitter: float, imperfection: Imperfection) -> None:
     def run() -> list[tuple[float, Event]]:

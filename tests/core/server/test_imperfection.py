@@ -264,7 +264,7 @@ def test_late_messages_stay_in_order_and_the_close_comes_after_them() -> None:
     assert link.closed >= link.said[-1][0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(), st.integers(1, 100))
 def test_the_same_seed_on_the_same_link_is_the_same_service(seed: int, link: int) -> None:
     imperfection = Imperfection.draw(seed)
@@ -287,7 +287,7 @@ def test_chance_is_even() -> None:
     assert all(900 < count < 1100 for count in tenths)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000))
 def test_what_is_written_is_read(seed: int) -> None:
     drawn = Imperfection.draw(seed)

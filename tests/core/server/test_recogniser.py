@@ -51,7 +51,7 @@ def expected(speech: CodedSpeech) -> list[tuple[str, float, float]]:
     return [(word.text, word.start / speech.sample_rate, word.end / speech.sample_rate) for word in speech.words]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(scripts, cuts, st.sampled_from(SAMPLE_RATES), st.sampled_from((0.0, 0.05)))
 def test_every_word_is_heard_once_with_its_exact_times_however_the_audio_is_cut(
     script: list[int | float], cuts: list[int], rate: int, gap: float
@@ -63,7 +63,7 @@ def test_every_word_is_heard_once_with_its_exact_times_however_the_audio_is_cut(
     assert items == hear_all(CodedRecogniser(options), speech.pcm)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(numbers, min_size=1, max_size=6, unique=True), st.data(), st.sampled_from((0.0, 0.05)))
 def test_a_word_that_lost_samples_is_never_whole_and_all_others_are(
     words: list[int], data: st.DataObject, gap: float
@@ -112,7 +112,7 @@ def test_a_finalize_in_the_middle_of_a_word_cuts_it_in_two_damaged_ones() -> Non
     assert first[1].end == rest[0].start == middle / 16000  # and they tile it
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.one_of(st.integers(-4, 4), st.integers(-32768, 32767)), max_size=200), cuts)
 def test_what_is_no_coded_audio_is_damage_and_never_raises(samples: list[int], cuts: list[int]) -> None:
     audio = struct.pack(f"<{len(samples)}h", *samples)
@@ -235,7 +235,7 @@ WORDS = (
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cuts, st.sampled_from(("linear16", "linear32", "alaw")))
 def test_a_plain_recogniser_says_its_words_at_their_times(cuts: list[int], encoding: str) -> None:
     options = TranscriptionConfig(encoding=encoding, sample_rate=8000)  # type: ignore[arg-type]

@@ -82,7 +82,7 @@ def ask(request: Request, *, websocket: bool) -> LiveRequest | FileRequest | Res
     return read_request(request.method, f"/{path}?{request.query}", request.headers, websocket=websocket)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(configs, st.sampled_from(("unified", "model", "direct")), st.sampled_from(("", "/", "/waves/v1", "/a/b/c/")))
 def test_what_a_client_asks_for_is_what_the_service_reads(config: TranscriptionConfig, route: Any, base: str) -> None:
     endpoint = Endpoint(api_key="k", base_url=f"http://localhost:1{base}", route=route)
@@ -90,7 +90,7 @@ def test_what_a_client_asks_for_is_what_the_service_reads(config: TranscriptionC
     assert asked == LiveRequest(options=config, gateway=route != "direct")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(flags, flags, st.sampled_from(("pulse", "pulse-pro")), st.sampled_from(("unified", "model")), st.booleans())
 def test_what_a_client_asks_of_a_file_is_what_the_service_reads(
     word_timestamps: bool | None, format: bool | None, model: str, route: Any, raw: bool
@@ -270,7 +270,7 @@ hints = st.sampled_from(
 targets = st.one_of(st.text(), st.lists(st.one_of(hints, st.text(max_size=5))).map("".join))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=10) | st.sampled_from(("GET", "POST")), targets, st.text(max_size=10), st.booleans())
 def test_no_request_raises(method: str, target: str, value: str, websocket: bool) -> None:
     for headers in ([], KEY, [*KEY, (value, value), ("content-length", value), ("content-type", value)]):

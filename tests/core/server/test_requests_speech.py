@@ -76,7 +76,7 @@ configs = st.builds(
 texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(configs, texts, st.booleans())
 def test_what_a_client_asks_for_is_what_the_service_reads(config: SynthesisConfig, text: str, sse: bool) -> None:
     request = (synthesis_sse_request if sse else synthesis_request)(config, ENDPOINT, text)
@@ -225,7 +225,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(SynthesisConfig.__struct_fields__) | st.just("text"), anything), st.binary())
 def test_no_body_raises_anything_else(fields: dict[str, Any], noise: bytes) -> None:
     for body in (noise, json.dumps(fields).encode(), json.dumps({"voice_id": "a", "text": "a", **fields}).encode()):

@@ -156,7 +156,7 @@ words = st.lists(st.integers(1, 30), max_size=4).map(lambda them: "".join(f"w{n}
 ends = st.sampled_from(("", ". ", "! "))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.sampled_from((None, "a", "b")), words, ends, flags, st.integers(0, 6))))
 def test_every_word_is_spoken_once_in_order_whatever_comes_when(
     messages: list[tuple[str | None, str, str, dict[str, bool], int]],
@@ -198,7 +198,7 @@ more = (
 strange = st.dictionaries(st.sampled_from(names + more), anything, max_size=6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(strange.map(lambda fields: json.dumps({**VOICE, **fields})), st.text(), st.binary())))
 def test_nothing_that_a_client_sends_raises(messages: list[str | bytes]) -> None:
     host = Host()

@@ -341,7 +341,7 @@ def test_a_service_that_cannot_go_on_says_so() -> None:
     assert host.closed.reason == "é" * 61  # what there is room for in a close frame
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 200_000), max_size=8))
 def test_audio_may_be_cut_inside_a_sample(cuts: list[int]) -> None:
     places = sorted({cut % len(SPEECH.pcm) for cut in cuts} | set(range(0, len(SPEECH.pcm), 8000)) | {len(SPEECH.pcm)})
@@ -362,7 +362,7 @@ messages = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(messages, max_size=12),
     st.sampled_from((LIVE, "/transcribe?vad_events=true", "/pulse/get_text?full_transcript=true")),

@@ -326,7 +326,6 @@ def test_the_promises_of_a_synthesis(talks: Any) -> None:
     machine.TestCase.settings = settings(
         max_examples=300,
         stateful_step_count=40,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
     machine.TestCase().runTest()

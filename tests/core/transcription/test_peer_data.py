@@ -214,7 +214,7 @@ odd_words = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(odd_words, st.sampled_from((0.0, 0.05, 2.0)))
 def test_words_with_any_times_come_out_in_order_and_inside_of_the_audio(
     spoken: list[dict[str, Any]], seconds: float
@@ -343,7 +343,7 @@ like_ours = st.dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.one_of(like_ours, any_json.map(json.dumps), st.text(), st.binary()), max_size=6), st.booleans())
 def test_nothing_raises_and_every_message_is_counted(said: list[Any], vad_events: bool) -> None:
     call = Conversation(seconds=0.2, vad_events=vad_events)

@@ -270,7 +270,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(STEPS, st.booleans())
 def test_whatever_is_heard_turns_alternate_and_times_lie_in_the_stream(
     steps: list[tuple[str, Any]], vad_events: bool

@@ -55,7 +55,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS, st.sampled_from([0.0, 0.02, 0.1]))
 def test_the_stream_goes_out_in_order_at_its_pace_with_each_finalize_in_its_place(
     steps: list[tuple[str, int]], interval: float

@@ -273,7 +273,7 @@ LOSING = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(LOSING)
 def test_every_sample_reaches_the_last_link_or_is_final_or_is_told_lost(steps: list[tuple[str, int]]) -> None:
     way = Way(bound=1.0, interval=1.0)

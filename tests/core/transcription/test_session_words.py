@@ -156,7 +156,6 @@ class WordsMachine(RuleBasedStateMachine):
 WordsMachine.TestCase.settings = settings(
     max_examples=100,
     stateful_step_count=20,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestWords = WordsMachine.TestCase

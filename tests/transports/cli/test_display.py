@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pyte
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
@@ -77,7 +77,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(st.sampled_from([60, 80, 200]), STEPS)
 def test_what_stays_is_whole_and_what_moved_is_gone(width: int, steps: list[tuple[str, list[str] | int]]) -> None:
     window = Window(width)

@@ -6,9 +6,9 @@ import asyncio
 import io
 import json
 import threading
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -26,8 +26,6 @@ from smallest_transports.local.recogniser import Engines, engines
 from smallest_transports.local.recordings import two_cities
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.synthesiser import HibariSynthesiser, synthesiser
-
-T = TypeVar("T")
 
 KEY = {"Authorization": "Bearer sk-test-key"}
 LIVE = "/stt/live?model=pulse&language=en&encoding=linear16&sample_rate=16000"
@@ -57,20 +55,23 @@ def spoken(voice: HibariSynthesiser) -> Samples:
     return np.concatenate((silence, np.frombuffer(speech.pcm, "<i2").astype(np.float32) / 2**15, silence))
 
 
-class Peer:
-    """What a client of the server does, by ``websockets`` and ``aiohttp``."""
+@pytest.fixture
+def run() -> Callable[[Callable[[], Awaitable[None]]], None]:
+    """Runs a test to the end in a new loop; then nothing may be left of it."""
 
-    @staticmethod
-    def run(main: Coroutine[Any, Any, T]) -> T:
-        """Run to the end; then nothing may be left of it."""
-
-        async def checked() -> T:
-            result = await asyncio.wait_for(main, 60)
+    def run(test: Callable[[], Awaitable[None]]) -> None:
+        async def checked() -> None:
+            await asyncio.wait_for(test(), 60)
             assert not asyncio.all_tasks() - {asyncio.current_task()}
             assert not [thread for thread in threading.enumerate() if thread.name.startswith("local-server")]
-            return result
 
-        return asyncio.run(checked())
+        asyncio.run(checked())
+
+    return run
+
+
+class Peer:
+    """What a client of the server does, by ``websockets`` and ``aiohttp``."""
 
     @staticmethod
     @asynccontextmanager

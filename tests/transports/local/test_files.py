@@ -74,7 +74,7 @@ def test_what_is_no_audio_is_refused(data: bytes, message: str) -> None:
         read_samples(data, name="the upload")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from((encoded("WAV"), encoded("FLAC"), encoded("OGG"), encoded("MP3"))), st.data())
 def test_a_damaged_file_is_read_or_refused(data: bytes, draw: st.DataObject) -> None:
     damaged = bytearray(data[: draw.draw(st.integers(0, len(data)))])

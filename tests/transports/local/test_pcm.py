@@ -40,7 +40,7 @@ def test_what_is_too_loud_is_clipped() -> None:
     assert to_linear16(np.array([2.0, -2.0], np.float32)) == b"\xff\x7f\x00\x80"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(("linear16", "linear32", "alaw", "mulaw")),
     st.sampled_from(SAMPLE_RATES),

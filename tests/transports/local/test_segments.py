@@ -125,7 +125,7 @@ runs = st.lists(
 ).map(lambda pairs: [probability for probability, count in pairs for _ in range(count)])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(runs, st.sampled_from((0.1, 0.3, 0.6, 2.0, None)), st.sets(st.integers(0, 3000), max_size=4))
 @example([1.0] * 17, 0.1, {5, 7})
 def test_segments_are_in_order_within_what_is_kept_and_hold_every_voice(
@@ -160,7 +160,7 @@ def test_segments_are_in_order_within_what_is_kept_and_hold_every_voice(
                 assert any(segment.start <= sample < segment.end for segment in found)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.floats(0.36, 1), st.integers(1, 4000))
 @example(1.0, 4000)
 def test_a_speaker_who_never_pauses_is_cut_without_a_gap(probability: float, count: int) -> None:

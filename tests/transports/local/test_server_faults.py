@@ -45,16 +45,11 @@ async def call(server: LocalServer, timeouts: Timeouts) -> list[Event]:
     return events
 
 
-def survive(peer: Peer, *faults: str, timeouts: Timeouts = TIMEOUTS) -> list[LinkLost]:
+async def survive(*faults: str, timeouts: Timeouts = TIMEOUTS) -> list[LinkLost]:
     """Speak through the faults; every word must be there. Returns how links were lost."""
-
-    async def main() -> list[Event]:
-        async with LocalServer(recogniser=CodedRecogniser, faults=faults, max_live=8) as server:
-            events = await call(server, timeouts)
-            assert server.faults_left == ()
-            return events
-
-    events = peer.run(main())
+    async with LocalServer(recogniser=CodedRecogniser, faults=faults, max_live=8) as server:
+        events = await call(server, timeouts)
+        assert server.faults_left == ()
     heard = [word for event in events if isinstance(event, FinalTranscript) for word in event.words]
     assert [word.text for word in heard] == [word.text for word in SPEECH.words]
     rate = SPEECH.sample_rate
@@ -82,8 +77,8 @@ def survive(peer: Peer, *faults: str, timeouts: Timeouts = TIMEOUTS) -> list[Lin
         ("drop@0.5x3", FailureKind.DISCONNECTED, "reset"),
     ],
 )
-def test_every_word_survives_it(peer: Peer, fault: str, kind: FailureKind, said: str) -> None:
-    lost = survive(peer, fault)
+async def test_every_word_survives_it(fault: str, kind: FailureKind, said: str) -> None:
+    lost = await survive(fault)
     assert lost
     assert lost[0].failure.kind is kind
     assert said in lost[0].failure.reason
@@ -94,62 +89,54 @@ def test_every_word_survives_it(peer: Peer, fault: str, kind: FailureKind, said:
 
 
 @pytest.mark.parametrize("fault", ["garbage@1.6", "stall:0.2@1.6"])
-def test_what_passes_costs_no_link(peer: Peer, fault: str) -> None:
-    assert survive(peer, fault, timeouts=PATIENT) == []
+async def test_what_passes_costs_no_link(fault: str) -> None:
+    assert await survive(fault, timeouts=PATIENT) == []
 
 
-def test_one_after_the_other(peer: Peer) -> None:
+async def test_one_after_the_other() -> None:
     faults = ("garbage", "drop@0.5", "refuse:500x2", "half-open@0.4", "error@0.3", "mute@0.4", "close:1013", "no-last")
-    kinds = [loss.failure.kind for loss in survive(peer, *faults)]
+    kinds = [loss.failure.kind for loss in await survive(*faults)]
     assert {FailureKind.DISCONNECTED, FailureKind.STATUS, FailureKind.DEADLINE, FailureKind.SERVICE} == set(kinds)
 
 
-def test_a_link_that_is_not_read_stops_its_client(peer: Peer) -> None:
-    async def main() -> None:
-        async with LocalServer(recogniser=CodedRecogniser, faults=["stall@1"]) as server, peer.live(server) as socket:
-            sent = 0
+async def test_a_link_that_is_not_read_stops_its_client(peer: Peer) -> None:
+    async with LocalServer(recogniser=CodedRecogniser, faults=["stall@1"]) as server, peer.live(server) as socket:
+        sent = 0
 
-            async def flood() -> None:
-                nonlocal sent
-                for _ in range(10_000):
-                    await socket.send(bytes(8000))
-                    sent += 8000
+        async def flood() -> None:
+            nonlocal sent
+            for _ in range(10_000):
+                await socket.send(bytes(8000))
+                sent += 8000
 
-            flooding = asyncio.ensure_future(flood())
-            before = -1
-            while sent != before:  # until the buffers between the two are full
-                before = sent
-                done, _ = await asyncio.wait([flooding], timeout=0.3)
-                assert not done
-            assert sent < 60_000_000
-            flooding.cancel()
-            await asyncio.wait([flooding])
-            socket.transport.abort()
-
-    peer.run(main())
+        flooding = asyncio.ensure_future(flood())
+        before = -1
+        while sent != before:  # until the buffers between the two are full
+            before = sent
+            done, _ = await asyncio.wait([flooding], timeout=0.3)
+            assert not done
+        assert sent < 60_000_000
+        flooding.cancel()
+        await asyncio.wait([flooding])
+        socket.transport.abort()
 
 
-def test_a_half_open_link_is_let_go_after_the_time_for_idle_ones(monkeypatch: pytest.MonkeyPatch, peer: Peer) -> None:
+async def test_a_half_open_link_is_let_go_after_the_time_for_idle_ones(
+    monkeypatch: pytest.MonkeyPatch, peer: Peer
+) -> None:
     monkeypatch.setattr(link, "CLOSING_SECONDS", 0.05)
-
-    async def main() -> None:
-        options = {"recogniser": CodedRecogniser, "faults": ["half-open@0.1"], "inactivity": 0.2}
-        async with LocalServer(**options) as server, peer.live(server) as socket:  # type: ignore[arg-type]
-            await peer.send_audio(socket, bytes(6400))
-            assert await peer.messages(socket) == []
-            assert socket.close_code == 1006  # no goodbye: the connection was aborted
-
-    peer.run(main())
+    options = {"recogniser": CodedRecogniser, "faults": ["half-open@0.1"], "inactivity": 0.2}
+    async with LocalServer(**options) as server, peer.live(server) as socket:  # type: ignore[arg-type]
+        await peer.send_audio(socket, bytes(6400))
+        assert await peer.messages(socket) == []
+        assert socket.close_code == 1006  # no goodbye: the connection was aborted
 
 
 @pytest.mark.parametrize("fault", ["mute@0.1", "half-open@0.1", "stall@0.1"])
-def test_stopping_does_not_wait_for_a_link_with_a_fault(peer: Peer, fault: str) -> None:
-    async def main() -> None:
-        async with LocalServer(recogniser=CodedRecogniser, faults=[fault]) as server, peer.live(server) as socket:
-            await peer.send_audio(socket, bytes(6400))
-            socket.transport.abort()
-
-    peer.run(main())
+async def test_stopping_does_not_wait_for_a_link_with_a_fault(peer: Peer, fault: str) -> None:
+    async with LocalServer(recogniser=CodedRecogniser, faults=[fault]) as server, peer.live(server) as socket:
+        await peer.send_audio(socket, bytes(6400))
+        socket.transport.abort()
 
 
 def test_a_fault_that_there_is_not_is_told_at_once() -> None:
@@ -157,10 +144,7 @@ def test_a_fault_that_there_is_not_is_told_at_once() -> None:
         LocalServer(faults=["drip@5"])
 
 
-def test_what_did_not_happen_is_left(peer: Peer) -> None:
-    async def main() -> None:
-        async with LocalServer(recogniser=CodedRecogniser, faults=["drop@60", "mute@9"]) as server:
-            await call(server, TIMEOUTS)
-            assert list(map(str, server.faults_left)) == ["drop@60", "mute@9"]
-
-    peer.run(main())
+async def test_what_did_not_happen_is_left() -> None:
+    async with LocalServer(recogniser=CodedRecogniser, faults=["drop@60", "mute@9"]) as server:
+        await call(server, TIMEOUTS)
+        assert list(map(str, server.faults_left)) == ["drop@60", "mute@9"]

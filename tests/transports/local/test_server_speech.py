@@ -34,47 +34,41 @@ if TYPE_CHECKING:
 # The socket.
 
 
-def test_both_protocols_on_one_socket_one_text_after_the_other(peer: Peer) -> None:
-    async def main() -> None:
-        async with coded() as server, peer.live(server, SPEAK) as socket:
-            for fragment in ("w1 w", "2 w3"):
-                await say(socket, text=fragment, **{"continue": True, "flush": False})
-            await say(socket, text="", **{"continue": False, "flush": True})
-            pcm, others = await listen(socket)
-            assert heard(pcm) == "w1 w2 w3"
-            assert [message["status"] for message in others] == ["complete"]
-            await say(socket, text="w4. w5", context_id="c", word_timestamps=True, **{"continue": True})
-            await say(socket, text=" w6.", context_id="c", **{"continue": False})
-            pcm, others = await listen(socket, completes=2)
-            assert heard(pcm) == "w4 w5 w6"
-            words = [message["data"]["word"] for message in others if message["status"] == "word_timestamp"]
-            assert words == ["w4.", "w5", "w6."]
-
-    peer.run(main())
+async def test_both_protocols_on_one_socket_one_text_after_the_other(peer: Peer) -> None:
+    async with coded() as server, peer.live(server, SPEAK) as socket:
+        for fragment in ("w1 w", "2 w3"):
+            await say(socket, text=fragment, **{"continue": True, "flush": False})
+        await say(socket, text="", **{"continue": False, "flush": True})
+        pcm, others = await listen(socket)
+        assert heard(pcm) == "w1 w2 w3"
+        assert [message["status"] for message in others] == ["complete"]
+        await say(socket, text="w4. w5", context_id="c", word_timestamps=True, **{"continue": True})
+        await say(socket, text=" w6.", context_id="c", **{"continue": False})
+        pcm, others = await listen(socket, completes=2)
+        assert heard(pcm) == "w4 w5 w6"
+        words = [message["data"]["word"] for message in others if message["status"] == "word_timestamp"]
+        assert words == ["w4.", "w5", "w6."]
 
 
-def test_barge_in_stops_the_speech_and_the_socket_goes_on(peer: Peer) -> None:
-    async def main() -> None:
-        text = " ".join(f"w{number}." for number in range(2000))
-        async with coded() as server, peer.live(server, SPEAK) as socket:
-            await say(socket, text=text, context_id="c", **{"continue": True})
-            await socket.recv()
-            await say(socket, context_id="c", cancel_request=True)
-            await say(socket, text="w7", context_id="d")
-            late, own = b"", b""
-            while (message := json.loads(await socket.recv()))["status"] != "complete" or message["context_id"] != "d":
-                if message["status"] == "chunk" and message["context_id"] == "c":
-                    late += base64.b64decode(message["data"]["audio"])
-                elif message["status"] == "chunk":
-                    own += base64.b64decode(message["data"]["audio"])
-            assert heard(own) == "w7"
-            assert len(late) < 2 * 16000 * 300  # of some 500 s
-
-    peer.run(main())
+async def test_barge_in_stops_the_speech_and_the_socket_goes_on(peer: Peer) -> None:
+    text = " ".join(f"w{number}." for number in range(2000))
+    async with coded() as server, peer.live(server, SPEAK) as socket:
+        await say(socket, text=text, context_id="c", **{"continue": True})
+        await socket.recv()
+        await say(socket, context_id="c", cancel_request=True)
+        await say(socket, text="w7", context_id="d")
+        late, own = b"", b""
+        while (message := json.loads(await socket.recv()))["status"] != "complete" or message["context_id"] != "d":
+            if message["status"] == "chunk" and message["context_id"] == "c":
+                late += base64.b64decode(message["data"]["audio"])
+            elif message["status"] == "chunk":
+                own += base64.b64decode(message["data"]["audio"])
+        assert heard(own) == "w7"
+        assert len(late) < 2 * 16000 * 300  # of some 500 s
 
 
 @pytest.mark.parametrize("road", ["socket", "/tts", "/tts/live"])
-def test_a_client_that_does_not_read_stops_its_speech(peer: Peer, road: str) -> None:
+async def test_a_client_that_does_not_read_stops_its_speech(peer: Peer, road: str) -> None:
     asked = 0
 
     class Endless(CodedSynthesiser):
@@ -93,28 +87,25 @@ def test_a_client_that_does_not_read_stops_its_speech(peer: Peer, road: str) -> 
                 await asyncio.wait_for(asyncio.Event().wait(), 0.3)
         assert 0 < asked < 1000
 
-    async def main() -> None:
-        server = LocalServer(recogniser=CodedRecogniser, synthesiser=Endless)
-        async with server:
-            if road == "socket":
-                async with peer.live(server, SPEAK) as socket:
-                    await say(socket, text=TEXT)
-                    await until_it_stops()
-                    socket.transport.abort()
-                return
-            async with (
-                aiohttp.ClientSession(headers=KEY) as session,
-                session.post(server.base_url + road, json={**VOICE, "text": TEXT}) as answer,
-            ):
+    server = LocalServer(recogniser=CodedRecogniser, synthesiser=Endless)
+    async with server:
+        if road == "socket":
+            async with peer.live(server, SPEAK) as socket:
+                await say(socket, text=TEXT)
                 await until_it_stops()
-                answer.close()
-                while server._connections:
-                    await asyncio.wait(tuple(server._connections))
+                socket.transport.abort()
+            return
+        async with (
+            aiohttp.ClientSession(headers=KEY) as session,
+            session.post(server.base_url + road, json={**VOICE, "text": TEXT}) as answer,
+        ):
+            await until_it_stops()
+            answer.close()
+            while server._connections:
+                await asyncio.wait(tuple(server._connections))
 
-    peer.run(main())
 
-
-def test_of_an_answer_whose_client_is_gone_no_more_is_made(peer: Peer) -> None:
+async def test_of_an_answer_whose_client_is_gone_no_more_is_made() -> None:
     """An mp3 comes at its end: nothing is sent before that would tell."""
     asked = threading.Event()
 
@@ -124,65 +115,53 @@ def test_of_an_answer_whose_client_is_gone_no_more_is_made(peer: Peer) -> None:
                 yield from super().speak(text, sample_rate=sample_rate, speed=speed)
                 asked.set()
 
-    async def main() -> None:
-        server = LocalServer(recogniser=CodedRecogniser, synthesiser=Endless, max_speech=1)
-        async with server:
-            answer = asyncio.ensure_future(post(server, text="w1", output_format="mp3"))
-            await asyncio.get_running_loop().run_in_executor(None, asked.wait)
-            assert (await post(server, text="w1"))[0] == 503
-            answer.cancel()
-            await asyncio.wait([answer])
-            while server._connections:
-                await asyncio.wait(tuple(server._connections))
-            assert server._speech.taken == 0
-
-    peer.run(main())
+    server = LocalServer(recogniser=CodedRecogniser, synthesiser=Endless, max_speech=1)
+    async with server:
+        answer = asyncio.ensure_future(post(server, text="w1", output_format="mp3"))
+        await asyncio.get_running_loop().run_in_executor(None, asked.wait)
+        assert (await post(server, text="w1"))[0] == 503
+        answer.cancel()
+        await asyncio.wait([answer])
+        while server._connections:
+            await asyncio.wait(tuple(server._connections))
+        assert server._speech.taken == 0
 
 
-def test_an_idle_socket_is_told_and_closed(peer: Peer) -> None:
-    async def main() -> None:
-        async with coded(inactivity=0.1) as server, peer.live(server, SPEAK) as socket:
-            _, others = await listen(socket)
-            assert "no message from the client for 0.1 s" in others[0]["message"]
-            assert await peer.messages(socket) == []
-            assert socket.close_code == 1000
-            async with peer.live(server, f"{SPEAK}?timeout=30") as patient:
-                await say(patient, text="w1")
-                assert heard((await listen(patient))[0]) == "w1"
-
-    peer.run(main())
+async def test_an_idle_socket_is_told_and_closed(peer: Peer) -> None:
+    async with coded(inactivity=0.1) as server, peer.live(server, SPEAK) as socket:
+        _, others = await listen(socket)
+        assert "no message from the client for 0.1 s" in others[0]["message"]
+        assert await peer.messages(socket) == []
+        assert socket.close_code == 1000
+        async with peer.live(server, f"{SPEAK}?timeout=30") as patient:
+            await say(patient, text="w1")
+            assert heard((await listen(patient))[0]) == "w1"
 
 
-def test_beyond_its_bound_speech_is_refused_by_socket_and_by_http(peer: Peer) -> None:
-    async def main() -> None:
-        async with coded(max_speech=1) as server, peer.live(server, SPEAK) as first:
-            await say(first, text="w1")
-            await listen(first)
-            async with peer.live(server, SPEAK) as second:
-                _, (error,) = await listen(second)
-                assert "1 syntheses" in error["message"]
-                assert await peer.messages(second) == []
-                assert second.close_code == 1013
-            status, body, headers = await post(server, text="w1")
-            assert (status, headers["Retry-After"]) == (503, str(RETRY_AFTER))
-            assert "the server is full" in json.loads(body)["message"]
-
-    peer.run(main())
+async def test_beyond_its_bound_speech_is_refused_by_socket_and_by_http(peer: Peer) -> None:
+    async with coded(max_speech=1) as server, peer.live(server, SPEAK) as first:
+        await say(first, text="w1")
+        await listen(first)
+        async with peer.live(server, SPEAK) as second:
+            _, (error,) = await listen(second)
+            assert "1 syntheses" in error["message"]
+            assert await peer.messages(second) == []
+            assert second.close_code == 1013
+        status, body, headers = await post(server, text="w1")
+        assert (status, headers["Retry-After"]) == (503, str(RETRY_AFTER))
+        assert "the server is full" in json.loads(body)["message"]
 
 
-def test_stopping_says_goodbye(peer: Peer) -> None:
-    async def main() -> None:
-        async with contextlib.AsyncExitStack() as client:
-            async with coded() as server:
-                socket = await client.enter_async_context(peer.live(server, SPEAK))
-                await say(socket, text=TEXT)
-                await socket.recv()
-            _, others = await listen(socket, completes=2)
-            assert others[-1]["message"] == "the server goes away"
-            await peer.messages(socket)
-            assert socket.close_code == 1001
-
-    peer.run(main())
+async def test_stopping_says_goodbye(peer: Peer) -> None:
+    async with contextlib.AsyncExitStack() as client:
+        async with coded() as server:
+            socket = await client.enter_async_context(peer.live(server, SPEAK))
+            await say(socket, text=TEXT)
+            await socket.recv()
+        _, others = await listen(socket, completes=2)
+        assert others[-1]["message"] == "the server goes away"
+        await peer.messages(socket)
+        assert socket.close_code == 1001
 
 
 class Failing(CodedSynthesiser):
@@ -200,16 +179,7 @@ class Broken:
         raise ValueError(f"what the user said: {text}")
 
 
-def test_a_synthesiser_that_fails_is_told_without_its_words(peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        async with LocalServer(recogniser=CodedRecogniser, synthesiser=Failing) as server:
-            async with peer.live(server, SPEAK) as socket:
-                await say(socket, text="w1")
-                pcm, (error,) = await listen(socket)
-                assert (heard(pcm), error["message"]) == ("w1", "the synthesiser failed")
-            with pytest.raises(aiohttp.ClientPayloadError):  # half an answer is no answer
-                await post(server, text="w1")
-
+async def test_a_synthesiser_that_fails_is_told_without_its_words(peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
     async def broken() -> None:
         async with LocalServer(recogniser=CodedRecogniser, synthesiser=Broken) as server:
             status, body, _ = await post(server, text="w1")
@@ -228,9 +198,15 @@ def test_a_synthesiser_that_fails_is_told_without_its_words(peer: Peer, caplog: 
             assert (status, said) == (500, "InternalServerError")
             assert (await post(server, text="w1"))[0] == 500
 
-    peer.run(main())
-    peer.run(broken())
-    peer.run(none())
+    async with LocalServer(recogniser=CodedRecogniser, synthesiser=Failing) as server:
+        async with peer.live(server, SPEAK) as socket:
+            await say(socket, text="w1")
+            pcm, (error,) = await listen(socket)
+            assert (heard(pcm), error["message"]) == ("w1", "the synthesiser failed")
+        with pytest.raises(aiohttp.ClientPayloadError):  # half an answer is no answer
+            await post(server, text="w1")
+    await broken()
+    await none()
     assert "ValueError" in caplog.text
     assert "what the user said" not in caplog.text
 
@@ -238,20 +214,17 @@ def test_a_synthesiser_that_fails_is_told_without_its_words(peer: Peer, caplog: 
 # HTTP.
 
 
-def test_one_reply_says_what_it_is_and_whose(peer: Peer) -> None:
-    async def main() -> None:
-        async with coded() as server:
-            status, body, headers = await post(server, text=TEXT, session_id="mine", request_id="r.1")
-            assert (status, heard(body)) == (200, TEXT)
-            assert headers["Content-Type"] == "audio/wav"  # of PCM too, as the service says
-            assert headers["Transfer-Encoding"] == "chunked"
-            assert (headers["X-External-Session-Id"], headers["X-External-Request-Id"]) == ("mine", "r.1")
-            assert headers["X-Session-Id"]
-            assert headers["X-Request-Id"]
-            status, body, _ = await post(server, "/lightning-v3.1/get_speech", text="w1 w2", speed=2)
-            assert (status, heard(body)) == (200, "w1 w2")
-
-    peer.run(main())
+async def test_one_reply_says_what_it_is_and_whose() -> None:
+    async with coded() as server:
+        status, body, headers = await post(server, text=TEXT, session_id="mine", request_id="r.1")
+        assert (status, heard(body)) == (200, TEXT)
+        assert headers["Content-Type"] == "audio/wav"  # of PCM too, as the service says
+        assert headers["Transfer-Encoding"] == "chunked"
+        assert (headers["X-External-Session-Id"], headers["X-External-Request-Id"]) == ("mine", "r.1")
+        assert headers["X-Session-Id"]
+        assert headers["X-Request-Id"]
+        status, body, _ = await post(server, "/lightning-v3.1/get_speech", text="w1 w2", speed=2)
+        assert (status, heard(body)) == (200, "w1 w2")
 
 
 class Tone:
@@ -271,14 +244,10 @@ class Tone:
 @pytest.mark.parametrize(
     ("kind", "allowed"), [("pcm", 0.0), ("wav", 0.0), ("ulaw", 0.01), ("alaw", 0.01), ("mp3", 0.05)]
 )
-def test_formats_at_every_rate_on_both_routes(peer: Peer, kind: str, allowed: float, rate: int, path: str) -> None:
-    async def main() -> bytes:
-        async with LocalServer(recogniser=CodedRecogniser, synthesiser=Tone) as server:
-            status, body, _ = await post(server, path, text="Hm.", output_format=kind, sample_rate=rate)
-            assert status == 200
-            return body
-
-    body = peer.run(main())
+async def test_formats_at_every_rate_on_both_routes(kind: str, allowed: float, rate: int, path: str) -> None:
+    async with LocalServer(recogniser=CodedRecogniser, synthesiser=Tone) as server:
+        status, body, _ = await post(server, path, text="Hm.", output_format=kind, sample_rate=rate)
+        assert status == 200
     subtype = {"pcm": "PCM_16", "ulaw": "ULAW", "alaw": "ALAW"}.get(kind)
     raw = {"format": "RAW", "samplerate": rate, "channels": 1, "subtype": subtype} if subtype else {}
     samples, found = soundfile.read(io.BytesIO(body), **raw)
@@ -289,47 +258,37 @@ def test_formats_at_every_rate_on_both_routes(peer: Peer, kind: str, allowed: fl
     assert np.abs(samples - said)[middle].max() <= allowed
 
 
-def test_without_an_encoder_mp3_is_400(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_an_encoder_mp3_is_400(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soundfile, "available_formats", dict)
-
-    async def main() -> None:
-        async with coded() as server:
-            status, body, _ = await post(server, text="w1", output_format="mp3")
-            assert status == 400
-            assert "makes no mp3" in json.loads(body)["error"][0]["message"]
-
-    peer.run(main())
+    async with coded() as server:
+        status, body, _ = await post(server, text="w1", output_format="mp3")
+        assert status == 400
+        assert "makes no mp3" in json.loads(body)["error"][0]["message"]
 
 
-def test_server_sent_events(peer: Peer) -> None:
-    async def main() -> None:
-        async with coded() as server:
-            status, body, headers = await post(server, "/tts/live", text=TEXT)
-            assert (status, headers["Content-Type"]) == (200, "text/event-stream")
-            *events, last, empty = body.decode().split("\n\n")
-            assert (last, empty) == ('data: {"status":"200","done":true}', "")
-            pcm, sizes = b"", []
-            for event in events:
-                name, data = event.split("\n")
-                message = json.loads(data.removeprefix("data: "))
-                assert (name, message["done"], message["status"]) == ("event: audio", False, "206")
-                pcm += base64.b64decode(message["audio"])
-                sizes.append(len(base64.b64decode(message["audio"])))
-            assert heard(pcm) == TEXT
-            assert max(sizes) == 2 * 16000 * 20 // 1000  # 20 ms each
-
-    peer.run(main())
+async def test_server_sent_events() -> None:
+    async with coded() as server:
+        status, body, headers = await post(server, "/tts/live", text=TEXT)
+        assert (status, headers["Content-Type"]) == (200, "text/event-stream")
+        *events, last, empty = body.decode().split("\n\n")
+        assert (last, empty) == ('data: {"status":"200","done":true}', "")
+        pcm, sizes = b"", []
+        for event in events:
+            name, data = event.split("\n")
+            message = json.loads(data.removeprefix("data: "))
+            assert (name, message["done"], message["status"]) == ("event: audio", False, "206")
+            pcm += base64.b64decode(message["audio"])
+            sizes.append(len(base64.b64decode(message["audio"])))
+        assert heard(pcm) == TEXT
+        assert max(sizes) == 2 * 16000 * 20 // 1000  # 20 ms each
 
 
-def test_a_wav_says_exactly_how_long_it_is(peer: Peer) -> None:
-    async def main() -> None:
-        async with coded() as server:
-            _, body, _ = await post(server, text=TEXT, output_format="wav")
-            assert int.from_bytes(body[4:8], "little") == len(body) - 8
-            assert int.from_bytes(body[40:44], "little") == len(body) - 44
-            assert heard(body[44:]) == TEXT
-
-    peer.run(main())
+async def test_a_wav_says_exactly_how_long_it_is() -> None:
+    async with coded() as server:
+        _, body, _ = await post(server, text=TEXT, output_format="wav")
+        assert int.from_bytes(body[4:8], "little") == len(body) - 8
+        assert int.from_bytes(body[40:44], "little") == len(body) - 44
+        assert heard(body[44:]) == TEXT
 
 
 @pytest.mark.parametrize("path", ["/tts", "/tts/live"])
@@ -345,66 +304,57 @@ def test_a_wav_says_exactly_how_long_it_is(peer: Peer) -> None:
         ({"text": "w1", "output_format": "flac"}, "output_format", "pcm, mp3, wav, ulaw, alaw"),
     ],
 )
-def test_what_cannot_be_had_is_400_and_names_the_field(
-    peer: Peer, path: str, body: dict[str, Any], field: str, said: str
+async def test_what_cannot_be_had_is_400_and_names_the_field(
+    path: str, body: dict[str, Any], field: str, said: str
 ) -> None:
-    async def main() -> None:
-        async with coded() as server:
-            status, answer, _ = await post(server, path, **body)
-            assert status == 400
-            (error,) = json.loads(answer)["error"]
-            assert (error["path"], said in error["message"]) == ([field], True)
-            assert (await post(server, path, text="w1"))[0] == 200
-
-    peer.run(main())
+    async with coded() as server:
+        status, answer, _ = await post(server, path, **body)
+        assert status == 400
+        (error,) = json.loads(answer)["error"]
+        assert (error["path"], said in error["message"]) == ([field], True)
+        assert (await post(server, path, text="w1"))[0] == 200
 
 
-def test_the_voices(peer: Peer) -> None:
-    async def main() -> None:
-        async with coded() as server, aiohttp.ClientSession(headers=KEY) as session:
-            async with session.get(server.base_url + "/voice/get-all-models") as answer:
-                every = (await answer.json())["voices"]
-            async with session.get(server.base_url + "/lightning-v3.1/get_voices") as answer:
-                own = (await answer.json())["voices"]
-        assert [voice["voiceId"] for voice in every] == [voice.voice_id for voice in VOICES]
-        assert {"sophia", "meher"} <= {voice["voiceId"] for voice in every}
-        assert "one voice" in every[0]["description"]
-        assert own[0] == {
-            "voiceId": "sophia",
-            "displayName": "Sophia",
-            "tags": {"language": ["english"], "accent": "american", "gender": "female"},
-        }
-        assert "meher" not in {voice["voiceId"] for voice in own}
-
-    peer.run(main())
+async def test_the_voices() -> None:
+    async with coded() as server, aiohttp.ClientSession(headers=KEY) as session:
+        async with session.get(server.base_url + "/voice/get-all-models") as answer:
+            every = (await answer.json())["voices"]
+        async with session.get(server.base_url + "/lightning-v3.1/get_voices") as answer:
+            own = (await answer.json())["voices"]
+    assert [voice["voiceId"] for voice in every] == [voice.voice_id for voice in VOICES]
+    assert {"sophia", "meher"} <= {voice["voiceId"] for voice in every}
+    assert "one voice" in every[0]["description"]
+    assert own[0] == {
+        "voiceId": "sophia",
+        "displayName": "Sophia",
+        "tags": {"language": ["english"], "accent": "american", "gender": "female"},
+    }
+    assert "meher" not in {voice["voiceId"] for voice in own}
 
 
 # The real voice.
 
 
-def test_what_the_server_says_is_heard_back(peer: Peer, models: Engines) -> None:
+async def test_what_the_server_says_is_heard_back(peer: Peer, models: Engines) -> None:
     text = "Please call me back on Tuesday morning. I will be at the office until half past four."
 
-    async def main() -> bytes:
-        async with LocalServer(recogniser=CodedRecogniser) as server, peer.live(server, SPEAK) as socket:
-            await say(socket, text="Привет, мир.")
-            _, (error,) = await listen(socket)
-            assert "not Latin" in error["message"]
-            for word in text.split():
-                await say(socket, text=f"{word} ", word_timestamps=True, **{"continue": True})
-            await say(socket, text="", **{"continue": False, "flush": True})
-            pcm, others = await listen(socket)
-            words = [m["data"] for m in others if m["status"] == "word_timestamp"]
-            assert [word["word"] for word in words] == text.split()
-            assert [word["id"] for word in words] == list(range(len(words)))
-            times = [time for word in words for time in (word["start"], word["end"])]
-            assert times == sorted(times)
-            assert times[-1] <= len(pcm) / 32000
-            assert (await post(server, text="世界"))[0] == 400
-            assert len((await post(server, text="Good morning.", sample_rate=8000))[1]) > 8000
-            return pcm
-
-    pcm = bytes(16000) + peer.run(main()) + bytes(16000)
+    async with LocalServer(recogniser=CodedRecogniser) as server, peer.live(server, SPEAK) as socket:
+        await say(socket, text="Привет, мир.")
+        _, (error,) = await listen(socket)
+        assert "not Latin" in error["message"]
+        for word in text.split():
+            await say(socket, text=f"{word} ", word_timestamps=True, **{"continue": True})
+        await say(socket, text="", **{"continue": False, "flush": True})
+        pcm, others = await listen(socket)
+        words = [m["data"] for m in others if m["status"] == "word_timestamp"]
+        assert [word["word"] for word in words] == text.split()
+        assert [word["id"] for word in words] == list(range(len(words)))
+        times = [time for word in words for time in (word["start"], word["end"])]
+        assert times == sorted(times)
+        assert times[-1] <= len(pcm) / 32000
+        assert (await post(server, text="世界"))[0] == 400
+        assert len((await post(server, text="Good morning.", sample_rate=8000))[1]) > 8000
+    pcm = bytes(16000) + pcm + bytes(16000)
     recogniser = LocalRecogniser(TranscriptionConfig(format=False), interims=False, models=models)
     results = [*recogniser.hear(pcm), *recogniser.finalize()]
     found = " ".join(result.text for result in results if isinstance(result, Heard))

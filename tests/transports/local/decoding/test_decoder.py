@@ -95,7 +95,7 @@ def test_all_parts_of_joined_files_are_read(kind: str, lengths: tuple[float, ...
         assert decoder.duration == pytest.approx(seconds, abs=0.08 * len(lengths))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(("WAV", "RF64")), min_size=1, max_size=4), st.data())
 def test_wav_files_are_joined_whatever_their_heads_say(formats: list[str], draw: st.DataObject) -> None:
     joined, seconds = b"", 0.0
@@ -231,7 +231,7 @@ def test_what_no_microphone_gives_is_still_a_number(loud: float) -> None:
         assert all(np.isfinite(block).all() for block in decoder.blocks())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.sampled_from(list(SAMPLES)) | st.binary(max_size=60), max_size=3),
     st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=3)), max_size=5),

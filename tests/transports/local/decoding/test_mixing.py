@@ -47,7 +47,7 @@ def test_the_same_in_all_channels_is_itself(count: int) -> None:
     assert np.allclose(mixed(*[said] * count), said, atol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from((-1.0, -0.5, -0.1, 0.0, 0.1, 0.5, 1.0)), min_size=2, max_size=8), st.integers(0, 99))
 def test_a_voice_is_heard_at_nearly_its_own_level_in_whichever_channels_it_is(gains: list[float], seed: int) -> None:
     said = voice(seed)
