@@ -26,7 +26,7 @@ FAST = sp.Timeouts(message_interval=0)
 AT_ONCE = sp.RetryPolicy(first_delay=0)
 
 
-# What the page says.
+# --- what the page says ---
 
 
 def missing_files(page: str) -> list[str]:
@@ -91,7 +91,7 @@ def test_the_page_shows_the_driver_as_it_is() -> None:
     assert f"```python\n{OWN_DRIVER.read_text('utf-8')}```" in PAGE
 
 
-# The driver.
+# --- the driver ---
 
 
 def transcribe(url: str, tmp_path: Path) -> list[Any]:

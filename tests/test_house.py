@@ -55,7 +55,7 @@ MAKEFILE = text_of(ROOT / "Makefile")
 PYPROJECT = text_of(ROOT / "pyproject.toml")
 
 
-# What is built.
+# --- what is built ---
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_the_wheel_says_what_it_needs_and_brings(wheel: dict[str, str]) -> None:
     assert "Apache License" in one("licenses/LICENSE")
 
 
-# Public names.
+# --- public names ---
 
 # The classes of these modules are public names of the package, but for the tables and parts that others are built from.
 # Whatever is called one of DOORS, in any folder, is such a module.
@@ -185,7 +185,7 @@ def test_public_classes_have_docstrings(tmp_path: Path) -> None:
     assert unexplained_classes(tmp_path) == (1, ["x.py: A"])
 
 
-# Files.
+# --- files ---
 
 # Written so that they do not find themselves.
 REGISTRY = re.compile(
@@ -253,7 +253,19 @@ def test_a_nap_is_found() -> None:
     assert naps("async def f():\n    await asyncio.sleep(0)") == []
 
 
-# pyproject.toml.
+def other_headings(source: str) -> list[str]:
+    """Comments that head a part of a file in a way that is not ``# --- this ---``."""
+    alone = re.findall(r"\n\n\n(# .*)\n\n", source)
+    return [head for head in alone if not re.fullmatch(r"# --- .* ---", head)]
+
+
+def test_tests_are_headed_in_one_way() -> None:
+    heads = {path.name: other_headings(text_of(path)) for path in (ROOT / "tests").rglob("test_*.py")}
+    assert {name: found for name, found in heads.items() if found} == {}
+    assert other_headings("a = 1\n\n\n# Files.\n\n\nb = 2\n\n\n# --- bytes ---\n\n\nc = 3\n") == ["# Files."]
+
+
+# --- pyproject.toml ---
 
 
 def unexplained(pyproject: str) -> list[str]:
@@ -286,7 +298,7 @@ def test_every_dependency_says_why() -> None:
     assert unexplained('[build-system]\nrequires = ["bad"]\n') == ["bad"]
 
 
-# README, Makefile, .ci/run.
+# --- README, Makefile, .ci/run ---
 
 
 def make_targets(makefile: str) -> set[str]:

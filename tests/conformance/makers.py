@@ -118,6 +118,9 @@ TRANSPORTS = (
 )
 
 
+SECURE = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+
+
 def those(fit: Callable[[Transport], bool]) -> pytest.MarkDecorator:
     """The mark of a case that is for some of the transports alone."""
     found = [made for made in TRANSPORTS if fit(made)]

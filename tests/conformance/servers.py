@@ -115,7 +115,7 @@ def port_of(url: str) -> int:
     return port
 
 
-# What servers do.
+# --- what servers do ---
 
 
 async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> wire.ServerConnection:

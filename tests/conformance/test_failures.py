@@ -30,7 +30,7 @@ from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports import _wire as wire
 from smallest_transports._client import Client, TranscriptionStream
 
-from .makers import KEY, ONCE, PCM, Transport
+from .makers import KEY, ONCE, PCM, SECURE, Transport
 from .others import Service, serve_by_aiohttp
 from .servers import answering, drop, hang_up, in_thread, local_server, opening, reset, serving
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from tests.transports.conftest import Tls
 
 LIVE = pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
-SECURE = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 PRIVATE = "private words"
 
 
@@ -80,7 +79,7 @@ async def stream_until_it_fails(client: Client) -> None:
         raise raised.value.failure.error() from None
 
 
-# No connection.
+# --- no connection ---
 
 
 @LIVE
@@ -144,7 +143,7 @@ async def test_a_server_that_says_nothing(transport: Transport, tls: Tls, secure
     assert isinstance(error, DeadlineError)
 
 
-# Refused.
+# --- refused ---
 
 
 @LIVE
@@ -225,7 +224,7 @@ async def test_a_wrong_key(transport: Transport) -> None:
     assert error.failure.status == 401
 
 
-# Lost.
+# --- lost ---
 
 
 @pytest.mark.parametrize("code", [1001, 1008, 1011, 1013, 4000])
@@ -295,7 +294,7 @@ async def test_an_end_without_tls_goodbye_is_an_end(
     assert "the server closed the connection" in str(error)
 
 
-# What the application does wrong.
+# --- what the application does wrong ---
 
 
 @pytest.mark.parametrize(

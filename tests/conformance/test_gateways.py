@@ -21,14 +21,13 @@ from smallest_proto.transcription.events import FinalTranscript
 from smallest_transports._wire.connection import EVENTS_AT_ONCE
 from tests.core.http.test_synthesis_ends import wav
 
-from .makers import ONCE, PCM, Transport
+from .makers import ONCE, PCM, SECURE, Transport
 from .servers import LAST, Talk, answering, reset, serving
 from .test_failures import fail
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Tls
 
-SECURE = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 TRANSCRIPT = json.dumps({"transcription": "said in a file"}).encode()
 ERROR = json.dumps({"error": "this language is not known"}).encode()
 
@@ -50,7 +49,7 @@ def raw(body: bytes) -> bytes:
     return made.compress(body) + made.flush()
 
 
-# Compressed, though nobody asked.
+# --- compressed, though nobody asked ---
 
 
 @pytest.mark.parametrize(
@@ -110,7 +109,7 @@ async def test_nothing_compressed_is_asked_for(transport: Transport) -> None:
         assert head.count(b"accept-encoding: identity\r\n") == head.count(b"accept-encoding") == 1
 
 
-# Handshakes.
+# --- handshakes ---
 
 
 def handshake(head: bytes, *more: str, connection: str = "Upgrade", upgrade: str = "websocket") -> bytes:
@@ -167,7 +166,7 @@ async def test_wrong_handshakes_do_not(transport: Transport, named: dict[str, st
     assert error.failure.status == 101
 
 
-# Refused before all was said.
+# --- refused before all was said ---
 
 
 def refusing(refusal: bytes) -> Talk:
@@ -202,7 +201,7 @@ async def test_a_refusal_is_heard_though_writing_fails(
     assert raised.value.failure.retry_after == (9.0 if headers and "Retry" in headers[0] else None)
 
 
-# Cut, and without an end.
+# --- cut, and without an end ---
 
 
 @SECURE
@@ -240,7 +239,7 @@ async def test_speech_without_an_end_is_dropped(transport: Transport, piece: byt
                 await client.synthesize("Hi.", SynthesisConfig(sample_rate=8000)).read()
 
 
-# Very many, and very small.
+# --- very many, and very small ---
 
 
 def small_frames(kind: str) -> bytes:

@@ -17,9 +17,8 @@ from smallest_proto.errors import DisconnectedError
 from smallest_proto.events import LinkLost, LinkOpened
 from smallest_transports._client import TranscriptionStream
 
-from .makers import ONCE, PCM, Transport
+from .makers import ONCE, PCM, SECURE, Transport
 from .servers import accept, heard_the_end, serving
-from .test_leaving import SECURE
 from .test_pressure import PATIENT, until_it_stands
 
 if TYPE_CHECKING:

@@ -17,13 +17,11 @@ from smallest_proto.errors import DisconnectedError, LocalProtocolError
 from smallest_proto.events import EndReason, LinkOpened, SessionEnded
 from smallest_transports._client import Client
 
-from .makers import PCM, Transport, connections_to
+from .makers import PCM, SECURE, Transport, connections_to
 from .servers import accept, answer_the_end, heard_the_end, local_server, port_of, serving
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Tls
-
-SECURE = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 
 
 async def talk_to(client: Client) -> None:

@@ -18,7 +18,7 @@ from smallest_proto.events import EndReason, LinkOpened, SessionEnded
 from smallest_proto.server.recogniser import coded_speech
 from smallest_proto.transcription.events import AudioLost, FinalTranscript
 
-from .makers import KEY, LONG, PCM, Transport
+from .makers import KEY, LONG, PCM, SECURE, Transport
 from .others import Service, serve_by_aiohttp, serve_by_websockets
 from .servers import answering, in_thread, local_server, serving
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from .others import Serve
 
 BY_OTHERS = pytest.mark.parametrize("serve", [serve_by_aiohttp, serve_by_websockets], ids=["aiohttp", "websockets"])
-SECURE = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 
 
 @SECURE
@@ -126,7 +125,7 @@ async def test_two_consumers_both_come_to_an_end(transport: Transport, serve: Se
     assert len(events) >= 3
 
 
-# Files.
+# --- files ---
 
 
 @SECURE

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
-import pytest
 
 from smallest_proto.config import Timeouts
 from smallest_proto.events import LinkOpened, SessionEnded
@@ -18,7 +17,7 @@ from smallest_proto.transcription.events import FinalTranscript
 from smallest_transports import _wire as wire
 from smallest_transports._client import TranscriptionStream
 
-from .makers import ONCE, PCM, Transport
+from .makers import ONCE, PCM, SECURE, Transport
 from .servers import Talk, accept, answer_the_end, port_of, serving
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 # So long that nothing is given up while it is held back.
 PATIENT = Timeouts(message_interval=0, write=100, ping=100, pong=100, mute=200)
-SECURE = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 
 
 class Standstill:

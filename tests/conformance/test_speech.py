@@ -23,10 +23,10 @@ from smallest_transports._speech import Speech
 from smallest_transports.local.voices import VOICES
 from tests.transports.local.speech_peer import TEXT, heard
 
-from .makers import ONCE, Transport, connections_to
+from .makers import ONCE, SECURE, Transport, connections_to
 from .servers import answering, port_of, serving
 from .speaking import LONG, ROADS, SPEAK, say, speaking, take
-from .test_leaving import SECURE, Walk
+from .test_leaving import Walk
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Tls

@@ -16,9 +16,8 @@ from smallest_transports._client import Client
 from smallest_transports._speech import SynthesisStream
 from tests.transports.local.speech_peer import TEXT, heard
 
-from .makers import Transport
+from .makers import SECURE, Transport
 from .speaking import GOING_ON, LONG, PROTOCOLS, SPEAK, audio_of, say, speaking, until
-from .test_leaving import SECURE
 
 if TYPE_CHECKING:
     from tests.transports.conftest import Tls

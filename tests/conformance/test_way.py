@@ -22,7 +22,7 @@ from smallest_proto.errors import ConnectError, DeadlineError
 from smallest_proto.server.recogniser import coded_speech
 from smallest_proto.transcription.events import FinalTranscript
 
-from .makers import ONCE, Transport, clients_of, those
+from .makers import ONCE, SECURE, Transport, clients_of, those
 from .servers import Talk, local_server, port_of, relay, serving
 from .test_failures import fail
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from tests.transports.conftest import Tls
 
 SPEECH = coded_speech([1, 2, 0.8, 3, 4, 1.0])
-SECURE = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 # uvloop asks the C library, where no test gets at it.
 RESOLVED = those(lambda made: not made.uvloop)
 LIVE = pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
@@ -146,7 +145,7 @@ async def test_no_proxy_there(transport: Transport) -> None:
     assert f"no connection to the proxy 127.0.0.1, port {port}: Connection refused" in str(error)
 
 
-# Bytes.
+# --- bytes ---
 
 
 @SECURE
@@ -173,7 +172,7 @@ async def test_what_the_server_says_comes_byte_by_byte(transport: Transport, tls
             )
 
 
-# Names and addresses.
+# --- names and addresses ---
 
 
 async def test_ipv6(transport: Transport) -> None:

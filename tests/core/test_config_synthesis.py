@@ -19,7 +19,7 @@ from smallest_proto.config import (
 )
 from smallest_proto.errors import ConfigurationError
 
-SAID = "the patient's name is Wilhelmina"
+from .private import SAID
 
 
 @pytest.mark.parametrize(

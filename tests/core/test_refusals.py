@@ -17,7 +17,7 @@ from smallest_proto.reading import ErrorMessage
 from smallest_proto.refusals import refusal, retry_after, told_failure
 from smallest_proto.transcription.messages import decode
 
-SAID = "the patient's name is Wilhelmina"
+from .private import SAID
 
 
 def failure_of(status: int, body: bytes | dict[str, Any], *headers: tuple[str, str]) -> Failure:

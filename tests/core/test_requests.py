@@ -23,7 +23,8 @@ from smallest_proto.languages import FILE_LANGUAGES, INDIA_ONLY_LANGUAGES, LIVE_
 from smallest_proto.requests import MAX_FILE_BYTES, Request, file_transcription_request, live_transcription_request
 from smallest_proto.wav import has_container, read_wav
 
-KEY = "key-that-nobody-may-see"
+from .private import KEY
+
 HOST = "https://speech.example/base"  # no region is known of it
 ENDPOINT = Endpoint(api_key=KEY, base_url=HOST)
 

@@ -20,12 +20,12 @@ from smallest_proto.requests import (
     voices_request,
 )
 
-KEY = "key-that-nobody-may-see"
+from .private import KEY, SAID
+
 HOST = "https://speech.example/base"
 ENDPOINT = Endpoint(api_key=KEY, base_url=HOST)
 MODEL_ROUTE = Endpoint(api_key=KEY, base_url=HOST, route="model")
 DIRECT = Endpoint(api_key=KEY, base_url=HOST, route="direct")
-TEXT = "the patient's name is Wilhelmina"
 CONFIG = SynthesisConfig()
 
 _ID = st.from_regex(r"[A-Za-z0-9_.-]{1,128}", fullmatch=True)
@@ -61,7 +61,7 @@ def test_every_option_is_tried_here() -> None:
 @pytest.mark.parametrize("make", [synthesis_request, synthesis_sse_request])
 def test_what_is_not_known_here_goes_out_as_it_is(make: Any) -> None:
     config = SynthesisConfig(language="en", expire_content=True, extra={"language": "tlh", "mood": "merry"})
-    request = make(config, ENDPOINT, TEXT)
+    request = make(config, ENDPOINT, SAID)
     assert (body(request)["language"], body(request)["mood"]) == ("tlh", "merry")
     assert "extra" not in body(request)
     assert dict(request.headers)["X-Expire-Content"] == "true"
@@ -94,7 +94,7 @@ def test_options_come_through_and_what_was_not_set_is_absent(options: dict[str, 
 @given(st.fixed_dictionaries({}, optional={**OPTIONS, **OLDER}))
 def test_an_older_model_is_on_the_model_route(options: dict[str, Any]) -> None:
     config = SynthesisConfig(model="lightning-v2", **options)
-    request = synthesis_request(config, MODEL_ROUTE, TEXT)
+    request = synthesis_request(config, MODEL_ROUTE, SAID)
     assert request.url == f"{HOST}/lightning-v2/get_speech"
     assert {name: value for name, value in body(request).items() if name in OLDER} == {
         name: value for name, value in options.items() if name in OLDER
@@ -104,7 +104,7 @@ def test_an_older_model_is_on_the_model_route(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("spelled", ["lightning_v3.1_pro", "lightning-v3.1_pro", "lightning-v3.1-pro"])
 def test_the_body_names_the_model_as_the_service_does(spelled: str) -> None:
     config = SynthesisConfig(model=spelled)
-    for request in (synthesis_request(config, ENDPOINT, TEXT), synthesis_sse_request(config, ENDPOINT, TEXT)):
+    for request in (synthesis_request(config, ENDPOINT, SAID), synthesis_sse_request(config, ENDPOINT, SAID)):
         assert (body(request)["model"], body(request)["voice_id"]) == ("lightning_v3.1_pro", "meher")
     assert speech_fields(config)["model"] == "lightning_v3.1_pro"
     assert voices_request(ENDPOINT, spelled).url == f"{HOST}/lightning-v3.1-pro/get_voices"
@@ -112,7 +112,7 @@ def test_the_body_names_the_model_as_the_service_does(spelled: str) -> None:
 
 @pytest.mark.parametrize("output_format", ["pcm", "ulaw", "alaw"])
 def test_server_sent_events(output_format: Any) -> None:
-    request = synthesis_sse_request(SynthesisConfig(output_format=output_format), ENDPOINT, TEXT)
+    request = synthesis_sse_request(SynthesisConfig(output_format=output_format), ENDPOINT, SAID)
     assert request.full_url == f"{HOST}/tts/live"
     assert body(request)["output_format"] == output_format
     assert dict(request.headers)["Accept"] == "text/event-stream"
@@ -146,13 +146,13 @@ PRO = SynthesisConfig(model="lightning_v3.1_pro")
             for make in (synthesis_request, synthesis_sse_request)
             for text in ("", "  ", "\ud800", None, b"text")
         ),
-        (lambda: synthesis_request(OLD, ENDPOINT, TEXT), "older model.*route='model'.*lightning_v3.1"),
-        (lambda: synthesis_request(PRO, MODEL_ROUTE, TEXT), "unified route alone"),
-        (lambda: synthesis_request(CONFIG, DIRECT, TEXT), "route='direct' has no such synthesis: use route='unified'"),
-        (lambda: synthesis_sse_request(CONFIG, MODEL_ROUTE, TEXT), "use route='unified'"),
-        (lambda: synthesis_sse_request(OLD, ENDPOINT, TEXT), "older model"),
+        (lambda: synthesis_request(OLD, ENDPOINT, SAID), "older model.*route='model'.*lightning_v3.1"),
+        (lambda: synthesis_request(PRO, MODEL_ROUTE, SAID), "unified route alone"),
+        (lambda: synthesis_request(CONFIG, DIRECT, SAID), "route='direct' has no such synthesis: use route='unified'"),
+        (lambda: synthesis_sse_request(CONFIG, MODEL_ROUTE, SAID), "use route='unified'"),
+        (lambda: synthesis_sse_request(OLD, ENDPOINT, SAID), "older model"),
         *(
-            (lambda f=f: synthesis_sse_request(SynthesisConfig(output_format=f), ENDPOINT, TEXT), "use sse=False")
+            (lambda f=f: synthesis_sse_request(SynthesisConfig(output_format=f), ENDPOINT, SAID), "use sse=False")
             for f in ("mp3", "wav")
         ),
         *(
@@ -163,7 +163,7 @@ PRO = SynthesisConfig(model="lightning_v3.1_pro")
         (lambda: live_synthesis_request(CONFIG, DIRECT), "use route='unified'"),
         (lambda: live_synthesis_request(OLD, ENDPOINT), "older model"),
         (lambda: live_synthesis_request("fast", ENDPOINT), "SynthesisConfig"),  # type: ignore[arg-type]
-        (lambda: synthesis_request(None, MODEL_ROUTE, TEXT), "SynthesisConfig"),  # type: ignore[arg-type]
+        (lambda: synthesis_request(None, MODEL_ROUTE, SAID), "SynthesisConfig"),  # type: ignore[arg-type]
         (lambda: live_synthesis_request(CONFIG, ENDPOINT, idle=0.5), "idle must be a number of seconds of at least 1"),
         (lambda: voices_request(DIRECT), "no list of voices"),
         (lambda: voices_request(ENDPOINT, "pulse"), "model must be one of"),
@@ -178,6 +178,6 @@ def test_what_cannot_be_asked_for(make: Any, says: str) -> None:
 
 
 def test_nothing_shows_the_key_or_the_text() -> None:
-    for request in (synthesis_request(CONFIG, ENDPOINT, TEXT), synthesis_sse_request(CONFIG, ENDPOINT, TEXT)):
+    for request in (synthesis_request(CONFIG, ENDPOINT, SAID), synthesis_sse_request(CONFIG, ENDPOINT, SAID)):
         assert "Wilhelmina" not in repr(request)
         assert KEY not in repr(request)

@@ -99,7 +99,7 @@ def kept(number: object) -> float | None:
     return float(number) if isinstance(number, (int, float)) and math.isfinite(number) else None
 
 
-# The lists by hand know all that the schema does.
+# --- the lists by hand know all that the schema does ---
 
 
 @NEEDED
@@ -126,7 +126,7 @@ def test_no_field_of_the_vendors_is_unknown_here(schema: dict[str, Any], known: 
     assert schema["properties"].keys() - known == set()
 
 
-# What the service can say, the client reads.
+# --- what the service can say, the client reads ---
 
 
 @NEEDED
@@ -211,7 +211,7 @@ def test_every_list_of_voices_that_the_schema_allows_is_read(answer: dict[str, A
         assert [voice.id for voice in read.voices] == named
 
 
-# What the client can ask for, the service reads; and the client asks for nothing that the schema does not have.
+# --- what the client can ask for, the service reads; and the client asks for nothing that the schema does not have ---
 
 
 @NEEDED
@@ -281,7 +281,7 @@ def test_every_order_that_the_schema_allows_is_read(order: dict[str, Any]) -> No
     assert options.sample_rate == order.get("sample_rate", 44100)
 
 
-# What the local service says is what the schema has.
+# --- what the local service says is what the schema has ---
 
 
 def everything_said(target: str) -> list[dict[str, Any]]:

@@ -21,7 +21,6 @@ from .stage import KEY
 RATE = 24000
 TEXT = "w1 w2 w3. w4 w5."
 WORDS = ["w1", "w2", "w3", "w4", "w5"]
-ONCE = APIConnectOptions(max_retry=0)
 AGAIN = APIConnectOptions(max_retry=3, retry_interval=0.05)
 
 

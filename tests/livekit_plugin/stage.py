@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 from livekit import rtc
-from livekit.agents import stt
+from livekit.agents import APIConnectOptions, stt
 from livekit.agents.stt import SpeechEvent, SpeechEventType
 from livekit.plugins import smallest_proto
 from websockets.asyncio.server import ServerConnection, serve
@@ -21,6 +21,7 @@ from smallest_transports.local.server import LocalServer
 
 KEY = "sk-very-secret"
 RATE = 16000
+ONCE = APIConnectOptions(max_retry=0)
 
 
 class Bench(NamedTuple):

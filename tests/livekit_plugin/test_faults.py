@@ -18,11 +18,10 @@ from smallest_proto import Word
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.server.recogniser import PlainRecogniser, coded_speech
 
-from .stage import KEY, RATE, Bench, are_paired, dumb, finals, heard, open_bench, push, scripted, turns, words
+from .stage import KEY, ONCE, RATE, Bench, are_paired, dumb, finals, heard, open_bench, push, scripted, turns, words
 
 SPEECH = coded_speech([1, 2, 0.9, 3, 4, 5, 6, 0.9, 7, 8, 0.9])
 AGAIN = APIConnectOptions(max_retry=5, retry_interval=0.05)
-ONCE = APIConnectOptions(max_retry=0)
 SAID = "Miriam"
 
 pytestmark = pytest.mark.usefixtures("hurry")

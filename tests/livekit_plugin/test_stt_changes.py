@@ -15,10 +15,9 @@ from livekit.plugins.smallest_proto import AudioLostError, AudioLostMetrics
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 
-from .stage import RATE, Bench, are_paired, finals, frames, heard, open_bench, push, turns
+from .stage import ONCE, RATE, Bench, are_paired, finals, frames, heard, open_bench, push, turns
 
 SPEECH = coded_speech([1, 2, 0.9, 3, 4, 0.9])
-ONCE = APIConnectOptions(max_retry=0)
 
 pytestmark = pytest.mark.usefixtures("hurry")
 

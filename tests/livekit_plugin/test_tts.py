@@ -15,8 +15,8 @@ from livekit.plugins import smallest_proto
 from smallest_proto.reading import Word
 from smallest_proto.server.synthesiser import Speech
 
-from .mouth import AGAIN, ONCE, TEXT, WORDS, open_bench, say, spoken
-from .stage import KEY
+from .mouth import AGAIN, TEXT, WORDS, open_bench, say, spoken
+from .stage import KEY, ONCE
 
 
 class TestOneReply:

@@ -18,8 +18,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from smallest_proto import Timeouts
 from smallest_proto.server.synthesiser import CodedSynthesiser
 
-from .mouth import AGAIN, ONCE, RATE, TEXT, WORDS, open_bench, say, spoken
-from .stage import KEY, dumb, scripted
+from .mouth import AGAIN, RATE, TEXT, WORDS, open_bench, say, spoken
+from .stage import KEY, ONCE, dumb, scripted
 
 LONG = "w1 w2 w3 w4 w5 w6 w7 w8. " * 20
 

@@ -39,7 +39,7 @@ def ended(events: list[tuple[float, Event]]) -> SessionEnded:
     return events[-1][1]
 
 
-# The clock.
+# --- the clock ---
 
 
 def test_the_clock_jumps_from_one_happening_to_the_next() -> None:
@@ -74,7 +74,7 @@ def test_a_limit_of_time_is_kept() -> None:
         clock.run(limit=4.0)
 
 
-# Pipes.
+# --- pipes ---
 
 
 @settings(max_examples=50)
@@ -128,7 +128,7 @@ def test_a_pipe_that_is_held_keeps_and_one_that_is_cut_loses() -> None:
     assert arrived == [("a", 4.0), ("b", 4.0)]
 
 
-# Calls.
+# --- calls ---
 
 
 @pytest.mark.parametrize("route", ["unified", "model", "direct"])
@@ -244,7 +244,7 @@ def test_two_calls_over_one_network() -> None:
     assert {final.session_id for call in calls for final in finals(call.events)} == {"session-1", "session-2"}
 
 
-# What a network does. How a session takes it is the session's own tests' business: here it may try but once.
+# --- what a network does; how a session takes that is the session's own tests' business: here it may try but once ---
 
 
 def fault(what: Any, at: float = 1.0, **more: Any) -> tuple[MemoryCall, MemoryNetwork]:
@@ -336,7 +336,7 @@ def test_a_service_that_refuses(status: int, key: str | None) -> None:
     assert failure.retry_after == (7.0 if status == 429 else None)
 
 
-# Files.
+# --- files ---
 
 
 def exchange(network: MemoryNetwork, audio: bytes = SPEECH.pcm, **options: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from smallest_proto.config import RetryPolicy, Timeouts, TranscriptionConfig
+from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, ConnectError, LocalProtocolError, StatusError
 from smallest_proto.events import EndReason, LinkOpened, SessionEnded
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
@@ -28,11 +28,8 @@ from smallest_transports import sync
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.threaded import serve_in_thread
 from smallest_transports.sync import Client, TranscriptionStream
+from tests.conformance.makers import FAST, KEY, ONCE, PCM
 
-KEY = "sk-very-secret"
-FAST = Timeouts(message_interval=0)
-ONCE = RetryPolicy(max_retries=0)
-PCM = bytes(range(256)) * 125  # 1 s
 SPEECH = coded_speech([1, 2, 3, 1.0, 4, 5, 6, 1.0])
 
 

@@ -16,9 +16,7 @@ from smallest_proto.errors import DeadlineError
 from smallest_proto.events import EndReason, LinkLost, LinkOpened, SessionEnded
 from smallest_transports import _wire as wire
 from smallest_transports.trio import Client
-
-KEY = "sk-very-secret"
-PCM = bytes(range(256)) * 125  # 1 s
+from tests.conformance.makers import KEY, PCM
 
 
 @asynccontextmanager

@@ -20,8 +20,8 @@ from smallest_proto.requests import Request
 from smallest_proto.values import Secret
 from smallest_transports import _wire as wire
 from smallest_transports._wire.connection import MAX_MESSAGE_BYTES
+from tests.conformance.makers import KEY
 
-KEY = "sk-very-secret"
 REQUEST = Request(
     method="GET",
     url="ws://example.com/stt/live",

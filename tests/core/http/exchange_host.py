@@ -10,11 +10,10 @@ from smallest_proto.config import Endpoint, FileTranscriptionConfig, RetryPolicy
 from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.http.exchange import ExchangeFailed
 from smallest_proto.http.files import FileTranscription
+from tests.core.private import KEY
 
-KEY = "key-that-nobody-may-see"
 ENDPOINT = Endpoint(api_key=KEY)
 CONFIG = FileTranscriptionConfig()
-SAID = "the patient's name is Wilhelmina"
 LOST = Failure(kind=FailureKind.DISCONNECTED, reason="the connection was lost")
 
 Pieces = list[bytes]

@@ -28,8 +28,9 @@ from smallest_proto.http.bodies import MAX_ANSWER_BYTES
 from smallest_proto.http.exchange import ExchangeFailed, ExchangeRetried, Input, State
 from smallest_proto.http.files import FileTranscript, FileTranscription
 from smallest_proto.refusals import MAX_REFUSAL_BYTES
+from tests.core.private import KEY, SAID
 
-from .exchange_host import KEY, LOST, SAID, answered, drain, transcription
+from .exchange_host import LOST, answered, drain, transcription
 
 # --- in any pieces ---
 

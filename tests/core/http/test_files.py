@@ -12,8 +12,9 @@ from smallest_proto.errors import ConfigurationError, FailureKind, ProtocolError
 from smallest_proto.http.files import FileTranscript, FileTranscription, TranscriptionAccepted
 from smallest_proto.refusals import refusal
 from smallest_proto.requests import file_transcription_request
+from tests.core.private import SAID
 
-from .exchange_host import CONFIG, ENDPOINT, SAID, answered, drain, failure_of, transcription
+from .exchange_host import CONFIG, ENDPOINT, answered, drain, failure_of, transcription
 
 
 def test_the_request_is_the_one_that_requests_make() -> None:

@@ -28,10 +28,9 @@ from smallest_proto.http.synthesis import Synthesis
 from smallest_proto.refusals import MAX_REFUSAL_BYTES, refusal
 from smallest_proto.requests import synthesis_request, synthesis_sse_request
 from smallest_proto.synthesis.events import AudioChunk, SpeechFinished
+from tests.core.private import KEY, SAID
 
-KEY = "key-that-nobody-may-see"
 ENDPOINT = Endpoint(api_key=KEY)
-TEXT = "the patient's name is Wilhelmina"
 CONFIG = SynthesisConfig(sample_rate=8000)
 LOST = Failure(kind=FailureKind.DISCONNECTED, reason="the connection was lost")
 AUDIO = ("Content-Type", "audio/wav")
@@ -52,7 +51,7 @@ def drain(exchange: Synthesis) -> list[Any]:
 
 
 def begun(*headers: tuple[str, str], sse: bool = False, **options: Any) -> Synthesis:
-    exchange = Synthesis(SynthesisConfig(**{"sample_rate": 8000, **options}), ENDPOINT, TEXT, sse=sse, retry=ONCE)
+    exchange = Synthesis(SynthesisConfig(**{"sample_rate": 8000, **options}), ENDPOINT, SAID, sse=sse, retry=ONCE)
     exchange.start(0.0)
     assert isinstance(exchange.poll_output(), SendRequest)
     exchange.response_started(200, headers, 0.0)
@@ -111,10 +110,10 @@ DONE = event({"status": "200", "done": True}, None)
 
 @pytest.mark.parametrize("sse", [False, True])
 def test_the_request_is_the_one_that_requests_make(sse: bool) -> None:
-    exchange = Synthesis(CONFIG, ENDPOINT, TEXT, sse=sse, retry=ONCE)
+    exchange = Synthesis(CONFIG, ENDPOINT, SAID, sse=sse, retry=ONCE)
     exchange.start(0.0)
     make = synthesis_sse_request if sse else synthesis_request
-    assert drain(exchange) == [SendRequest(request=make(CONFIG, ENDPOINT, TEXT))]
+    assert drain(exchange) == [SendRequest(request=make(CONFIG, ENDPOINT, SAID))]
     with pytest.raises(ConfigurationError, match="empty"):
         Synthesis(CONFIG, ENDPOINT, " ", sse=sse)
 
@@ -180,14 +179,14 @@ def test_the_service_names_the_request() -> None:
     [(), (AUDIO,), (JSON,), (("Content-Type", "application/problem+json"),), (("Content-Type", "text/plain"),)],
 )
 def test_an_error_under_a_success_is_the_services(sse: bool, headers: Headers) -> None:
-    body = json.dumps({"error": "InvalidRequest", "message": TEXT, "request_id": "r-1"}, indent=1).encode()
+    body = json.dumps({"error": "InvalidRequest", "message": SAID, "request_id": "r-1"}, indent=1).encode()
     for cuts in ([], list(range(len(body)))):
         audio, outcome = answered(body, *headers, cuts=cuts, sse=sse)
         assert audio == b""
         error = outcome.failure.error()
         assert isinstance(error, ServiceError)
-        assert TEXT in (outcome.failure.detail or "")
-        assert TEXT not in str(error) + repr(error) + repr(outcome)
+        assert SAID in (outcome.failure.detail or "")
+        assert SAID not in str(error) + repr(error) + repr(outcome)
 
 
 @pytest.mark.parametrize("sse", [False, True])
@@ -229,7 +228,7 @@ def test_what_begins_like_text_and_does_not_end_is_audio() -> None:
 
 @pytest.mark.parametrize("sse", [False, True])
 def test_a_status_that_refuses_is_a_refusal(sse: bool) -> None:
-    exchange = Synthesis(CONFIG, ENDPOINT, TEXT, sse=sse, retry=ONCE)
+    exchange = Synthesis(CONFIG, ENDPOINT, SAID, sse=sse, retry=ONCE)
     exchange.start(0.0)
     exchange.response_started(429, (("Retry-After", "7"),), 0.0)
     exchange.body_received(b'{"error":"no"}', 0.0)
@@ -307,12 +306,12 @@ def test_an_event_that_cannot_be_read_is_a_failure(broken: bytes, says: str) -> 
 @pytest.mark.parametrize(
     "told",
     [
-        event({"error": TEXT, "done": True}),
-        event({"error": {"message": TEXT}}, None),
-        event({"status": "error", "message": TEXT}),
-        event({"status": "500", "message": TEXT, "done": True}),
-        event({"status": 429, "message": TEXT}),
-        event({"message": TEXT}, "error"),
+        event({"error": SAID, "done": True}),
+        event({"error": {"message": SAID}}, None),
+        event({"status": "error", "message": SAID}),
+        event({"status": "500", "message": SAID, "done": True}),
+        event({"status": 429, "message": SAID}),
+        event({"message": SAID}, "error"),
     ],
 )
 def test_an_error_between_the_events_is_the_services(told: bytes) -> None:
@@ -320,8 +319,8 @@ def test_an_error_between_the_events_is_the_services(told: bytes) -> None:
     assert audio == PCM
     error = outcome.failure.error()
     assert isinstance(error, ServiceError)
-    assert outcome.failure.detail == TEXT
-    assert TEXT not in str(error) + repr(outcome)
+    assert outcome.failure.detail == SAID
+    assert SAID not in str(error) + repr(outcome)
 
 
 @pytest.mark.parametrize("body", [frame(PCM), frame(PCM) + DONE[:-10], frame(PCM) + event({"done": False}), b":\n\n"])
@@ -352,7 +351,7 @@ def test_whatever_comes_there_is_one_outcome(pieces: list[bytes]) -> None:
 
 @pytest.mark.parametrize(("sse", "first"), [(False, 30.0), (True, 5.0)])
 def test_the_deadline_is_moved_by_audio_alone(sse: bool, first: float) -> None:
-    exchange = Synthesis(CONFIG, ENDPOINT, TEXT, sse=sse, timeouts=Timeouts(response=30.0, audio=5.0), retry=ONCE)
+    exchange = Synthesis(CONFIG, ENDPOINT, SAID, sse=sse, timeouts=Timeouts(response=30.0, audio=5.0), retry=ONCE)
     exchange.start(100.0)
     exchange.response_started(200, (), 101.0)
     exchange.body_received(b":\n\n" if sse else b"", 102.0)
@@ -383,9 +382,9 @@ def test_a_connection_lost_in_mid_speech_leaves_what_was_said() -> None:
 
 def test_nothing_shows_the_key_or_what_is_spoken() -> None:
     exchange = begun(AUDIO)
-    exchange.body_received(TEXT.encode() * 2, 0.0)
+    exchange.body_received(SAID.encode() * 2, 0.0)
     shown = repr(drain(exchange)) + repr(exchange)
-    fresh = Synthesis(CONFIG, ENDPOINT, TEXT)
+    fresh = Synthesis(CONFIG, ENDPOINT, SAID)
     fresh.start(0.0)
     shown += repr(drain(fresh)) + repr(fresh)
     assert KEY not in shown

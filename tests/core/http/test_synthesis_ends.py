@@ -15,8 +15,9 @@ from smallest_proto.http.exchange import ExchangeFailed
 from smallest_proto.http.synthesis import Synthesis
 from smallest_proto.synthesis.events import AudioChunk, SpeechFinished
 from smallest_proto.synthesis.pieces import PIECE
+from tests.core.private import SAID
 
-from .test_synthesis import AUDIO, TEXT, answered, begun, drain
+from .test_synthesis import AUDIO, answered, begun, drain
 
 
 def wav(seconds: float, *, size: int | None = None, before: bytes = b"") -> bytes:
@@ -60,7 +61,7 @@ def test_speech_without_an_end_is_dropped(options: dict[str, Any]) -> None:
         if exchange.ended:
             break
     assert exchange.ended
-    assert came <= (60 + 4 * len(TEXT)) * 8000 * 2 + len(piece)
+    assert came <= (60 + 4 * len(SAID)) * 8000 * 2 + len(piece)
 
 
 @pytest.mark.parametrize("output_format", ["pcm", "wav"])
@@ -93,7 +94,7 @@ def test_nor_does_one_that_trickles_go_on_for_ever() -> None:
         now += 1.0
         exchange.body_received(b"\x01\x80", now)
         exchange.handle_timer(now)
-    assert now <= Timeouts().response + 60 + 4 * len(TEXT) + 1
+    assert now <= Timeouts().response + 60 + 4 * len(SAID) + 1
     outcome = drain(exchange)[-1]
     assert isinstance(outcome, ExchangeFailed)
     assert "has not ended after" in outcome.failure.reason

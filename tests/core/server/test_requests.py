@@ -280,7 +280,7 @@ def test_no_request_raises(method: str, target: str, value: str, websocket: bool
             assert error_of(answer)[0] in range(400, 427)
 
 
-# File answers.
+# --- file answers ---
 
 
 def test_the_answer_to_a_file() -> None:

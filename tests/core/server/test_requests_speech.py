@@ -236,7 +236,7 @@ def test_no_body_raises_anything_else(fields: dict[str, Any], noise: bytes) -> N
         assert found.text.strip()
 
 
-# Answers.
+# --- answers ---
 
 
 def test_the_shapes_of_answers() -> None:

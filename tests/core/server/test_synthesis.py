@@ -12,7 +12,7 @@ from smallest_proto.server.synthesis import Speak
 
 from .speech_host import RATE, Host, audio, spoken, statuses
 
-# Plain.
+# --- plain ---
 
 
 def test_a_whole_text_is_answered_by_its_audio_and_one_complete() -> None:
@@ -151,7 +151,7 @@ def test_a_voice_that_there_is_not_is_an_error_and_the_socket_goes_on() -> None:
     assert spoken(host.send(text="w1")) == spoken(host.send(text="w1", voice_id="voice_x")) == ["w1"]
 
 
-# Continuations.
+# --- continuations ---
 
 
 def test_whole_sentences_are_spoken_at_once_and_each_part_is_completed() -> None:

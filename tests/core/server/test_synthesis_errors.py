@@ -149,7 +149,7 @@ def test_what_is_said_does_not_show() -> None:
     assert "secret" not in "".join(shown)
 
 
-# Any order of things.
+# --- any order of things ---
 
 flags = st.sampled_from(({}, {"continue": True}, {"continue": True, "flush": True}, {"continue": False}))
 words = st.lists(st.integers(1, 30), max_size=4).map(lambda them: "".join(f"w{n} " for n in them))

@@ -148,7 +148,7 @@ def test_private(talks: Any) -> None:
     assert "the-key" not in repr(talk.outputs)
 
 
-# What the application does wrong.
+# --- what the application does wrong ---
 
 
 def test_bad_input(talks: Any) -> None:
@@ -221,7 +221,7 @@ def test_an_empty_segment_asks_for_nothing(talks: Any, text: str) -> None:
     assert [done.segment for done in talk.of(SegmentDone)] == [0]
 
 
-# Links that rest.
+# --- links that rest ---
 
 
 def test_an_idle_link_that_is_closed_is_no_failure(talks: Any) -> None:

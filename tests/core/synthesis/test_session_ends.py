@@ -181,7 +181,7 @@ def test_a_complete_before_the_end_of_the_text_is_that_of_a_part(talks: Any) -> 
     assert talk.of(SegmentDone) == [SegmentDone(segment=0, seconds=1.0, certain=True)]
 
 
-# What the service does wrong.
+# --- what the service does wrong ---
 
 
 def test_samples_are_never_torn(talks: Any) -> None:

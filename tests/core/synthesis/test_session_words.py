@@ -59,7 +59,7 @@ def heard(talk: Any, words: list[str]) -> list[str]:
     return [names[audio[at : at + size]] for at in range(0, len(audio), size)]
 
 
-# A rewritten word.
+# --- a rewritten word ---
 
 
 @BOTH
@@ -103,7 +103,7 @@ def test_words_are_told_as_they_are_written(talks: Any) -> None:
     assert written == ["“Wait", "—really?”", "  Then", " nine", " dollars", "\nplease"]
 
 
-# Clocks.
+# --- clocks ---
 
 
 @BOTH
@@ -155,7 +155,7 @@ def test_a_sample_that_is_cut_short_does_not_shift_what_the_next_request_says(ta
     assert talk.audio(0) == b"\x01\x02\x04\x05"
 
 
-# The end.
+# --- the end ---
 
 
 def ends_after(talk: Any) -> float:

@@ -109,7 +109,7 @@ def test_what_is_in_no_cell_is_a_mistake_and_changes_nothing(
     assert (len(talk.outputs), talk.session.get_timer(), talk.session.stats) == before
 
 
-# A segment. How each state is reached, and each input, with what comes out.
+# --- a segment: how each state is reached, and each input, with what comes out ---
 
 SEGMENT_WAYS: dict[SegmentState, Telling] = {
     SegmentState.WAITING: lambda talk: [setattr(talk, "opens", False), talk.tell("start"), talk.say("w1", flush=False)],

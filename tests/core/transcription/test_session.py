@@ -33,7 +33,7 @@ def lose(call: Any, at: float) -> None:
     call.at(at, lambda: call.network.links[-1].lose())
 
 
-# Replay.
+# --- replay ---
 
 
 def test_a_call_without_faults_sends_each_sample_once(calls: Any) -> None:
@@ -163,7 +163,7 @@ class WholeWords(CodedRecogniser):
         return self.finalize_words()
 
 
-# Without word times.
+# --- without word times ---
 
 
 class Untimed(CodedRecogniser):
@@ -228,7 +228,7 @@ def test_without_word_times_an_answer_alone_settles_nothing(calls: Any, after: f
     assert call.audio(2) == SPEECH.pcm
 
 
-# One timeline.
+# --- one timeline ---
 
 
 @pytest.mark.parametrize("word_timestamps", [True, False])
@@ -259,7 +259,7 @@ def test_every_time_is_of_the_applications_audio(calls: Any, word_timestamps: bo
     assert len(call.of(LinkLost)) == 3
 
 
-# Turns.
+# --- turns ---
 
 
 @pytest.mark.parametrize("vad_events", [True, False])
@@ -294,7 +294,7 @@ def test_a_turn_that_was_told_to_be_over_is_not_told_again(calls: Any) -> None:
     )
 
 
-# Packets.
+# --- packets ---
 
 
 @pytest.mark.parametrize("lost_at", [None, 1.1])
@@ -318,7 +318,7 @@ def test_packets_of_opus_pass_whole_and_are_replayed_whole(calls: Any, lost_at: 
     assert (stats.seconds_replayed > 0) == (lost_at is not None)
 
 
-# Accounting.
+# --- accounting ---
 
 
 def test_the_stats_count_every_second(calls: Any) -> None:

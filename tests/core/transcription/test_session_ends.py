@@ -51,7 +51,7 @@ def when_drained(network: MemoryNetwork, fault: Any, *, links: int = 1) -> None:
     network.on_link = watch
 
 
-# The end of the input.
+# --- the end of the input ---
 
 
 def test_the_tail_is_sent_then_close_stream_then_goodbye(calls: Any) -> None:
@@ -183,7 +183,7 @@ def test_without_a_close_frame_the_goodbye_has_its_deadline(calls: Any) -> None:
     assert call.end.reason is EndReason.COMPLETED
 
 
-# Abort.
+# --- abort ---
 
 
 @pytest.mark.parametrize("at", [0.0, 0.03, 1.0, 2.0, 2.1, 2.26, GIVEN - 0.01, GIVEN + 0.001, GIVEN + 0.1, GIVEN + 0.2])
@@ -213,7 +213,7 @@ def test_abort_before_the_start_and_after_the_end(calls: Any) -> None:
         session.start(2.0)
 
 
-# Bounds.
+# --- bounds ---
 
 
 @pytest.mark.parametrize("bound", [5.0, 30.0])
@@ -317,7 +317,7 @@ def test_formats_that_are_over_hold_nothing(calls: Any) -> None:
     assert len(call.session._course.stream._parts) == 1
 
 
-# Usage.
+# --- usage ---
 
 
 def test_usage_tells_of_each_second_once(calls: Any) -> None:

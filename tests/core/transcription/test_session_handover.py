@@ -48,7 +48,7 @@ def feed_parts(call: Any, *parts: CodedSpeech, chunk: float = 0.05) -> None:
         end += chunk * (-(-len(part.pcm) // round(2 * part.sample_rate * chunk))) + 0.001
 
 
-# Options.
+# --- options ---
 
 
 def test_the_old_link_hears_until_the_new_one_serves(calls: Any) -> None:
@@ -156,7 +156,7 @@ def test_options_that_the_endpoint_does_not_serve_change_nothing(calls: Any) -> 
         session.update(PUNCTUATED, 9.0)
 
 
-# Sample rate and encoding.
+# --- sample rate and encoding ---
 
 NARROW = coded_speech([11, 12, 0.4, 13, 0.2], sample_rate=8000)
 WIDE = coded_speech([21, 22, 0.7, 23, 1.0], sample_rate=16000)

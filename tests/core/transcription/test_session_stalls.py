@@ -27,7 +27,7 @@ def fault_at(call: Any, time: float, fault: Any) -> None:
     call.at(time, lambda: fault(call.network.links[-1]))
 
 
-# Stalls.
+# --- stalls ---
 
 
 def test_a_half_open_connection_is_found_by_its_ping(calls: Any) -> None:
@@ -125,7 +125,7 @@ def test_an_application_that_gives_nothing_is_no_stall(calls: Any) -> None:
     assert call.end.reason is EndReason.COMPLETED
 
 
-# Keepalive.
+# --- keepalive ---
 
 
 @pytest.mark.parametrize("route", ["unified", "model"])
@@ -158,7 +158,7 @@ def test_a_server_reached_directly_is_sent_no_keepalive(calls: Any) -> None:
     assert all(text != KEEPALIVE for link in call.sent for _, text in call.texts(link))
 
 
-# Retry.
+# --- retry ---
 
 
 @pytest.mark.parametrize(("asked", "waited"), [("7", 7.0), ("600", 60.0), ("0", 0.25)])

@@ -24,11 +24,7 @@ from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.threaded import serve_in_thread
 
-WriteAudio = Callable[..., Path]
-RunServer = Callable[..., str]
-StartCommand = Callable[..., "subprocess.Popen[bytes]"]
-OnTerminal = Callable[..., tuple[int, bytes, bytes]]
-SilentServer = tuple[str, threading.Event]
+from .stage import OnTerminal, RunServer, SilentServer, StartCommand, WriteAudio
 
 
 @pytest.fixture

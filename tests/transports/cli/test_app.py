@@ -16,7 +16,7 @@ from smallest_transports import cli
 from smallest_transports.cli.app import Commands, commands
 from smallest_transports.cli.problems import KEY_VARIABLE, Problem, explain, keep_secret
 
-KEY = "sk_0123456789abcdef"
+from .stage import KEY
 
 
 def typed(*arguments: str, key: str | None = None, **options: object) -> Result:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-from collections.abc import Callable
 
-StartCommand = Callable[..., "subprocess.Popen[bytes]"]
+from .stage import StartCommand
 
 
 def test_the_demo_hears_what_was_read(start_command: StartCommand) -> None:

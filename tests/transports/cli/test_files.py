@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 from smallest_transports.cli.app import commands
 from smallest_transports.cli.problems import KEY_VARIABLE
 
-RunServer = Callable[..., str]
+from .stage import RunServer
+
 LIVE = pytest.mark.parametrize("live", [[], ["--live"]], ids=["http", "live"])
 
 

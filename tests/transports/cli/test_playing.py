@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from smallest_transports.cli.playing import Player
 from smallest_transports.cli.problems import Problem, explain
 
-PlugIn = Callable[..., Any]
+from .stage import PlugIn
 
 
 def test_all_of_it_is_heard_in_order(plug_in: PlugIn) -> None:

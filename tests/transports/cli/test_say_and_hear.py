@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,10 +17,8 @@ from smallest_transports.cli.app import commands
 from smallest_transports.cli.problems import KEY_VARIABLE
 from smallest_transports.cli.say_and_hear import Mouth
 
-RunServer = Callable[..., str]
-StartCommand = Callable[..., "subprocess.Popen[bytes]"]
+from .stage import KEY, RunServer, StartCommand
 
-KEY = "sk_0123456789abcdef"
 RESET = Failure(kind=FailureKind.DISCONNECTED, reason="the connection was lost", code=1006)
 
 

@@ -6,8 +6,7 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
@@ -16,8 +15,7 @@ from smallest_transports.cli.app import commands
 from smallest_transports.cli.problems import KEY_VARIABLE
 from smallest_transports.cli.serve import instructions
 
-StartCommand = Callable[..., "subprocess.Popen[bytes]"]
-WriteAudio = Callable[..., Path]
+from .stage import StartCommand, WriteAudio
 
 
 @pytest.fixture

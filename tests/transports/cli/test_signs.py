@@ -6,10 +6,9 @@ import contextlib
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,8 @@ from smallest_transports.cli.app import commands
 from smallest_transports.cli.output import write_file, write_out
 from smallest_transports.cli.problems import KEY_VARIABLE, Problem, say
 
-WriteAudio = Callable[..., Path]
-RunServer = Callable[..., str]
-StartCommand = Callable[..., "subprocess.Popen[bytes]"]
+from .stage import KEY, RunServer, StartCommand, WriteAudio
 
-KEY = "sk_0123456789abcdef"
 SAID = "Zwölf – “café” 日本語 🎉 done…"
 WORDS = tuple(Word(text=text, start=0.1 * at, end=0.1 * at + 0.1) for at, text in enumerate(SAID.split()))
 

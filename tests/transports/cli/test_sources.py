@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from smallest_proto.requests import MAX_FILE_BYTES
 from smallest_transports.cli.problems import Problem
 from smallest_transports.cli.sources import PIECE_SAMPLES, AudioReader, Source, find_source, why_unreadable
 
-WriteAudio = Callable[..., Path]
+from .stage import WriteAudio
 
 
 def samples_of(source: Source) -> npt.NDArray[np.int16]:

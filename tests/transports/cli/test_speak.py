@@ -7,14 +7,12 @@ import io
 import os
 import signal
 import socket
-import subprocess
 import tempfile
 import threading
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,14 +27,8 @@ from smallest_transports.cli.app import commands
 from smallest_transports.cli.problems import KEY_VARIABLE
 from smallest_transports.cli.speak import table
 
-RunServer = Callable[..., str]
-StartCommand = Callable[..., "subprocess.Popen[bytes]"]
-OnTerminal = Callable[..., tuple[int, bytes, bytes]]
-SilentServer = tuple[str, threading.Event]
-PlugIn = Callable[..., Any]
-WordsIn = Callable[[bytes, int], list[str]]
+from .stage import KEY, OnTerminal, PlugIn, RunServer, SilentServer, StartCommand, WordsIn
 
-KEY = "sk_0123456789abcdef"
 TEXT = "w1 w2 w3."
 WORDS = ["w1", "w2", "w3"]
 SECRET = "the treasure"

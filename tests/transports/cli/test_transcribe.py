@@ -7,7 +7,6 @@ import json
 import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -33,13 +32,8 @@ from smallest_transports.cli.problems import KEY_VARIABLE
 from smallest_transports.local.faults import read_fault
 from smallest_transports.local.recordings import two_cities
 
-WriteAudio = Callable[..., Path]
-RunServer = Callable[..., str]
-StartCommand = Callable[..., "subprocess.Popen[bytes]"]
-OnTerminal = Callable[..., tuple[int, bytes, bytes]]
-SilentServer = tuple[str, threading.Event]
+from .stage import KEY, OnTerminal, RunServer, SilentServer, StartCommand, WriteAudio
 
-KEY = "sk_0123456789abcdef"
 HEARD = "It was the best."
 
 

@@ -27,7 +27,8 @@ from smallest_transports.local.recordings import two_cities
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.synthesiser import HibariSynthesiser, synthesiser
 
-KEY = {"Authorization": "Bearer sk-test-key"}
+from .speech_peer import KEY
+
 LIVE = "/stt/live?model=pulse&language=en&encoding=linear16&sample_rate=16000"
 
 

@@ -19,10 +19,11 @@ from smallest_transports.local import link
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.threaded import serve_in_thread
 
+from .speech_peer import KEY
+
 if TYPE_CHECKING:
     from .conftest import Peer
 
-KEY = {"Authorization": "Bearer sk-test-key"}
 LIVE = "/stt/live?model=pulse"
 CLOSE_STREAM = '{"type":"close_stream"}'
 

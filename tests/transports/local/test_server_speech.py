@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .conftest import Peer
 
 
-# The socket.
+# --- the socket ---
 
 
 async def test_both_protocols_on_one_socket_one_text_after_the_other(peer: Peer) -> None:
@@ -211,7 +211,7 @@ async def test_a_synthesiser_that_fails_is_told_without_its_words(peer: Peer, ca
     assert "what the user said" not in caplog.text
 
 
-# HTTP.
+# --- HTTP ---
 
 
 async def test_one_reply_says_what_it_is_and_whose() -> None:
@@ -332,7 +332,7 @@ async def test_the_voices() -> None:
     assert "meher" not in {voice["voiceId"] for voice in own}
 
 
-# The real voice.
+# --- the real voice ---
 
 
 async def test_what_the_server_says_is_heard_back(peer: Peer, models: Engines) -> None:
