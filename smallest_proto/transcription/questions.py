@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from .cursor import Ask, Cursor
 from .messages import Transcription
-from .sending import Sender
+from .sending import COVERED, Sender
 from .timeline import Timeline
 from .turns import says_something
 
-COVERED = 0.2  # seconds of sound after the last word that a final can leave out: its end can be reported this early
 _SETTLED_AFTER = 1.0  # seconds without another final: one question can be answered by two
 
 

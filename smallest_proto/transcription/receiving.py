@@ -21,9 +21,9 @@ from smallest_proto.reading import Utterance, Word
 from .cursor import Ask, Cursor
 from .events import Event, FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
 from .messages import SpeechOffset, SpeechOnset, Transcription
-from .questions import COVERED, answered, is_cut, may_settle, settled
+from .questions import answered, is_cut, may_settle, settled
 from .repetition import REMEMBERED, Known, Repetition, normalised, same_again, without_words
-from .sending import Sender
+from .sending import COVERED, Sender
 from .stream import Part
 from .timeline import Timeline
 from .turns import TurnAction, TurnInput, Turns, TurnState, says_something

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _USAGE_SECONDS = 5  # of audio, between two reports: as often as LiveKit's own plugins report
 _MAX_HEADER_BYTES = 64 * 1024  # of an Ogg Opus stream: names and comments
 _ASK_INTERVAL = 0.3  # seconds between two finalizes while the first is not answered: a storm of them is one question
+COVERED = 0.2  # seconds of sound after the last word that a final can leave out: its end can be reported this early
 _PAUSE = 0.3  # seconds of silence in which a finalize of our own cuts no word in two
 
 
@@ -55,6 +56,7 @@ class Sender:
         self._usage_samples = _USAGE_SECONDS * format.clock_rate
         self._ask_samples = format.samples(_ASK_INTERVAL)
         self._pause = format.samples(_PAUSE)
+        self._covered = format.samples(COVERED)
         self._output = output
         self._framer = Framer(format)
         self._buffer = ReplayBuffer(format)
@@ -167,7 +169,7 @@ class Sender:
         unheld, watermark = self._unheld, self._timeline.watermark
         if unheld and unheld[-1].end == chunk.start and (not silent or chunk.end - unheld[-1].sound <= self._pause):
             unheld[-1] = _Unheld(unheld[-1].start, chunk.end, unheld[-1].sound if silent else chunk.end)
-        elif not silent and (not watermark or chunk.start >= watermark + self._buffer.least):
+        elif not silent and (not watermark or chunk.start >= watermark + self._covered):
             # A nearer sound is the end of a word whose end was reported too early.
             unheld.append(_Unheld(chunk.start, chunk.end, chunk.end))
 
@@ -220,7 +222,7 @@ class Sender:
             watermark = self._timeline.watermark
             for start, end, sound in unheld:
                 # Else it is only the end of the last word, and a pause.
-                if not watermark or sound > watermark + self._buffer.least:
+                if not watermark or sound > watermark + self._covered:
                     self.lose(max(start, watermark), min(end, heard), LossReason.NOT_HELD)
 
     def pump(self, cursor: Cursor, now: float) -> float | None:

@@ -215,6 +215,20 @@ def test_what_sounds_in_a_long_silence_is_told_when_it_is_let_go_of_and_the_link
     assert way.lost() == []
 
 
+@pytest.mark.parametrize(("after", "told"), [(4, False), (6, True)])
+def test_a_short_word_right_after_the_last_final_one_is_no_end_of_that(after: int, told: bool) -> None:
+    way = Way(bound=1.0)
+    link = way.link()
+    for messages in (4 + after, -40):
+        for _ in range(abs(messages)):
+            (way.give if messages > 0 else way.give_silence)(MESSAGE)
+            way.sender.pump(link, 0.0)
+        if messages > 0:
+            way.final_to(4 * MESSAGE)
+    way.link()
+    assert bool(way.lost()) is told, "0.2 s can be the end of a word that a final reports too early, 0.3 s cannot"
+
+
 def test_what_the_link_beside_has_heard_is_not_lost_with_the_first() -> None:
     way = Way(bound=1.0)
     first = way.link()
