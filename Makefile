@@ -23,7 +23,7 @@ export BRANCHES
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench streams plugin cuts peers soak docs style types imports
+.PHONY: help demo test check bench streams plugin cuts peers soak docs site style types imports
 
 help: ## what can be made
 	@echo 'Usage: make TARGET'
@@ -65,6 +65,9 @@ soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every
 docs: $(VENV)/.develop ## draw the state machines anew from their tables
 	@$(IN) docs/make_diagrams.py
 
+site: $(VENV)/.develop ## build the documentation into build/site, strictly
+	@NO_MKDOCS_2_WARNING=1 $(IN) -m mkdocs build --strict $(ARGS)
+
 style: $(VENV)/.develop
 	$(STEP) 'ruff check' && $(IN) -m ruff check
 	$(STEP) 'ruff format' && $(IN) -m ruff format --check
@@ -83,7 +86,7 @@ $(VENV)/.demo: pyproject.toml $(VENV)/.made
 
 $(VENV)/.develop: pyproject.toml $(VENV)/.made
 	@echo 'Installing what the tests need (once) ...'
-	@$(PIP) -e '.[all]' --group test --group lint
+	@$(PIP) -e '.[all]' --group test --group lint --group docs
 	@touch $(VENV)/.demo $@
 
 # pip knows dependency groups since 25.1, and the one that comes with a Python can be older.
