@@ -66,6 +66,7 @@ from .transcription.events import (
     Usage,
 )
 from .transcription.session import TranscriptionSession
+from .transcription.transcript import LiveTranscript
 from .values import reveal
 
 __version__ = "0.1.0.dev0"  # of the distribution: it is read here when it is built
@@ -101,6 +102,7 @@ __all__ = [
     "LinkLost",
     "LinkOpened",
     "LinkRecord",
+    "LiveTranscript",
     "LocalProtocolError",
     "LossReason",
     "OpenLink",

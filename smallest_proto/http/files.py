@@ -21,6 +21,7 @@ from smallest_proto.reading import (
 from smallest_proto.refusals import content_expiry, no_answer, request_id, tells_error
 from smallest_proto.requests import file_transcription_request
 from smallest_proto.retry import no_jitter
+from smallest_proto.subtitles import to_srt, to_vtt
 from smallest_proto.values import Value
 
 from .bodies import Headers, WholeBody
@@ -47,6 +48,14 @@ class FileTranscript(Value, frozen=True, kw_only=True):
     num_chunks: int | None = None  # pulse-pro: pieces that it cut the audio into
     # What became of expire_content: "applied", "not-entitled", or "unavailable" (it could not be verified: try again).
     content_expiry: str | None = None
+
+    def to_srt(self) -> str:
+        """Subtitles in SubRip's format: two lines of 42 columns, cut at pauses. Ask for ``word_timestamps``."""
+        return to_srt(self)
+
+    def to_vtt(self) -> str:
+        """The same in WebVTT."""
+        return to_vtt(self)
 
 
 class TranscriptionAccepted(Value, frozen=True, kw_only=True):

@@ -25,8 +25,9 @@ from smallest_proto.requests import Request
 from smallest_proto.transcription.events import FinalTranscript
 from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports import _wire as wire
-from smallest_transports._client import PIECE_BYTES, Client, pieces
+from smallest_transports._client import Client
 from smallest_transports._driving import Driving
+from smallest_transports._live import PIECE_BYTES, pieces
 from smallest_transports._world import World, check_size
 
 ENDPOINT = Endpoint(api_key="sk-very-secret", base_url="http://h/")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
-from smallest_proto.audio import AudioFormat
-from smallest_proto.buffers import read_buffer
 from smallest_proto.checks import check_whole
 from smallest_proto.config import (
     BASE_URL,
@@ -36,6 +34,7 @@ from smallest_proto.values import hide
 
 from ._address import address_of
 from ._driving import Driving, Machine
+from ._live import PIECE_BYTES, File, Pieces, heard, pieces, read_stream
 from ._pool import Pool
 from ._proxy import ENVIRONMENT
 from ._speech import Speech, SynthesisStream
@@ -48,10 +47,7 @@ if TYPE_CHECKING:
 
     from ._world import World
 
-Audio: TypeAlias = "bytes | str | PathLike[str]"
-
 KEY_VARIABLE = "SMALLEST_API_KEY"
-PIECE_BYTES = 64 * 2**10  # of audio that a session is given at once: 2 s of linear16 at 16 kHz
 
 
 class Options(TypedDict, total=False):
@@ -163,7 +159,7 @@ class Client:
             await self._world.__aexit__(None, None, None)
 
     async def transcribe(
-        self, audio: Audio | None = None, config: FileTranscriptionConfig | None = None, *, url: str | None = None
+        self, audio: File | None = None, config: FileTranscriptionConfig | None = None, *, url: str | None = None
     ) -> FileTranscript:
         """Transcribe a whole file: its bytes, its path, or the URL that the service is to fetch it from.
 
@@ -176,7 +172,7 @@ class Client:
         return answer
 
     async def transcribe_by_webhook(
-        self, audio: Audio | None = None, config: FileTranscriptionConfig | None = None, *, url: str | None = None
+        self, audio: File | None = None, config: FileTranscriptionConfig | None = None, *, url: str | None = None
     ) -> TranscriptionAccepted:
         """Hand a file in; the transcript goes to ``config.webhook_url``. Raises as ``transcribe`` does."""
         answer = await self._exchange(audio, check_webhook(config, wanted=True), url)
@@ -199,6 +195,26 @@ class Client:
             yield TranscriptionStream(driver.machine, driver)
         finally:
             await self._end(driver)
+
+    @asynccontextmanager
+    async def transcribe_live(
+        self, audio: File | Pieces | AsyncIterable[Buffer], config: TranscriptionConfig | None = None
+    ) -> AsyncIterator[AsyncIterator[Event]]:
+        """The events of a live transcription of a file, or of audio that comes in pieces: iterate over them.
+
+        A WAV of one channel says its format itself; other audio has that of ``config``. A file is sent as fast as the
+        service takes it. The next piece is asked for when all events so far have been taken, so pieces of a microphone
+        should be short: 50 ms, say. ``LiveTranscript.of(events)`` puts the finals together.
+        Raises ``OSError`` for a file that cannot be read, ``ConfigurationError`` for one that cannot be streamed, what
+        asking for the next piece raises, and ``RemoteError`` after the last event where the session failed.
+        """
+        config = config or TranscriptionConfig()
+        if isinstance(audio, (str, PathLike)):
+            audio = await self._driver.read_file(audio)
+        if isinstance(audio, bytes):
+            config, audio = read_stream(audio, config)
+        async with self.stream_transcription(config) as stream, aclosing(heard(stream, audio)) as events:
+            yield events
 
     def synthesize(self, text: str, config: SynthesisConfig | None = None, *, sse: bool = False) -> Speech:
         """Speak a whole text: iterate over the audio, ``await speech.read()``, or ``await speech.save("x.wav")``.
@@ -261,7 +277,7 @@ class Client:
         return answer.voices
 
     async def _exchange(
-        self, audio: Audio | None, config: FileTranscriptionConfig, url: str | None
+        self, audio: File | None, config: FileTranscriptionConfig, url: str | None
     ) -> FileTranscript | TranscriptionAccepted:
         if isinstance(audio, (str, PathLike)):
             audio = await self._driver.read_file(audio)
@@ -367,6 +383,11 @@ class TranscriptionStream:
         """No more audio comes: the rest is sent, the last final awaited, and the session ends."""
         self._tell(self._session.end_input)
 
+    def waiting(self) -> Iterator[Event]:
+        """The events that have come so far and were not taken yet."""
+        while self._driver.outputs:
+            yield self._driver.outputs.popleft()
+
     def _tell(self, told: Callable[..., None], *args: Any) -> None:
         self._driver.check()
         self._driver.tell(told, *args)
@@ -380,16 +401,6 @@ class TranscriptionStream:
             self._driver.check()
             raise StopAsyncIteration
         return event
-
-
-def pieces(audio: Buffer, format: AudioFormat) -> Iterator[memoryview]:
-    """Audio of any length in pieces that a session can hold, so that back-pressure holds for a whole file at once too.
-
-    Raises ``LocalProtocolError`` for what is no audio of the format.
-    """
-    view = read_buffer(audio, format.encoding, format.sample_width)
-    for at in range(0, max(1, len(view)), PIECE_BYTES):
-        yield view[at : at + PIECE_BYTES]
 
 
 def check_webhook(config: FileTranscriptionConfig | None, *, wanted: bool) -> FileTranscriptionConfig:

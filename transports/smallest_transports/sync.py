@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future, wait
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from functools import partial
@@ -28,7 +28,8 @@ from smallest_proto.transcription.events import Event
 
 from . import _speech
 from . import asyncio as _asyncio
-from ._client import Audio, Options, hide_options
+from ._client import Options, hide_options
+from ._live import File, Pieces, read_stream
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self, Unpack
@@ -83,7 +84,7 @@ class Client:
                 self._thread.stop()
 
     def transcribe(
-        self, audio: Audio | None = None, config: FileTranscriptionConfig | None = None, *, url: str | None = None
+        self, audio: File | None = None, config: FileTranscriptionConfig | None = None, *, url: str | None = None
     ) -> FileTranscript:
         """Transcribe a whole file: its bytes, its path, or the URL that the service is to fetch it from.
 
@@ -93,17 +94,25 @@ class Client:
         return self._call(self._client.transcribe, audio, config, url=url)
 
     def transcribe_by_webhook(
-        self, audio: Audio | None = None, config: FileTranscriptionConfig | None = None, *, url: str | None = None
+        self, audio: File | None = None, config: FileTranscriptionConfig | None = None, *, url: str | None = None
     ) -> TranscriptionAccepted:
         """Hand a file in; the transcript goes to ``config.webhook_url``. Raises as ``transcribe`` does."""
         return self._call(self._client.transcribe_by_webhook, audio, config, url=url)
 
-    def transcribe_live(self, audio: Iterable[Buffer], config: TranscriptionConfig | None = None) -> Iterator[Event]:
-        """The events of a live transcription of audio that comes in pieces, from a microphone or a file.
+    def transcribe_live(self, audio: File | Pieces, config: TranscriptionConfig | None = None) -> Iterator[Event]:
+        """The events of a live transcription of a file, or of audio that comes in pieces.
 
-        The next piece is asked for when all events so far have been taken, so pieces should be short: 50 ms, say.
-        Raises what asking for the next piece raises, and ``RemoteError`` after the last event where the session failed.
+        A WAV of one channel says its format itself; other audio has that of ``config``. A file is sent as fast as the
+        service takes it. The next piece is asked for when all events so far have been taken, so pieces of a microphone
+        should be short: 50 ms, say. ``LiveTranscript.of(events)`` puts the finals together.
+        Raises ``OSError`` for a file that cannot be read, ``ConfigurationError`` for one that cannot be streamed, what
+        asking for the next piece raises, and ``RemoteError`` after the last event where the session failed.
         """
+        config = config or TranscriptionConfig()
+        if isinstance(audio, (str, PathLike)):
+            audio = self._call(_asyncio.Client._driver.read_file, audio)
+        if isinstance(audio, bytes):
+            config, audio = read_stream(audio, config)
         with self.stream_transcription(config) as stream:
             given: Iterator[Callable[[], None]] = (partial(stream.send_audio, piece) for piece in audio)
             for tell in chain(given, (stream.end_input,)):

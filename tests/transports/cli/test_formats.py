@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallest_proto.reading import Utterance, Word
-from smallest_transports.cli.cues import make_cues
-from smallest_transports.cli.formats import SUFFIXES, Transcript, render, timed_words
+from smallest_proto.subtitles import make_cues, timed_words
+from smallest_transports.cli.formats import SUFFIXES, Transcript, render
 
 TIMES = st.none() | st.floats(-10, 1e5, allow_nan=False) | st.sampled_from([math.nan, math.inf, -math.inf])
 WORDS = st.builds(Word, text=st.text(st.characters(codec="utf-8"), min_size=1, max_size=10), start=TIMES, end=TIMES)

@@ -10,6 +10,7 @@ from pathlib import Path
 from smallest_proto.config import FileTranscriptionConfig, Timeouts, TranscriptionConfig
 from smallest_proto.errors import StatusError
 from smallest_proto.transcription.events import Event, FinalTranscript
+from smallest_proto.transcription.transcript import LiveTranscript
 from smallest_proto.values import Value
 from smallest_transports.asyncio import Client
 from smallest_transports.local.decoding import Raw
@@ -223,12 +224,13 @@ async def _live(client: Client, source: Source, config: TranscriptionConfig, bar
         for note in reader.notes:
             bar.say(f"{source.name}: {note}")
         missing += reader.missing
+    made = LiveTranscript.of(finals)
     transcript = Transcript(
         name=source.name,
-        text=" ".join(final.text.strip() for final in finals if final.text.strip()),
-        words=tuple(word for final in finals for word in final.words),
-        utterances=tuple(utterance for final in finals for utterance in final.utterances),
-        language=next((final.language for final in finals if final.language), config.language),
+        text=made.text,
+        words=made.words,
+        utterances=made.utterances,
+        language=made.language or config.language,
         duration=round(duration, 3),
     )
     problem = Problem(f"{source.name}: the transcript may lack {'; '.join(missing)}") if missing else None

@@ -5,6 +5,7 @@ However a stream is cut, the samples are the same, bit for bit: so are the trans
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -13,29 +14,19 @@ import soxr
 
 from smallest_proto.audio import AudioFormat
 from smallest_proto.errors import ConfigurationError
+from smallest_proto.g711 import alaw_sample, ulaw_sample
 
 Samples: TypeAlias = npt.NDArray[np.float32]  # mono, 16 kHz, -1..1
 
 SAMPLE_RATE = 16000  # Hz: what every engine here hears
 
 
-def _g711_alaw() -> npt.NDArray[np.float32]:
-    """The sample of each A-law byte (ITU-T G.711): the even bits are inverted, then sign, exponent, mantissa."""
-    code = np.arange(256) ^ 0x55
-    exponent, mantissa = (code >> 4) & 7, code & 15
-    magnitude = np.where(exponent == 0, (mantissa << 4) + 8, ((mantissa << 4) + 0x108) << np.maximum(exponent - 1, 0))
-    return (np.where(code & 0x80, magnitude, -magnitude) / 32768).astype(np.float32)
+def _floats(sample: Callable[[int], int]) -> npt.NDArray[np.float32]:
+    """The sample of each byte of G.711."""
+    return np.array([sample(code) / 32768 for code in range(256)], np.float32)
 
 
-def _g711_mulaw() -> npt.NDArray[np.float32]:
-    """The sample of each µ-law byte (ITU-T G.711): all bits are inverted, then sign, exponent, mantissa, bias 132."""
-    code = np.arange(256) ^ 0xFF
-    exponent, mantissa = (code >> 4) & 7, code & 15
-    magnitude = (((mantissa << 3) + 132) << exponent) - 132
-    return (np.where(code & 0x80, -magnitude, magnitude) / 32768).astype(np.float32)
-
-
-_ALAW, _MULAW = _g711_alaw(), _g711_mulaw()
+_ALAW, _MULAW = _floats(alaw_sample), _floats(ulaw_sample)
 
 
 def decode(audio: bytes, encoding: str) -> Samples:

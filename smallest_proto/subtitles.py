@@ -1,13 +1,13 @@
-"""Words with times -> subtitle cues that can be read: two short lines, cut where the speaker pauses.
-
-Pure: no file format is known here.
-"""
+"""A transcript -> subtitles that can be read: two short lines, cut where the speaker pauses, as SRT or WebVTT."""
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from .reading import Utterance, Word
 
 LINE_COLUMNS = 42  # what television and the web agree on; a wide character (Chinese, Japanese, Korean) counts as two
 MAX_LINES = 2
@@ -18,6 +18,23 @@ _SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！", "।")
 _CLAUSE_ENDS = (*_SENTENCE_ENDS, ",", ";", ":", "—", "、", "，")
 _CLOSERS = "\"'”’»)]」』"
 _SHORT_SENTENCE = 20  # columns: "Yes." does not need a cue of its own
+_WITHOUT_SPACES = ("zh", "yue", "ja")  # languages whose script puts nothing between words
+_SECONDS_A_CHARACTER = 0.07  # of English speech: for text of which no time at all is known
+
+
+class Transcript(Protocol):
+    """What was said, with the times that are known: seconds."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def words(self) -> tuple[Word, ...]: ...
+    @property
+    def utterances(self) -> tuple[Utterance, ...]: ...
+    @property
+    def language(self) -> str | None: ...
+    @property
+    def duration(self) -> float | None: ...
 
 
 class TimedWord(NamedTuple):
@@ -34,6 +51,40 @@ class Cue(NamedTuple):
     start: int
     end: int
     lines: tuple[str, ...]
+
+
+def to_srt(transcript: Transcript) -> str:
+    """Subtitles in SubRip's format."""
+    return "".join(
+        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_lines(cue)}\n"
+        for number, cue in enumerate(cues_of(transcript), 1)
+    )
+
+
+def to_vtt(transcript: Transcript) -> str:
+    """Subtitles in WebVTT."""
+    cues = (
+        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escaped(_lines(cue))}" for cue in cues_of(transcript)
+    )
+    return "".join(("WEBVTT\n", *cues))
+
+
+def cues_of(transcript: Transcript) -> list[Cue]:
+    """The cues of a transcript, whatever the service left out of it."""
+    return make_cues(timed_words(transcript), "" if transcript.language in _WITHOUT_SPACES else " ")
+
+
+def _clock(milliseconds: int, point: str) -> str:
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}{milliseconds:03}"
+
+
+def _lines(cue: Cue) -> str:
+    return "".join(f"{line}\n" for line in cue.lines)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def make_cues(words: Sequence[TimedWord], separator: str = " ") -> list[Cue]:
@@ -123,3 +174,51 @@ def _columns(text: str) -> int:
 
 def _ends_with(text: str, marks: tuple[str, ...]) -> bool:
     return text.rstrip(_CLOSERS).endswith(marks)
+
+
+def timed_words(transcript: Transcript) -> list[TimedWord]:
+    """The words with times in order, whatever the service left out.
+
+    Words without times lie between their neighbours; text without words is spread over its utterance or the file.
+    """
+    if any(word.start is not None or word.end is not None for word in transcript.words):
+        return _settle([(word.text, word.start, word.end) for word in transcript.words])
+    if any(utterance.start is not None for utterance in transcript.utterances):
+        settled = _settle([(said.text, said.start, said.end) for said in transcript.utterances])
+        return [word for said in settled for word in _spread(said.text, said.start, said.end)]
+    text = transcript.text or " ".join(word.text for word in transcript.words)
+    return _spread(text, 0.0, transcript.duration or len(text) * _SECONDS_A_CHARACTER)
+
+
+def _settle(pieces: Sequence[tuple[str, float | None, float | None]]) -> list[TimedWord]:
+    # Where the next known start is, from behind: an unknown end reaches up to it.
+    following: list[float | None] = [None]
+    for _, start, _ in reversed(pieces):
+        following.append(start if _is_time(start) else following[-1])
+    following.reverse()
+    settled: list[TimedWord] = []
+    clock = 0.0
+    for (text, start, end), limit in zip(pieces, following[1:], strict=True):
+        begin = max(clock, start) if start is not None and _is_time(start) else clock
+        stop = end if end is not None and _is_time(end) else limit
+        clock = max(begin, stop) if stop is not None else begin
+        text = " ".join(text.split())
+        if text:
+            settled.append(TimedWord(text, begin, clock))
+    return settled
+
+
+def _is_time(seconds: float | None) -> bool:
+    return seconds is not None and math.isfinite(seconds) and seconds >= 0
+
+
+def _spread(text: str, start: float, end: float) -> list[TimedWord]:
+    """Words over a stretch of time, each as long as its share of the letters."""
+    texts = text.split()
+    letters = sum(map(len, texts))
+    spread: list[TimedWord] = []
+    before = 0
+    for word in texts:
+        at, before = before, before + len(word)
+        spread.append(TimedWord(word, start + (end - start) * at / letters, start + (end - start) * before / letters))
+    return spread

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallest_transports.cli.cues import LINE_COLUMNS, MAX_LINES, MAX_SECONDS, PAUSE, Cue, TimedWord, make_cues
+from smallest_proto.subtitles import LINE_COLUMNS, MAX_LINES, MAX_SECONDS, PAUSE, Cue, TimedWord, make_cues
 
 TEXTS = st.one_of(
     st.text("abcdefghij'", min_size=1, max_size=12),
