@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 from smallest_proto.events import EndReason
 from smallest_proto.http import exchange
 from smallest_proto.link import LINKS
+from smallest_proto.server.states import LIVE, REQUESTS, SPEAKING
 from smallest_proto.synthesis.states import SEGMENTS, SYNTHESES
 from smallest_proto.transcription.handover import HANDOVERS
 from smallest_proto.transcription.liveness import TRUST
@@ -28,10 +29,11 @@ INTRO = """\
 
 <!-- Made by docs/make_diagrams.py from the tables of the core. Change the tables, not this file. -->
 
-What can happen to a session, a link, a turn, a change of options, a segment or an HTTP exchange is one table each: in a
-state, an input leads to an action and to the next state. Nothing else in the code decides it, and these pictures are
-drawn from it. An arrow says "input / action"; what neither acts nor moves has none. The grid below a picture has every
-cell of the table. Where it says `-` there is no cell: that input in that state is an error and changes nothing.
+What can happen to a session, a link, a turn, a change of options, a segment or an HTTP exchange is one table each, and
+so is what happens on the service's side: in a state, an input leads to an action and to the next state. Nothing else in
+the code decides it, and these pictures are drawn from it. An arrow says "input / action"; what neither acts nor moves
+has none. The grid below a picture has every cell of the table. Where it says `-` there is no cell: that input in that
+state is an error and changes nothing.
 """
 
 Table: TypeAlias = Mapping[Any, tuple[Any, Any]]  # {(state, input): (action, next state)}
@@ -105,6 +107,19 @@ was spoken, and a `complete` or the end of the link came after it. Otherwise it 
 An end that is taken too early costs the rest of the audio of that segment, and nothing else: a link whose last end was
 inferred is never used again, so that what still comes on it is not taken for a part of the next segment."""
 
+LIVE_SERVICE = """\
+One live transcription link, seen from the service. After `close_stream` nothing more is read, and what was sent before
+it is still recognised. (`smallest_proto/server/states.py`, `smallest_proto/server/transcription.py`)"""
+
+SOCKET_SERVICE = """\
+One synthesis socket, seen from the service: what its host, who has the voice, is doing. The host is asked for one piece
+of a text at a time (`Speak`, then `GoOn`), and owes an answer to each, even where a `cancel_request` made the text
+unwanted in the meantime. (`smallest_proto/server/states.py`, `smallest_proto/server/synthesis.py`)"""
+
+SOCKET_REQUEST = """\
+One request of a synthesis socket, or one context: whether anything of its text can be spoken decides how its end is
+answered. (`smallest_proto/server/states.py`, `smallest_proto/server/socket_requests.py`)"""
+
 MACHINES: Sequence[Machine] = (
     Machine("A session", SESSION, SESSIONS),
     Machine("A link", LINK, LINKS),
@@ -114,6 +129,9 @@ MACHINES: Sequence[Machine] = (
     Machine("A synthesis", SYNTHESIS, SYNTHESES),
     Machine("A segment of a synthesis", SEGMENT, SEGMENTS),
     Machine("An HTTP exchange", EXCHANGE, exchange._TABLE),
+    Machine("The service's side of a live transcription", LIVE_SERVICE, LIVE),
+    Machine("The service's side of a synthesis socket", SOCKET_SERVICE, SPEAKING),
+    Machine("The service's side of a request", SOCKET_REQUEST, REQUESTS),
 )
 
 

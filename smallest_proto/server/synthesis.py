@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, TypeAlias
 
 import msgspec
@@ -25,6 +25,8 @@ from smallest_proto.values import Value
 
 from .options import read_speech_fields
 from .requests import SpeechSocketRequest
+from .socket_requests import Part, SocketRequest
+from .states import SPEAKING, RequestAction, RequestInput, SpeakingAction, SpeakingInput, SpeakingState, step
 from .synthesiser import Speech, joined, sentence_end
 from .transcription import INACTIVITY_SECONDS, Close, Reply
 
@@ -65,44 +67,6 @@ class Complete(Reply, frozen=True, kw_only=True):
 SpeechCommand: TypeAlias = Speak | GoOn | Reply | Close
 
 
-class _Request:
-    """What one request or one context of the client's has come to."""
-
-    def __init__(self, request_id: str, context_id: str | None) -> None:
-        self.request_id = request_id
-        self.context_id = context_id
-        self.fields: dict[str, Any] = {}  # of its messages so far
-        self.options: SynthesisConfig | None = None
-        self.buffer = ""  # text that is not to be spoken yet
-        self.due: float | None = None  # when it is, at the latest
-        self.seconds = 0.0  # of audio so far
-        self.spoken_at = 0.0  # when the last of it was
-        self.words = 0  # of the texts that were spoken
-        self.spoke = False  # something of it is spoken, or will be
-        self.passed_over = False  # something of it cannot be
-
-
-class _Part:
-    """A text that is to be spoken in one go."""
-
-    def __init__(self, request: _Request, text: str, options: SynthesisConfig) -> None:
-        self.request = request
-        self.text = text
-        self.options = options
-        self.tokens: Sequence[str] = text.split()
-        self.completes = False  # ``complete`` follows
-        self.next_token = 0
-
-    def token(self, word: str) -> int:
-        """The place of a spoken word among those of the text."""
-        try:
-            at = self.tokens.index(word, self.next_token)
-        except ValueError:
-            at = self.next_token
-        self.next_token = at + 1
-        return at
-
-
 class SpeechService:
     """One synthesis socket, seen from the service.
 
@@ -128,37 +92,35 @@ class SpeechService:
         self._voices = voices
         self._inactivity = request.timeout or inactivity
         self._deadline: float | None = None
-        self._plain: _Request | None = None  # the plain request whose text still comes
-        self._contexts: dict[str, _Request] = {}  # those whose text still comes
+        self._plain: SocketRequest | None = None  # the plain request whose text still comes
+        self._contexts: dict[str, SocketRequest] = {}  # those whose text still comes
         self._requests = 0
-        self._parts: deque[_Part] = deque()  # to be spoken, in order
-        self._completing: deque[tuple[float, _Request]] = deque()  # plain ones, and when their complete is due
-        self._speaking: _Part | None = None
-        self._owed = False  # the host owes an answer to Speak or GoOn
-        self._out: deque[tuple[_Request | None, Reply | Close]] = deque()
-        self._closed = False
+        self._parts: deque[Part] = deque()  # to be spoken, in order
+        self._completing: deque[tuple[float, SocketRequest]] = deque()  # plain ones, and when their complete is due
+        self._part: Part | None = None  # the one that the host speaks; None where none is wanted
+        self._out: deque[tuple[SocketRequest | None, Reply | Close]] = deque()
+        self._state = SpeakingState.FREE
 
     @property
     def closed(self) -> bool:
         """``Close`` has been put out: what comes now is passed over."""
-        return self._closed
+        return self._state in (SpeakingState.CLOSED, SpeakingState.CLOSED_ASKED)
 
     def poll_output(self) -> SpeechCommand | None:
         """The next thing to do, or ``None``."""
         if self._out:
             return self._out.popleft()[1]
-        if self._closed or self._owed:
+        if self._part is None and not self._parts:
             return None
-        if self._speaking is not None:
-            self._owed = True
-            return GoOn()
-        if not self._parts:
-            return None
-        if self._completing:
+        if self._state is SpeakingState.FREE and self._completing:
             self._tell_completes(math.inf)
             return self.poll_output()
-        self._speaking = part = self._parts.popleft()
-        self._owed = True
+        action = self._take(SpeakingInput.NEXT)
+        if action is SpeakingAction.NOTHING:
+            return None
+        if action is SpeakingAction.GO_ON:
+            return GoOn()
+        self._part = part = self._parts.popleft()
         return Speak(text=part.text, options=part.options)
 
     def get_timer(self) -> float | None:
@@ -168,11 +130,13 @@ class SpeechService:
 
     def start(self, now: float) -> None:
         """The WebSocket is open."""
+        if self.closed:
+            return  # it failed before
         self._deadline = now + self._inactivity
 
     def message_received(self, data: str | bytes, now: float) -> None:
         """A message came from the client: text or binary."""
-        if self._closed:
+        if self._take(SpeakingInput.MESSAGE) is SpeakingAction.NOTHING:
             return
         self._deadline = now + self._inactivity
         fields = read_json_object(data) if isinstance(data, str) else "binary"
@@ -190,19 +154,19 @@ class SpeechService:
         if request is None:
             return
         try:
-            self._take(request, fields, now)
+            self._read(request, fields, now)
         except ConfigurationError as error:
             self._error(str(error), request)
 
     def spoken(self, speech: Speech | None, now: float) -> None:
         """The next piece of the text under way; ``None``: there is no more. Raises ``LocalProtocolError`` unasked."""
-        part = self._answered()
-        if part is None:
+        action, part = self._answered(SpeakingInput.END if speech is None else SpeakingInput.PIECE)
+        if part is None or action is SpeakingAction.NOTHING:
             return
         if speech is not None:
             self._tell(part, speech)
             return
-        self._speaking = None
+        self._part = None
         part.request.words += len(part.tokens)
         part.request.spoken_at = now
         if part.completes:
@@ -213,8 +177,9 @@ class SpeechService:
 
         ``message`` is shown to the client, and must not repeat the text. ``status`` is what HTTP would answer.
         """
-        part = self._answered()
-        if part is not None:
+        action, part = self._answered(SpeakingInput.FAILED)
+        if part is not None and action is SpeakingAction.COMPLAIN:
+            self._part = None
             self._error(message, part.request, status)
 
     def handle_timer(self, now: float) -> None:
@@ -228,25 +193,29 @@ class SpeechService:
 
     def fail(self, message: str, code: int, now: float) -> None:
         """The service cannot go on (1011), is full (1013) or goes away (1001): an error message, then the close."""
-        if self._closed:
+        if self._take(SpeakingInput.FAIL) is SpeakingAction.NOTHING:
             return
         self._out.clear()
         self._parts.clear()
         self._contexts.clear()
         self._completing.clear()
-        self._speaking = self._plain = self._deadline = None
+        self._part = self._plain = self._deadline = None
         message = message.encode("utf-8", "replace").decode()
         self._reply(None, Reply, {"status": "error", "message": message})
-        self._closed = True
         # A close frame has room for 123 bytes of reason (RFC 6455, section 5.5).
         self._out.append((None, Close(code=code, reason=message.encode()[:123].decode(errors="ignore"))))
 
     # What the client says.
 
-    def _open(self) -> list[_Request]:
+    @property
+    def _wanted(self) -> list[Part]:
+        """What is spoken now, or will be."""
+        return [*([self._part] if self._part is not None else []), *self._parts]
+
+    def _open(self) -> list[SocketRequest]:
         return [*([self._plain] if self._plain is not None else []), *self._contexts.values()]
 
-    def _request(self, context_id: str | None) -> _Request | None:
+    def _request(self, context_id: str | None) -> SocketRequest | None:
         """The request that a message belongs to, a new one if need be; ``None`` if there are too many."""
         found = self._plain if context_id is None else self._contexts.get(context_id)
         if found is not None:
@@ -255,14 +224,14 @@ class SpeechService:
             self._error(f"a socket has at most {MAX_CONTEXTS} contexts at once: end one first", None)
             return None
         self._requests += 1
-        request = _Request(f"{self._session_id}-{self._requests}", context_id)
+        request = SocketRequest(f"{self._session_id}-{self._requests}", context_id)
         if context_id is None:
             self._plain = request
         else:
             self._contexts[context_id] = request
         return request
 
-    def _take(self, request: _Request, fields: Mapping[str, Any], now: float) -> None:
+    def _read(self, request: SocketRequest, fields: Mapping[str, Any], now: float) -> None:
         """A fragment of text. Raises ``ConfigurationError``."""
         text, goes_on, flush = fields.get("text"), fields.get("continue", False), fields.get("flush", False)
         if not isinstance(goes_on, bool) or not isinstance(flush, bool):
@@ -293,34 +262,32 @@ class SpeechService:
                 delay = BUFFER_DELAY_MS if options.max_buffer_delay_ms is None else options.max_buffer_delay_ms
             request.due = None if delay is None else now + delay / 1000
 
-    def _speak(self, request: _Request, size: int) -> None:
+    def _speak(self, request: SocketRequest, size: int) -> None:
         """Put so much of the buffer in the row of what is to be spoken."""
         text, request.buffer = request.buffer[:size], request.buffer[size:]
         if size or not request.buffer:
             request.due = None  # what is left begins to wait anew
-        if not any(map(str.isalnum, text)):  # what is left of a sentence can be its full stop alone
-            request.passed_over |= bool(text.strip())
-        elif request.options is not None:
-            request.spoke = True
-            part = _Part(request, text, request.options)
-            part.completes = request.context_id is not None
-            self._parts.append(part)
+        # What is left of a sentence can be its full stop alone.
+        due = RequestInput.WORDS if any(map(str.isalnum, text)) else RequestInput.SIGNS
+        action = request.take(due if text.strip() else RequestInput.BLANK)
+        if action is RequestAction.SPEAK and request.options is not None:
+            self._parts.append(Part(request, text, request.options, completes=request.context_id is not None))
 
-    def _end(self, request: _Request, now: float) -> None:
+    def _end(self, request: SocketRequest, now: float) -> None:
         """No more text comes."""
         if request.context_id is not None:
             del self._contexts[request.context_id]
         else:
             self._plain = None
-        if request.passed_over and not request.spoke:
+        action = request.take(RequestInput.END)
+        if action is RequestAction.COMPLAIN:
             self._error("the text holds nothing that can be said: no words, no numbers", request)
-        if request.context_id is not None:
-            return
-        under_way = [part for part in (self._speaking, *self._parts) if part is not None and part.request is request]
-        if under_way:
-            under_way[-1].completes = True
-        elif request.spoke:  # all of it has been spoken; of an empty request nothing is said
-            self._complete(request, now)
+        elif action is RequestAction.COMPLETE and request.context_id is None:  # each part of a context has its own
+            under_way = [part for part in self._wanted if part.request is request]
+            if under_way:
+                under_way[-1].completes = True
+            else:
+                self._complete(request, now)
 
     def _cancel(self, context_id: str | None) -> None:
         """Barge-in: nothing more is said of a context, and nothing answers."""
@@ -328,26 +295,30 @@ class SpeechService:
             self._error("cancel_request needs the context_id of what is to be cancelled", None)
             return
         self._contexts.pop(context_id, None)
-        for request in {part.request for part in (self._speaking, *self._parts) if part is not None}:
+        for request in {part.request for part in self._wanted}:
             if request.context_id == context_id:
                 self._drop(request)
         self._out = deque((of, what) for of, what in self._out if of is None or of.context_id != context_id)
 
-    def _drop(self, request: _Request) -> None:
+    def _drop(self, request: SocketRequest) -> None:
         self._parts = deque(part for part in self._parts if part.request is not request)
-        if self._speaking is not None and self._speaking.request is request:
-            self._speaking = None
+        if self._part is not None and self._part.request is request:
+            self._part = None
+            self._take(SpeakingInput.DROP)
 
     # What the client is told.
 
-    def _answered(self) -> _Part | None:
-        """The part that the host's answer is about, if it is still wanted."""
-        if not self._owed:
-            raise LocalProtocolError("spoken() and failed() answer a Speak or a GoOn, and none is under way")
-        self._owed = False
-        return self._speaking
+    def _take(self, what: SpeakingInput) -> SpeakingAction:
+        action, self._state = step(SPEAKING, self._state, what)
+        return action
 
-    def _tell(self, part: _Part, speech: Speech) -> None:
+    def _answered(self, what: SpeakingInput) -> tuple[SpeakingAction, Part | None]:
+        """What to do about the host's answer, and the part that it is about."""
+        if (self._state, what) not in SPEAKING:
+            raise LocalProtocolError("spoken() and failed() answer a Speak or a GoOn, and none is under way")
+        return self._take(what), self._part
+
+    def _tell(self, part: Part, speech: Speech) -> None:
         """One piece of speech: its audio in messages, each word before the first audio of it."""
         request, rate = part.request, part.options.sample_rate
         size = 2 * round(CHUNK_SECONDS * rate)
@@ -362,13 +333,13 @@ class SpeechService:
             self._word(part, word)
         request.seconds += len(speech.pcm) / 2 / rate
 
-    def _word(self, part: _Part, word: Word) -> None:
+    def _word(self, part: Part, word: Word) -> None:
         request = part.request
         start, end = ((time or 0.0) + request.seconds for time in (word.start, word.end))
         data = {"id": request.words + part.token(word.text), "word": word.text, "start": start, "end": end}
         self._reply(request, Reply, {"status": "word_timestamp", "data": data})
 
-    def _complete(self, request: _Request, now: float) -> None:
+    def _complete(self, request: SocketRequest, now: float) -> None:
         if request.context_id is None and request.options is not None:
             backoff = request.options.complete_backoff_ms
             due = request.spoken_at + (COMPLETE_BACKOFF_MS if backoff is None else backoff) / 1000
@@ -382,7 +353,7 @@ class SpeechService:
         while self._completing and self._completing[0][0] <= now:
             self._reply(self._completing.popleft()[1], Complete, {"status": "complete"})
 
-    def _error(self, message: str, request: _Request | None, status: int = 400) -> None:
+    def _error(self, message: str, request: SocketRequest | None, status: int = 400) -> None:
         """An error, which ends the request that it is about."""
         if request is not None:
             self._drop(request)
@@ -394,7 +365,7 @@ class SpeechService:
         error = {"message": message, "code": str(status)}
         self._reply(request, Reply, {"status": "error", "message": message, "error": error, "private": False})
 
-    def _reply(self, request: _Request | None, kind: type[Reply], said: Mapping[str, Any], **more: float) -> None:
+    def _reply(self, request: SocketRequest | None, kind: type[Reply], said: Mapping[str, Any], **more: float) -> None:
         message: dict[str, Any] = {"session_id": self._session_id}
         if request is not None:
             options = request.options

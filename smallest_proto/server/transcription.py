@@ -24,6 +24,7 @@ from .imperfection import Imperfect, Imperfection
 from .recogniser import Recogniser
 from .requests import LiveRequest
 from .segmenter import Heard, Recognised, VoiceStarted
+from .states import LIVE, LiveAction, LiveInput, LiveState, step
 
 MAX_MESSAGE_BYTES = 2**20  # of audio at once: the service names none, and takes far more than its guidance of 8192
 INACTIVITY_SECONDS = 60.0  # the service closes a link on which the client says nothing for so long
@@ -107,9 +108,8 @@ class LiveService:
         self._deadline: float | None = None
         self._out: deque[ServiceCommand] = deque()
         self._later: deque[tuple[float, ServiceCommand]] = deque()  # what an imperfect service says late, and when
-        self._finalizing: deque[bool] = deque()  # the finalizes under way; True for the one of close_stream
-        self._ending = False  # close_stream came
-        self._closed = False
+        self._finalizing: deque[LiveInput] = deque()  # what the results of each Finalize under way are
+        self._state = LiveState.OPEN
         self._full = ""  # all finals
 
     @property
@@ -120,7 +120,7 @@ class LiveService:
     @property
     def closed(self) -> bool:
         """``Close`` has been put out: what comes now is passed over."""
-        return self._closed
+        return self._state is LiveState.CLOSED
 
     def poll_output(self) -> ServiceCommand | None:
         """The next thing to do, or ``None``."""
@@ -133,25 +133,30 @@ class LiveService:
 
     def start(self, now: float) -> None:
         """The WebSocket is open."""
+        if self.closed:
+            return  # it failed before
         self._deadline = now + self._inactivity
         if self._refused is not None:
             self.fail("the language is not enabled in this region", 1008, now, error_code=self._refused)
 
     def message_received(self, data: str | bytes, now: float) -> None:
         """A message came from the client: text or binary."""
-        if self._closed or self._ending:
+        if self._take(LiveInput.MESSAGE) is LiveAction.NOTHING:
             return
         self._deadline = now + self._inactivity
         if isinstance(data, str):
-            self._told(data, now)
+            self._read(data, now)
         elif len(data) > MAX_MESSAGE_BYTES:
             self._error(f"a binary message may have {MAX_MESSAGE_BYTES} bytes: send less at a time", now)
+            self._take(LiveInput.TOO_MUCH)
             self._close(1009, "message too big", now)
         else:
             self._hear(data)
 
     def recognised(self, items: Sequence[Recognised], now: float) -> None:
         """The results of the oldest ``Hear`` under way."""
+        if self._take(LiveInput.RESULTS) is LiveAction.NOTHING:
+            return
         for item in items:
             self._tell(item, now)
 
@@ -159,7 +164,9 @@ class LiveService:
         """The results of the oldest ``Finalize`` under way. Raises ``LocalProtocolError`` if there is none."""
         if not self._finalizing:
             raise LocalProtocolError("finalized() answers a Finalize, and none is under way")
-        last = self._finalizing.popleft()
+        action = self._take(self._finalizing.popleft())
+        if action is LiveAction.NOTHING:
+            return
         finals = [at for at, item in enumerate(items) if isinstance(item, Heard) and item.final]
         # The answer is the last final; with nothing said there is none, and an empty one answers.
         answer = finals[-1] if finals else len(items)
@@ -167,7 +174,7 @@ class LiveService:
             self._tell(item, now)
         heard = items[answer] if finals else Heard(text="", final=True)
         assert isinstance(heard, Heard)
-        if last:
+        if action is LiveAction.SEND_LAST:
             self._transcription(self._imperfect.last(heard, now), now, is_last=True)
             self._close(1000, "", now)
             return
@@ -181,34 +188,39 @@ class LiveService:
         while self._later and self._later[0][0] <= now:
             self._out.append(self._later.popleft()[1])
         if self._deadline is not None and now >= self._deadline:
+            self._take(LiveInput.IDLE)
             self._close(1000, f"no message from the client for {self._inactivity:g} s", now)
 
     def fail(self, message: str, code: int, now: float, *, error_code: str | None = None) -> None:
         """The service cannot go on (1011), is full (1013) or goes away (1001): an error message, then the close."""
-        if not self._closed:
+        if self._take(LiveInput.FAIL) is not LiveAction.NOTHING:
             message = message.encode("utf-8", "replace").decode()
             self._error(message, now, error_code)
             self._close(code, message, now)
 
-    def _told(self, text: str, now: float) -> None:
+    def _take(self, what: LiveInput) -> LiveAction:
+        action, self._state = step(LIVE, self._state, what)
+        return action
+
+    def _read(self, text: str, now: float) -> None:
         read = read_json_object(text)
         kind = read if isinstance(read, str) else read.get("type")
         if kind == "finalize":
-            self._finalize(last=False)
+            if not self._imperfection.unanswered:
+                self._finalize(LiveInput.RESULTS, leaves_word=self._imperfection.leaves_word)
         elif kind == "close_stream":
-            self._ending = True
+            self._take(LiveInput.CLOSE_STREAM)
             self._deadline = None
-            self._finalize(last=True)
+            self._finalize(LiveInput.LAST)
         elif kind == "keepalive" and self._gateway:
             self._reply({"type": "pong"}, now)
         elif kind != "end":  # what the client said is not repeated: it may be private
             known = _CLIENT_MESSAGES if self._gateway else _CLIENT_MESSAGES[:2]
             self._error("unknown message: " + " or ".join(known), now)
 
-    def _finalize(self, *, last: bool) -> None:
-        if last or not self._imperfection.unanswered:
-            self._finalizing.append(last)
-            self._out.append(Finalize(leaves_word=not last and self._imperfection.leaves_word))
+    def _finalize(self, results: LiveInput, *, leaves_word: bool = False) -> None:
+        self._finalizing.append(results)
+        self._out.append(Finalize(leaves_word=leaves_word))
 
     def _hear(self, audio: bytes) -> None:
         if self._part or len(audio) % self._width:
@@ -283,13 +295,9 @@ class LiveService:
         self._reply(told if error_code is None else {**told, "error_code": error_code}, now)
 
     def _reply(self, message: Mapping[str, Any], now: float, delay: float = 0.0) -> None:
-        if not self._closed:
-            self._put(Reply(text=msgspec.json.encode(message).decode()), now, delay)
+        self._put(Reply(text=msgspec.json.encode(message).decode()), now, delay)
 
     def _close(self, code: int, reason: str, now: float) -> None:
-        if self._closed:
-            return
-        self._closed = True
         self._deadline = None
         # A close frame has room for 123 bytes of reason (RFC 6455, section 5.5).
         self._put(Close(code=code, reason=reason.encode()[:123].decode(errors="ignore")), now)

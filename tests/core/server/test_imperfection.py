@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.server.imperfection import DRIFT_MOST, EDGE_SECONDS, TWICE_SECONDS, Chance, Imperfection
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
-from smallest_proto.server.requests import LiveRequest, read_request
 from smallest_proto.server.transcription import Close, Finalize, Hear, LiveService, Reply
+
+from .asked import read_live
 
 SPEECH = coded_speech([0.3, 1, 2, 3, 0.8, 4, 5, 6, 7, 0.8, 8, 0.8])
 AT_ONCE = coded_speech([1, 2, 3, 0.8])
@@ -27,10 +28,8 @@ class Link:
 
     def __init__(self, imperfection: Imperfection, link: int = 1, options: str = "") -> None:
         target = f"/waves/v1/stt/live?model=pulse&word_timestamps=true&sentence_timestamps=true{options}"
-        live = read_request("GET", target, [("authorization", "Bearer any")], websocket=True)
-        assert isinstance(live, LiveRequest)
         self.now = 0.0
-        self.service = LiveService(live, "session", imperfection=imperfection.on_link(link))
+        self.service = LiveService(read_live(target), "session", imperfection=imperfection.on_link(link))
         self.service.start(self.now)
         self.recogniser = CodedRecogniser(self.service.recogniser_options)
         self.said: list[tuple[float, dict[str, Any]]] = []  # when, and what

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,20 +17,7 @@ from smallest_proto.server.answers import Response, error_answer
 from smallest_proto.server.recogniser import Heard
 from smallest_proto.server.requests import FileRequest, LiveRequest, file_answer, read_request
 
-KEY = [("authorization", "Bearer some-key")]
-LIVE = "/waves/v1/stt/live?model=pulse"
-
-
-def read(
-    target: str, *, method: str = "GET", headers: Sequence[tuple[str, str]] = KEY, websocket: bool = True, **more: Any
-) -> LiveRequest | FileRequest | Response:
-    return read_request(method, target, headers, websocket=websocket, **more)
-
-
-def read_live(target: str, **more: Any) -> LiveRequest:
-    request = read(target, **more)
-    assert isinstance(request, LiveRequest), request
-    return request
+from .asked import KEY, LIVE, read, read_live
 
 
 def read_file(target: str, **more: Any) -> FileRequest:

@@ -23,7 +23,6 @@ from smallest_proto.server.recogniser import (
     VoiceStarted,
     coded_speech,
 )
-from smallest_proto.server.requests import LiveRequest, read_request
 from smallest_proto.server.transcription import Close, Finalize, Hear, LiveService, Reply
 from smallest_proto.transcription.messages import (
     CLOSE_STREAM,
@@ -35,13 +34,7 @@ from smallest_proto.transcription.messages import (
     decode,
 )
 
-LIVE = "/waves/v1/stt/live?model=pulse"
-
-
-def read_live(target: str) -> LiveRequest:
-    request = read_request("GET", target, [("authorization", "Bearer some-key")], websocket=True)
-    assert isinstance(request, LiveRequest), request
-    return request
+from .asked import LIVE, read_live
 
 
 class Host:
