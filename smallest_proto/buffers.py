@@ -75,7 +75,7 @@ def _wrong_items(view: memoryview, encoding: str) -> str:
     code = view.format.lstrip("@=<>!")
     kind = next((kind for kind, codes in _KINDS.items() if code and code in codes), "")
     swapped = kind != "" and view.itemsize > 1 and view.format[0] in "=@<>!" and view.format[0] not in _OURS
-    found = kind if kind == "bool" else f"{kind}{8 * view.itemsize}" if kind else f"{view.itemsize}-byte"
+    actual = kind if kind == "bool" else f"{kind}{8 * view.itemsize}" if kind else f"{view.itemsize}-byte"
     if encoding not in _SAMPLES:
         due, advice = "bytes", "encode it, or set the encoding"
     else:
@@ -84,7 +84,7 @@ def _wrong_items(view: memoryview, encoding: str) -> str:
             advice = f"multiply what is from -1 to 1 by {_FULL_SCALE[encoding]} and convert it to {due}"
         elif swapped:
             advice = f"convert it to {due} in little-endian order, or swap its bytes"
-    return f"audio has {'big-endian ' * swapped}{found} items where {encoding} has {due}: {advice}"
+    return f"audio has {'big-endian ' * swapped}{actual} items where {encoding} has {due}: {advice}"
 
 
 def check_raw(data: bytes | memoryview, encoding: str, sample_rate: int) -> None:

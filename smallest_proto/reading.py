@@ -108,13 +108,13 @@ def read_utterance(read: Any) -> Utterance | None:
     )
 
 
-def error_text(said: Any) -> str:
+def error_text(value: Any) -> str:
     """The words of an error, whatever JSON value they came as."""
-    if isinstance(said, list):
-        return "; ".join(filter(None, (error_text(item) for item in said[:100] if not isinstance(item, list))))
-    if isinstance(said, dict):
-        said = said.get("message")
-    return read_text(said) or ""
+    if isinstance(value, list):
+        return "; ".join(filter(None, (error_text(item) for item in value[:100] if not isinstance(item, list))))
+    if isinstance(value, dict):
+        value = value.get("message")
+    return read_text(value) or ""
 
 
 def _whole(digits: str) -> int | None:

@@ -51,8 +51,8 @@ def refusal(status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = 
 
 
 def _refusal(status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> Failure:
-    told = read_json_object(body)
-    answer = told if isinstance(told, dict) else {}
+    decoded = read_json_object(body)
+    answer = decoded if isinstance(decoded, dict) else {}
     code = read_code(answer.get("error_code"), answer.get("code"))
     named = f" ({code})" if code else ""
     meaning = meaning_of(status)
@@ -115,8 +115,8 @@ def request_id(answer: dict[str, Any], headers: Iterable[tuple[str, str]] = ()) 
 
 def content_expiry(headers: Iterable[tuple[str, str]]) -> str | None:
     """What the service says became of a wish for deletion: "applied", "not-entitled" or "unavailable", so far."""
-    said = header(headers, "X-Content-Expiry")
-    return said if said is not None and _EXPIRY.fullmatch(said) else None
+    expiry = header(headers, "X-Content-Expiry")
+    return expiry if expiry is not None and _EXPIRY.fullmatch(expiry) else None
 
 
 def header(headers: Iterable[tuple[str, str]], name: str) -> str | None:
@@ -152,10 +152,10 @@ def _seconds(read: Any) -> float | None:
 
 def _detail(answer: dict[str, Any], body: bytes) -> str | None:
     """The service's words: the texts of its JSON, each once, or what came instead of JSON."""
-    said = [error_text(answer.get(name)) for name in ("error", "errors", "message", "detail")]
+    texts = [error_text(answer.get(name)) for name in ("error", "errors", "message", "detail")]
     if isinstance(details := answer.get("details"), list):
-        said.append(error_text(details))
-    text = "; ".join(dict.fromkeys(filter(None, said))) or str(body[: 4 * _MAX_DETAIL], "utf-8", "replace").strip()
+        texts.append(error_text(details))
+    text = "; ".join(dict.fromkeys(filter(None, texts))) or str(body[: 4 * _MAX_DETAIL], "utf-8", "replace").strip()
     return text[:_MAX_DETAIL] or None
 
 
@@ -164,10 +164,10 @@ def _http_date(text: str) -> int | None:
 
     The two obsolete spellings are not read: no server of today writes them, and the header is a hint.
     """
-    if (found := _HTTP_DATE.fullmatch(text)) is None:
+    if (match := _HTTP_DATE.fullmatch(text)) is None:
         return None
-    day, year, hour, minute, second = (int(found[at]) for at in (1, 3, 4, 5, 6))
-    month = _MONTHS.index(found[2]) // 3 + 1
+    day, year, hour, minute, second = (int(match[at]) for at in (1, 3, 4, 5, 6))
+    month = _MONTHS.index(match[2]) // 3 + 1
     if month < 3:  # the year begins in March, so that the leap day is its last
         month, year = month + 12, year - 1
     days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day
@@ -184,10 +184,10 @@ def told_failure(message: ErrorMessage) -> Failure:
     advice = "" if meaning is None else meaning.advice
     if not message.private:
         advice = _shown(advice, message.text)
-    said = "the service told of an error" + (f" ({message.code})" if message.code else "")
+    reason = "the service told of an error" + (f" ({message.code})" if message.code else "")
     return Failure(
         kind=FailureKind.SERVICE,
-        reason=said + (f" with status {status}" if status else "") + (f": {advice}" if advice else ""),
+        reason=reason + (f" with status {status}" if status else "") + (f": {advice}" if advice else ""),
         status=status,
         detail=message.text[:_MAX_DETAIL] or None,
         final=meaning is not None and meaning.verdict is Verdict.FINAL,
@@ -197,10 +197,10 @@ def told_failure(message: ErrorMessage) -> Failure:
 _STATUSES = frozenset(map(str, range(400, 600)))
 
 
-def closed_failure(code: int, said: str) -> Failure:
-    """The failure that a close of the WebSocket is; what the peer ``said`` with it is private."""
+def closed_failure(code: int, close_reason: str) -> Failure:
+    """The failure that a close of the WebSocket is; its ``close_reason`` is private."""
     reason = f"the service closed the connection with code {code}{_CLOSES.get(code, '')}"
-    return Failure(kind=FailureKind.DISCONNECTED, reason=reason, code=code, detail=said or None)
+    return Failure(kind=FailureKind.DISCONNECTED, reason=reason, code=code, detail=close_reason or None)
 
 
 _CLOSES = {
@@ -220,8 +220,8 @@ def silent_close(failure: Failure, key: str | None) -> Failure:
     """
     words = "" if key is None else " ".join((failure.detail or "").split())
     words = words.replace(key, "***") if key else words
-    said = f'; it says "{words[:_MAX_CLOSE]}"' if words.isprintable() and words else ""
-    reason = f"{failure.reason} right after it was opened, again, without a message{said}: {_SILENT_CLOSE}"
+    quote = f'; it says "{words[:_MAX_CLOSE]}"' if words.isprintable() and words else ""
+    reason = f"{failure.reason} right after it was opened, again, without a message{quote}: {_SILENT_CLOSE}"
     return msgspec.structs.replace(failure, reason=reason)
 
 

@@ -42,15 +42,15 @@ def read_wav(data: bytes) -> tuple[Raw, int, bytes] | None:
     """The encoding, the rate (Hz) and the audio of a WAV that ``to_wav`` made, or one like it; else ``None``."""
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return None
-    at, found = 12, None
+    at, format = 12, None
     while len(data) >= at + 8:
         name, size = struct.unpack_from("<4sI", data, at)
         body = data[at + 8 : at + 8 + size]
         if name == b"fmt " and len(body) >= 16:
             tag, channels, rate, _, width, _ = struct.unpack_from("<HHIIHH", body)
             encoding = _FORMATS.get((tag, width))
-            found = None if encoding is None or channels != 1 else (encoding, rate)
-        if name == b"data" and found is not None:
-            return found[0], found[1], body  # type: ignore[return-value]
+            format = None if encoding is None or channels != 1 else (encoding, rate)
+        if name == b"data" and format is not None:
+            return format[0], format[1], body  # type: ignore[return-value]
         at += 8 + size + size % 2
     return None

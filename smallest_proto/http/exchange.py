@@ -164,10 +164,10 @@ class HttpExchange(Generic[Answer]):
         """When to call ``handle_timer``, or ``None``."""
         return self._timers.next()
 
-    def _step(self, told: Input, now: float, value: Any = None) -> None:
-        cell = _TABLE.get((self._state, told))
+    def _step(self, what: Input, now: float, value: Any = None) -> None:
+        cell = _TABLE.get((self._state, what))
         if cell is None:
-            raise LocalProtocolError(f"an exchange that is {self._state.value} cannot be told {told.value}")
+            raise LocalProtocolError(f"an exchange that is {self._state.value} cannot be told {what.value}")
         action, state = cell
         self._state = state
         if action is not None:
@@ -267,8 +267,8 @@ class HttpExchange(Generic[Answer]):
     def _worth_another(self, failure: Failure) -> bool:
         if failure.kind is FailureKind.DISCONNECTED and not self._repeatable:
             return False
-        told = failure.status is not None  # the service said how it is; else there was no connection, or it was lost
-        return classify(failure) is not Verdict.FINAL and (told or failure.kind in _NO_CONNECTION)
+        answered = failure.status is not None  # else there was no connection, or it was lost
+        return classify(failure) is not Verdict.FINAL and (answered or failure.kind in _NO_CONNECTION)
 
     def _pause(self, retried: ExchangeRetried, now: float) -> None:
         self._reader, self._patience = self._make_reader(), self._first

@@ -108,10 +108,10 @@ def read_file_answer(status: int, headers: Headers, body: bytes) -> FileTranscri
             return TranscriptionAccepted(request_id=job, content_expiry=content_expiry(headers))
         return no_answer(status, headers, body, "there is no transcription in it")
     metadata = answer.get("metadata")
-    told = {**answer, **(metadata if isinstance(metadata, dict) else {})}  # each stands in one of the two
+    fields = {**answer, **(metadata if isinstance(metadata, dict) else {})}  # each stands in one of the two
 
     def number(*names: str) -> float | None:
-        return next((read for name in names if (read := read_number(told.get(name))) is not None), None)
+        return next((read for name in names if (read := read_number(fields.get(name))) is not None), None)
 
     size, chunks = number("fileSize", "totalBytes"), number("num_chunks")
     return FileTranscript(
@@ -124,7 +124,7 @@ def read_file_answer(status: int, headers: Headers, body: bytes) -> FileTranscri
         emotions=read_shares(answer.get("emotions")),
         gender=read_text(answer.get("gender")),
         size=None if size is None else int(size),
-        filename=read_text(told.get("filename")),
+        filename=read_text(fields.get("filename")),
         processing_time_ms=number("processing_time_ms"),
         rtfx=number("rtfx"),
         num_chunks=None if chunks is None else int(chunks),

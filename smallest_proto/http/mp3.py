@@ -45,19 +45,19 @@ def _parted(file: bytes) -> tuple[bytes, bytes]:
 
 def _head_of(head: bytes, audio: bytes) -> bytes:
     """``head`` as it tells of all of ``audio``."""
-    found = _HEAD.search(head, 0, _HEAD_WITHIN)
-    if found is None or found[0] == b"VBRI":
+    head_match = _HEAD.search(head, 0, _HEAD_WITHIN)
+    if head_match is None or head_match[0] == b"VBRI":
         return b""
-    frame, at = bytearray(head), found.end() + 4
-    flags = int.from_bytes(head[found.end() : at], "big")
-    for flag, size, said in (
+    frame, at = bytearray(head), head_match.end() + 4
+    flags = int.from_bytes(head[head_match.end() : at], "big")
+    for flag, size, value in (
         (_FRAMES, 4, _count(audio).to_bytes(4, "big")),
         (_BYTES, 4, (len(head) + len(audio)).to_bytes(4, "big")),
         (_PLACES, 100, bytes(256 * percent // 100 for percent in range(100))),
         (_QUALITY, 4, None),
     ):
         if flags & flag and at + size <= len(frame):
-            frame[at : at + size] = said or frame[at : at + size]
+            frame[at : at + size] = value or frame[at : at + size]
             at += size
     if at + _PADDING + 3 <= len(frame):  # its second half is samples to be left out at the end: none
         frame[at + _PADDING + 1] &= 0xF0

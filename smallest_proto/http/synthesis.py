@@ -243,10 +243,10 @@ class AudioBody:
 
     def end(self) -> tuple[list[AudioChunk], Failure | None]:
         # A body that lasts to the end of the connection cannot be told from one that was cut, but for this.
-        said, came = wav_length(self._head), self.chunker.size
-        if said is None or came >= said:
+        length, came = wav_length(self._head), self.chunker.size
+        if length is None or came >= length:
             return [], None
-        reason = f"the connection was lost in mid-speech: {came:,} of {said:,} bytes came"
+        reason = f"the connection was lost in mid-speech: {came:,} of {length:,} bytes came"
         return [], Failure(kind=FailureKind.DISCONNECTED, reason=reason)
 
 
@@ -297,8 +297,8 @@ class AudioEvents:
             return None
         status = None if frame.status is None else str(frame.status)
         if frame.error is not None or event.type == "error" or (status and _ERROR_STATUS.fullmatch(status)):
-            said = error_text(frame.error) or error_text(frame.message)
-            self._failure, self.settled = told_failure(ErrorMessage(text=said, status=status)), True
+            text = error_text(frame.error) or error_text(frame.message)
+            self._failure, self.settled = told_failure(ErrorMessage(text=text, status=status)), True
             return None
         self.settled = frame.done or False
         return None if frame.audio is None else self.chunker.take(frame.audio)
@@ -389,9 +389,9 @@ def _read_frame(data: str) -> _Frame | str:
         read = read_json_object(data)
     if isinstance(read, str):
         return read
-    told = read.get("audio")
-    audio = decode_audio(told)
-    if told is not None and audio is None:
+    encoded = read.get("audio")
+    audio = decode_audio(encoded)
+    if encoded is not None and audio is None:
         return "not base64"
     return _Frame(
         audio=audio,

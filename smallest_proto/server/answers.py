@@ -140,13 +140,13 @@ def wire_utterances(heard: Heard, diarize: bool | None) -> list[dict[str, Any]]:
 
 
 def _set(value: Value) -> dict[str, Any]:
-    return {name: said for name, said in msgspec.to_builtins(value).items() if said is not None}
+    return {name: field for name, field in msgspec.to_builtins(value).items() if field is not None}
 
 
 def _catalogued(voice: ListedVoice) -> dict[str, Any]:
     tags = {"age": voice.age or "", "emotions": [], "language": voice.languages}
-    said = {"voiceId": voice.voice_id, "displayName": voice.name, "description": voice.description}
-    return {"_id": voice.voice_id, **said, "audioPreview": "", "tags": tags}
+    names = {"voiceId": voice.voice_id, "displayName": voice.name, "description": voice.description}
+    return {"_id": voice.voice_id, **names, "audioPreview": "", "tags": tags}
 
 
 def _listed(voice: ListedVoice) -> dict[str, Any]:

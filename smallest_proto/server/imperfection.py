@@ -81,17 +81,17 @@ class Imperfection(Value, frozen=True, kw_only=True):
         return self.rounding / 2 + self.jitter + abs(self.bias) + (DRIFT_MOST if self.drift else 0.0)
 
     @classmethod
-    def read(cls, said: Iterable[str]) -> Imperfection:
+    def read(cls, kinds: Iterable[str]) -> Imperfection:
         """What ``kinds`` writes, ``["rounding=0.1", "twice"]``, a ``seed=7`` with it; ``["7"]`` alone draws one.
 
         Hyphens count as underscores. Raises ``ConfigurationError``, which names the kinds that there are.
         """
-        said = [kind.strip().lower() for kind in said]
-        if len(said) == 1 and said[0].isdecimal():
-            return cls.draw(int(said[0]))
+        kinds = [kind.strip().lower() for kind in kinds]
+        if len(kinds) == 1 and kinds[0].isdecimal():
+            return cls.draw(int(kinds[0]))
         fields = {field.name: field.type for field in msgspec.structs.fields(cls)}
         given: dict[str, Any] = {}
-        for kind in said:
+        for kind in kinds:
             name, _, value = kind.partition("=")
             name = name.replace("-", "_")
             try:
@@ -202,8 +202,8 @@ class Imperfect:
             texts = [self._respelled(text) for text in texts]
             words = [msgspec.structs.replace(w, text=text) for w, text in zip(words, texts, strict=False)]
         # The sentences are made of the text and the words.
-        told = () if of.no_times else tuple(words)
-        return msgspec.structs.replace(heard, text=" ".join(texts), words=told, utterances=())
+        shown = () if of.no_times else tuple(words)
+        return msgspec.structs.replace(heard, text=" ".join(texts), words=shown, utterances=())
 
     def answers(self, heard: Heard) -> Sequence[Answer]:
         """The finals that answer a finalize."""
@@ -274,16 +274,16 @@ class Imperfect:
     def _joined(self, words: Sequence[Word]) -> Sequence[Word]:
         if not self._of.joined:
             return words
-        told: list[Word] = []
+        joined: list[Word] = []
         pending = False  # the last one may take another one in
         for word in words:
-            if pending and self._chance("joined", told[-1].text) < 0.3:
-                told[-1] = msgspec.structs.replace(told[-1], text=told[-1].text + word.text, end=word.end)
+            if pending and self._chance("joined", joined[-1].text) < 0.3:
+                joined[-1] = msgspec.structs.replace(joined[-1], text=joined[-1].text + word.text, end=word.end)
                 pending = False
             else:
-                told.append(word)
+                joined.append(word)
                 pending = True
-        return told
+        return joined
 
     def _timed(self, word: Word) -> Word:
         start = None if word.start is None else self._time(word.start)
@@ -292,12 +292,12 @@ class Imperfect:
 
     def _time(self, time: float) -> float:
         of = self._of
-        told = time + of.bias + max(-DRIFT_MOST, min(DRIFT_MOST, of.drift * time))
+        moved = time + of.bias + max(-DRIFT_MOST, min(DRIFT_MOST, of.drift * time))
         if of.jitter:
-            told += of.jitter * (2 * self._chance("time", time) - 1)
+            moved += of.jitter * (2 * self._chance("time", time) - 1)
         if of.rounding:
-            told = round(told / of.rounding) * of.rounding
-        return max(0.0, told)
+            moved = round(moved / of.rounding) * of.rounding
+        return max(0.0, moved)
 
     def _respelled(self, text: str) -> str:
         how = int(6 * self._chance("spelling", text))

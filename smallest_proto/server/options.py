@@ -61,7 +61,7 @@ def read_transcription(config: type[Config], query: Mapping[str, str], **fixed: 
     if live and (wrong := next((name for name in _REFUSED if name in notes), None)):
         raise ConfigurationError(notes[wrong])
     try:
-        return config(**{**fixed, **values, "model": fixed["model"]}), _told(notes)
+        return config(**{**fixed, **values, "model": fixed["model"]}), _notes_of(notes)
     except ConfigurationError:
         pass  # of some of them; find out which
     # What belongs together is tried together, and what needs another one after it.
@@ -76,10 +76,10 @@ def read_transcription(config: type[Config], query: Mapping[str, str], **fixed: 
             notes.update(dict.fromkeys(given, str(error)))
         else:
             options.update(given)
-    return config(**{**fixed, **options}), _told({name: notes[name] for name in notes if name not in options})
+    return config(**{**fixed, **options}), _notes_of({name: notes[name] for name in notes if name not in options})
 
 
-def _told(notes: Mapping[str, str]) -> tuple[str, ...]:
+def _notes_of(notes: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"{name[:40]} is passed over: {notes[name]}" for name in notes if name not in _ELSEWHERE)
 
 
@@ -112,9 +112,9 @@ def read_speech_fields(
     return options
 
 
-def read_flag(name: str, said: str) -> bool:
+def read_flag(name: str, text: str) -> bool:
     """``true`` or ``false``, whatever its case. Raises ``ConfigurationError``."""
-    value = _value(name, said, bool)
+    value = _value(name, text, bool)
     assert isinstance(value, bool)
     return value
 
@@ -133,33 +133,33 @@ def _speech_options(given: Mapping[str, Any]) -> SynthesisConfig:
         raise FieldError(str(error), "", "custom") from None
 
 
-def _code(value: object, said: str) -> str:
+def _code(value: object, text: str) -> str:
     """The name that the service's validation has for such an error."""
-    if "one of" in said:
+    if "one of" in text:
         return "invalid_enum_value"
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and "number" in said:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and "number" in text:
         return "too_small" if value < 1 else "too_big"
     return "invalid_type" if not isinstance(value, str) else "invalid_string"
 
 
-def _value(name: str, said: str, kind: Any) -> Any:
+def _value(name: str, text: str, kind: Any) -> Any:
     """What a text of the query means as a field of this type; one that is a text is for the configuration to check."""
     if name == "keywords":
-        return tuple(map(_keyword, said.split(",")))
+        return tuple(map(_keyword, text.split(",")))
     kinds = {get_origin(one) or one for one in get_args(kind) or (kind,)}
     wanted = ""
     for one, what in ((bool, "true or false"), (int, "a whole number"), (float, "a number")):
         if one in kinds:
             wanted = what
             try:
-                return msgspec.convert(said.lower(), one, strict=False)
+                return msgspec.convert(text.lower(), one, strict=False)
             except msgspec.ValidationError:
                 pass
     if tuple in kinds:
-        return tuple(said.split(","))
+        return tuple(text.split(","))
     if wanted and not kinds & {str, Literal}:
-        raise ConfigurationError(f"{name} must be {wanted}, not {said[:40]!r}")
-    return said
+        raise ConfigurationError(f"{name} must be {wanted}, not {text[:40]!r}")
+    return text
 
 
 def _keyword(entry: str) -> str | tuple[str, float]:

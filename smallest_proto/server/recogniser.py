@@ -88,7 +88,7 @@ class PlainRecogniser:
         self._format = options.audio_format
         self._segmenter = Segmenter(options)
         self._position = 0  # samples heard
-        self._told = 0  # samples of which the segmenter knows
+        self._segmented = 0  # samples of which the segmenter knows
         self._words: deque[tuple[int, int, Word]] = deque()
         last = 0
         for word in words:
@@ -103,15 +103,15 @@ class PlainRecogniser:
 
     def hear(self, audio: bytes) -> Sequence[Recognised]:
         self._position = self._after(audio)
-        while self._told < self._position:
+        while self._segmented < self._position:
             start, end, word = self._words[0] if self._words else (self._position, 0, None)
-            if self._told < start:
+            if self._segmented < start:
                 to = min(start, self._position)
-                self._segmenter.silence(self._told, to)
+                self._segmenter.silence(self._segmented, to)
             else:
                 to = min(end, self._position)
-                self._segmenter.voice(self._told, to)
-            self._told = to
+                self._segmenter.voice(self._segmented, to)
+            self._segmented = to
             if word is not None and to == end:
                 self._segmenter.add(word)
                 self._words.popleft()

@@ -273,11 +273,11 @@ def _path_model(route: _Route) -> str | None:
 
 def _idle(query: Mapping[str, str]) -> float | None:
     """The time for idle links that a client asks for, in whole seconds."""
-    if (said := query.get("timeout")) is None:
+    if (seconds := query.get("timeout")) is None:
         return None
-    if not (said.isascii() and said.isdigit() and len(said) < 9 and 1 <= int(said) <= MAX_IDLE):
-        raise _Refusal(400, f"timeout must be a whole number of seconds from 1 to {MAX_IDLE}, not {said[:40]!r}")
-    return float(said)
+    if not (seconds.isascii() and seconds.isdigit() and len(seconds) < 9 and 1 <= int(seconds) <= MAX_IDLE):
+        raise _Refusal(400, f"timeout must be a whole number of seconds from 1 to {MAX_IDLE}, not {seconds[:40]!r}")
+    return float(seconds)
 
 
 def _transcription_request(
@@ -290,7 +290,7 @@ def _transcription_request(
 ) -> LiveRequest | FileRequest:
     if not route.model:
         raise _Refusal(400, "model is missing: add model=pulse to the query")
-    query = {route.names.get(name, name): said for name, said in query.items()}
+    query = {route.names.get(name, name): value for name, value in query.items()}
     language = query.get("language", "en")
     refused = None if languages is None or language in languages else WRONG_LANGUAGE
     if websocket:

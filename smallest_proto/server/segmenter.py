@@ -82,7 +82,7 @@ class Segmenter:
         self._out: list[Recognised] = []
         self._words: list[Word] = []  # since the last final
         self._text = ""  # of all of them
-        self._told = 0  # how many of them the last interim had
+        self._interim_words = 0  # how many of them the last interim had
         self._speaking = False  # between VoiceStarted and VoiceEnded
         self._quiet_since: int | None = None  # the sample at which the present silence began
         self._interim_at: int | None = None
@@ -118,7 +118,7 @@ class Segmenter:
             words, text = tuple(self._words), self._text
             utterance = Utterance(text=text, start=words[0].start, end=words[-1].end)
             self._out.append(Heard(text=text, words=words, final=True, utterances=(utterance,), endpoint=endpoint))
-        self._words, self._text, self._told, self._interim_at = [], "", 0, None
+        self._words, self._text, self._interim_words, self._interim_at = [], "", 0, None
 
     def _advance(self, to: int) -> None:
         while True:
@@ -138,9 +138,9 @@ class Segmenter:
                 self._interim(due)
 
     def _interim(self, due: int) -> None:
-        news = len(self._words) > self._told
+        news = len(self._words) > self._interim_words
         if news:
-            self._told = len(self._words)
+            self._interim_words = len(self._words)
             self._out.append(Heard(text=self._text))
         # A silence brings no news; the next voice sets the time anew.
         self._interim_at = due + self._interval if news or self._quiet_since is None else None

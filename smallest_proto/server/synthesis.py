@@ -217,9 +217,9 @@ class SpeechService:
 
     def _request(self, context_id: str | None) -> SocketRequest | None:
         """The request that a message belongs to, a new one if need be; ``None`` if there are too many."""
-        found = self._plain if context_id is None else self._contexts.get(context_id)
-        if found is not None:
-            return found
+        request = self._plain if context_id is None else self._contexts.get(context_id)
+        if request is not None:
+            return request
         if len(self._contexts) >= MAX_CONTEXTS:
             self._error(f"a socket has at most {MAX_CONTEXTS} contexts at once: end one first", None)
             return None
@@ -365,7 +365,7 @@ class SpeechService:
         error = {"message": message, "code": str(status)}
         self._reply(request, Reply, {"status": "error", "message": message, "error": error, "private": False})
 
-    def _reply(self, request: SocketRequest | None, kind: type[Reply], said: Mapping[str, Any], **more: float) -> None:
+    def _reply(self, request: SocketRequest | None, kind: type[Reply], body: Mapping[str, Any], **more: float) -> None:
         message: dict[str, Any] = {"session_id": self._session_id}
         if request is not None:
             options = request.options
@@ -376,5 +376,5 @@ class SpeechService:
                 "context_id": request.context_id,
             }
             message |= {name: value for name, value in ids.items() if value is not None}
-        text = msgspec.json.encode({**message, **said}).decode()
+        text = msgspec.json.encode({**message, **body}).decode()
         self._out.append((request, kind(text=text, **more)))

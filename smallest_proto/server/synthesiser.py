@@ -92,15 +92,15 @@ def joined(text: str, more: str) -> str:
 
 def sentence_end(text: str) -> int:
     """How much of ``text`` is whole sentences: up to and with the last sign of an end that a blank follows."""
-    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
     return ends[-1] if ends else 0
 
 
 def _sentences(text: str) -> Iterator[str]:
     at = 0
-    for found in _SENTENCE_END.finditer(text):
-        yield text[at : found.end()]
-        at = found.end()
+    for match in _SENTENCE_END.finditer(text):
+        yield text[at : match.end()]
+        at = match.end()
     yield text[at:]
 
 

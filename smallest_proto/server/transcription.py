@@ -247,12 +247,12 @@ class LiveService:
         goes_on: bool = False,
         delay: float = 0.0,
     ) -> None:
-        told = self._imperfect.heard(heard, now)
-        if told is None:
+        result = self._imperfect.heard(heard, now)
+        if result is None:
             return
-        message = self._message(told, told.text + " " if goes_on and told.final and told.text else told.text)
+        message = self._message(result, result.text + " " if goes_on and result.final and result.text else result.text)
         message["is_last"] = is_last
-        if told.final:
+        if result.final:
             message["from_finalize"] = from_finalize
         for later, one in self._imperfect.messages(message, delay):
             self._reply(one, now, later)
@@ -287,12 +287,12 @@ class LiveService:
         )
 
     def _error(self, message: str, now: float, error_code: str | None = None) -> None:
-        told: dict[str, Any]
+        fields: dict[str, Any]
         if self._gateway:
-            told = {"type": "error", "status": "error", "message": message, "session_id": self._session_id}
+            fields = {"type": "error", "status": "error", "message": message, "session_id": self._session_id}
         else:
-            told = {"error": message}
-        self._reply(told if error_code is None else {**told, "error_code": error_code}, now)
+            fields = {"error": message}
+        self._reply(fields if error_code is None else {**fields, "error_code": error_code}, now)
 
     def _reply(self, message: Mapping[str, Any], now: float, delay: float = 0.0) -> None:
         self._put(Reply(text=msgspec.json.encode(message).decode()), now, delay)

@@ -118,9 +118,9 @@ def _told_apart(wire: _Wire, *, repaired: bool) -> Message:
         return CompleteMessage(request_id=request, context_id=context, repaired=repaired)
     if status == "error" or wire.error is not None or wire.error_code:
         code = wire.error.get("code") if isinstance(wire.error, dict) else None
-        said = wire.message if wire.message is not None else wire.error
+        words = wire.message if wire.message is not None else wire.error
         error = ErrorMessage(
-            text=error_text(said),
+            text=error_text(words),
             status=read_text(status if code is None else code),
             code=read_code(wire.error_code, code),
             private=wire.private is not False,
@@ -131,8 +131,8 @@ def _told_apart(wire: _Wire, *, repaired: bool) -> Message:
 
 def _repaired(read: dict[str, Any]) -> Message:
     """Keep of each field what can be understood."""
-    found = read.get("data")
-    inner = found if isinstance(found, dict) else {}
+    nested = read.get("data")
+    inner = nested if isinstance(nested, dict) else {}
     wire = _Wire(
         status=read_text(read.get("status")),
         data=_Data(

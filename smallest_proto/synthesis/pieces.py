@@ -40,13 +40,13 @@ def pieces_of(text: str, *, within_words: bool = False) -> Iterator[str]:
 def _end(text: str, start: int, *, within_words: bool) -> int:
     most = start + PIECE
     for ends in _ENDS:
-        places = [found.end() for found in ends.finditer(text, start, most)]
+        places = [match.end() for match in ends.finditer(text, start, most)]
         for end in reversed(places):
             if _ABBREVIATION.search(text, max(start, end - _LONGEST), end) is None:
                 return end
     if not within_words:
-        found = _ENDS[-1].search(text, most)
-        return len(text) if found is None else found.end()
+        match = _ENDS[-1].search(text, most)
+        return len(text) if match is None else match.end()
     for end in range(most, most - _LONGEST, -1):
         if unicodedata.category(text[end])[0] != "M":  # else it belongs to the letter before it
             return end

@@ -92,8 +92,8 @@ class Playout:
     @property
     def untimed(self) -> float:
         """Seconds of audio that came after the last word whose place in the text is known."""
-        told = max((end for end, place, _ in self._words if place is not None), default=self.whole)
-        return max(0, self.received - max(told, self.base)) / self._rate
+        timed = max((end for end, place, _ in self._words if place is not None), default=self.whole)
+        return max(0, self.received - max(timed, self.base)) / self._rate
 
     def covers_words(self, *, nearly: bool) -> bool:
         """Whether all came of the audio of the words that the service told of; ``nearly``: as far as times are true."""
@@ -186,14 +186,14 @@ class Playout:
         if last <= (self._words[-1][0] if self._words else self.whole):
             self.misleading = True  # it was told already, or its time counts from somewhere else
         place = self._script.follow(word.text)
-        told = WordSpoken(
+        event = WordSpoken(
             segment=self._segment,
             text=word.text,
             start=start + zero / rate,
             end=end + zero / rate,
             written=place.written,
         )
-        self._words.append((last, None if self.misleading else place.end, told))
+        self._words.append((last, None if self.misleading else place.end, event))
 
     def _settle(self) -> None:
         """Give out what may go, then the words that are whole with it."""

@@ -122,18 +122,18 @@ class Script:
         in a row stand in the text again, not further on than such words could have led.
         """
         start = self.timed if self._guess is None else self._guess
-        found = self._find(word, start)
+        index = self._find(word, start)
         certain = not self._unplaced or self._guess is not None
-        if certain and found >= 0 and _WORD.search(self.text, start, found) is None:
-            self.timed = self._end(found + len(word))
+        if certain and index >= 0 and _WORD.search(self.text, start, index) is None:
+            self.timed = self._end(index + len(word))
             self._guess, self._unplaced = None, 0
             return Place(self.timed, self.text[start : self.timed])
-        found = self._search(word) if self._unplaced else -1
-        self._guess = self._end(found + len(word)) if found >= 0 else None
+        index = self._search(word) if self._unplaced else -1
+        self._guess = self._end(index + len(word)) if index >= 0 else None
         self._unplaced += 1
         if self._guess is not None:
-            skipped = self.text[self.timed : found]
-            return Place(None, skipped[len(skipped.rstrip()) :] + self.text[found : self._guess])
+            skipped = self.text[self.timed : index]
+            return Place(None, skipped[len(skipped.rstrip()) :] + self.text[index : self._guess])
         if self._unplaced > 1:
             return Place(None, word if _SYLLABLE.match(word) else f" {word}")
         written = _WORD.search(self.text, self.timed, self.sent)
@@ -152,12 +152,12 @@ class Script:
     def _search(self, word: str) -> int:
         """Where ``word`` stands, after no more other words than were told of in their place; or -1."""
         most = min(self._unplaced, _MOST_SKIPPED)
-        found = self._find(word, self.timed)
-        while found >= 0 and len(_TOKEN.findall(self.text, self.timed, found)) <= most:
-            before, after = self.text[found - 1 : found], self.text[found + len(word) : found + len(word) + 1]
+        index = self._find(word, self.timed)
+        while index >= 0 and len(_TOKEN.findall(self.text, self.timed, index)) <= most:
+            before, after = self.text[index - 1 : index], self.text[index + len(word) : index + len(word) + 1]
             if not _INSIDE.fullmatch(before + word[:1]) and not _INSIDE.fullmatch(word[-1:] + after):
-                return found
-            found = self._find(word, found + 1)
+                return index
+            index = self._find(word, index + 1)
         return -1
 
     def _find(self, word: str, start: int) -> int:

@@ -39,7 +39,7 @@ class Outages:
         self._opened_at = 0.0
         self._lost_at: float | None = None  # while there is none
         self._again = 0.0  # seconds of audio that the next one is sent again
-        self._told: list[str] = []  # of this outage, and not said yet
+        self._unsaid: list[str] = []  # of this outage, and not said yet
 
     def heard(self, event: Event | SpeechEvent, stats: SessionStats | None = None) -> None:
         """An event, and what the session that hears did until now.
@@ -55,7 +55,7 @@ class Outages:
             now = self._clock()
             if self._lost_at is not None:
                 again = f", {self._again:.1f} s of audio sent again" if self._again else ""
-                self._told.append(f"link {event.link} open {now - self._lost_at:.1f} s later{again}")
+                self._unsaid.append(f"link {event.link} open {now - self._lost_at:.1f} s later{again}")
             self._flush()
             self._open, self._opened_at, self._lost_at = event.link, now, None
         elif isinstance(event, SessionEnded):
@@ -68,12 +68,12 @@ class Outages:
             # No link hears anything until the next one is open, so this is what that one begins with.
             self._again = stats.seconds_sent - stats.seconds_finalised if stats else 0.0
         what = f"lost after {now - self._opened_at:.1f} s" if event.link == self._open else "did not open"
-        self._told.append(f"link {event.link} {what}: {event.failure.reason}")
+        self._unsaid.append(f"link {event.link} {what}: {event.failure.reason}")
         if event.retry_in >= _WORTH_A_LINE:
-            self._told.append(f"trying again in {event.retry_in:.1f} s")
+            self._unsaid.append(f"trying again in {event.retry_in:.1f} s")
             self._flush()
 
     def _flush(self) -> None:
-        if self._told:
-            self._say("; ".join(self._told))
-            self._told.clear()
+        if self._unsaid:
+            self._say("; ".join(self._unsaid))
+            self._unsaid.clear()

@@ -123,13 +123,13 @@ def show_details(error: BaseException) -> None:
 
 def _explain_remote(error: RemoteError) -> str:
     failure = error.failure
-    said = failure.reason.rstrip(".").replace("its words are in failure.detail", "--debug shows its words")
+    reason = failure.reason.rstrip(".").replace("its words are in failure.detail", "--debug shows its words")
     if failure.status == 401:
-        return f"{said}, or --api-key"
+        return f"{reason}, or --api-key"
     if isinstance(error, ConnectError):
-        return f"{said}; --base-url says where the service is, and --local needs none"
+        return f"{reason}; --base-url says where the service is, and --local needs none"
     if isinstance(error, DeadlineError):
-        return f"{said}: try again, or use --local"
+        return f"{reason}: try again, or use --local"
     if failure.retry_after is not None:
-        return f"{said}; it asks to wait {failure.retry_after:g} s"
-    return said
+        return f"{reason}; it asks to wait {failure.retry_after:g} s"
+    return reason

@@ -50,7 +50,7 @@ def transcribe(names: Sequence[str], options: Options) -> bool:
     config = _configure(options)
     places = _places(names, options)
     # Before the loop: a read of a pipe cannot be cancelled.
-    sources = [_found(name, options) for name in names]
+    sources = [_source(name, options) for name in names]
     return run(_transcribe(sources, places, config, options))
 
 
@@ -77,7 +77,7 @@ def _places(names: Sequence[str], options: Options) -> list[Path] | None:
     return output_names(output, names, SUFFIXES[options.format])
 
 
-def _found(name: str, options: Options) -> Source | Problem:
+def _source(name: str, options: Options) -> Source | Problem:
     try:
         return find_source(name, live=options.live, raw=options.raw)
     except Problem as problem:

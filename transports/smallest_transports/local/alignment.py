@@ -115,14 +115,14 @@ def spell_numbers(word: str) -> str:
 def _spell(match: re.Match[str]) -> str:
     whole, fraction = match.group(1), match.group(2)
     if len(whole) > _LONGEST_NUMBER or (len(whole) > 1 and whole[0] == "0"):
-        said = " ".join(numbers.ONES[int(digit)] for digit in whole)
+        words = " ".join(numbers.ONES[int(digit)] for digit in whole)
     elif len(whole) == 4 and not fraction and 1100 <= int(whole) < 2100:
-        said = numbers.year(int(whole))
+        words = numbers.year(int(whole))
     else:
-        said = numbers.cardinal(int(whole))
+        words = numbers.cardinal(int(whole))
     if fraction:
-        said += " point " + " ".join(numbers.ONES[int(digit)] for digit in fraction)
-    return f" {said} "
+        words += " point " + " ".join(numbers.ONES[int(digit)] for digit in fraction)
+    return f" {words} "
 
 
 def spread(words: Sequence[str], start: float, end: float) -> tuple[Span, ...]:

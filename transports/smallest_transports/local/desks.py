@@ -68,8 +68,8 @@ class FileDesk:
             if self._waiting - len(body) < WAITING_FILE_BYTES:
                 place = await self._places.wait()
             if place is None or gone():
-                said = "the server is full: too many files wait for their turn"
-                return error_answer(503, said, request_id, headers=(("Retry-After", str(RETRY_AFTER)),))
+                message = "the server is full: too many files wait for their turn"
+                return error_answer(503, message, request_id, headers=(("Retry-After", str(RETRY_AFTER)),))
             return await self._transcribed(request, body, request_id)
         finally:
             self._waiting -= len(body)
@@ -174,5 +174,5 @@ class SpeechDesk:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._synthesiser)
         except Exception as error:
             logger.error("no synthesiser could be made: %s", type(error).__name__)
-            said = str(error) if isinstance(error, ConfigurationError) else "no synthesiser could be made"
-            return speech_error_answer(500, said, request_id)
+            message = str(error) if isinstance(error, ConfigurationError) else "no synthesiser could be made"
+            return speech_error_answer(500, message, request_id)

@@ -167,11 +167,11 @@ def read_fault(text: str) -> Fault:
 
     Raises ``ConfigurationError``, which names the faults that there are.
     """
-    found = _WRITTEN.fullmatch(re.sub(r"[ _]", "-", text.strip().lower()))
+    match = _WRITTEN.fullmatch(re.sub(r"[ _]", "-", text.strip().lower()))
     try:
-        if found is None:
+        if match is None:
             raise ValueError
-        name, value, at, times = found.groups()
+        name, value, at, times = match.groups()
         numbers = None if value is None else float(value), float(at or 0), int(times or 1)
     except ValueError:
         raise ConfigurationError(f"{text[:40]!r} is no fault: use {KNOWN}, written {SYNTAX}") from None

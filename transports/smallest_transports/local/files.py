@@ -37,7 +37,7 @@ def read_samples(source: bytes | str | os.PathLike[str], *, name: str = "the fil
     try:
         with Decoder(source) as decoder:
             samples = np.concatenate([*decoder.blocks(), np.zeros(0, np.float32)])
-            told = [*decoder.notes, *(f"lacks {what}" for what in decoder.missing)]
+            notes = [*decoder.notes, *(f"lacks {what}" for what in decoder.missing)]
     except Unreadable as error:
         raise ConfigurationError(f"{name} {error}") from None
     except OSError as error:
@@ -45,7 +45,7 @@ def read_samples(source: bytes | str | os.PathLike[str], *, name: str = "the fil
         raise ConfigurationError(f"{name} cannot be read{reason}") from None
     if not len(samples):
         raise ConfigurationError(f"{name} holds no audio: there is nothing to transcribe")
-    for what in told:
+    for what in notes:
         logger.warning("a file %s", what)
     return np.asarray(np.clip(samples, -1.0, 1.0), np.float32)
 

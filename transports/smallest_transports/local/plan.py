@@ -55,8 +55,8 @@ class Limits:
             times.append(now)
             return None
         wait = max(1, round(times[0] + MINUTE - now))
-        said = f"rate limit exceeded: {self._plan.files_a_minute} requests a minute"
-        return error_answer(429, said, request_id, headers=(("Retry-After", str(wait)),))
+        message = f"rate limit exceeded: {self._plan.files_a_minute} requests a minute"
+        return error_answer(429, message, request_id, headers=(("Retry-After", str(wait)),))
 
     def too_many_live(self, request_id: str) -> Response:
         """The answer to one live transcription more than the plan has."""

@@ -127,7 +127,7 @@ class LocalRecogniser:
         self._count_at = COUNT_SAMPLES  # the sample at which words are counted
         self._interim_at = 0  # the sample from which another interim is due
         self._decoded: _Decoded | None = None
-        self._said = ""  # by the last interim
+        self._interim_text = ""  # by the last interim
         self._final_until = 0.0  # seconds: the end of the last word that became final
         self._final_words = 0  # how many words of the open segment are final
 
@@ -177,9 +177,9 @@ class LocalRecogniser:
         if words and settled:
             self._timed(segment)  # the final is likely to want it, and has it then
         text = " ".join(word.text for word in (words or ())[self._final_words :])
-        if not text or text == self._said:
+        if not text or text == self._interim_text:
             return []
-        self._said = text
+        self._interim_text = text
         return [Heard(text=text)]
 
     def _final_by_words(self, limit: int) -> list[Recognised]:
@@ -206,12 +206,12 @@ class LocalRecogniser:
         if words:
             self._final_until = words[-1].end or self._final_until
             self._final_words += len(words)
-            self._said = ""
+            self._interim_text = ""
         return words
 
     def _final(self, segment: Segment) -> list[Recognised]:
         timed = self._next_words(segment, len(self._timed(segment)))
-        self._decoded, self._said, self._final_words, self._counted = None, "", 0, []
+        self._decoded, self._interim_text, self._final_words, self._counted = None, "", 0, []
         size = self._limit or max(1, len(timed))
         parts = [timed[at : at + size] for at in range(0, len(timed), size)]
         return [_heard(part, endpoint=segment.endpoint and part is parts[-1]) for part in parts]
@@ -316,7 +316,7 @@ def note_ignored(options: TranscriptionConfig | FileTranscriptionConfig) -> None
         _note(f"the local server's recogniser knows English alone: {options.language} is heard as English")
 
 
-def _note(said: str) -> None:
-    if said not in _noted:
-        _noted.add(said)
-        logger.warning("%s", said)
+def _note(note: str) -> None:
+    if note not in _noted:
+        _noted.add(note)
+        logger.warning("%s", note)

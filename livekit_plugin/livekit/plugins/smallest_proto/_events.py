@@ -126,11 +126,11 @@ def _metadata(**values: Any) -> dict[str, Any] | None:
 
 
 def _utterances(utterances: Iterable[Utterance], offset: float) -> list[dict[str, Any]]:
-    told = []
+    timed = []
     for utterance in utterances:
         fields = {name: value for name, value in msgspec.to_builtins(utterance).items() if value is not None}
-        told.append({**fields, **{name: fields[name] + offset for name in ("start", "end") if name in fields}})
-    return told
+        timed.append({**fields, **{name: fields[name] + offset for name in ("start", "end") if name in fields}})
+    return timed
 
 
 def _speaker_id(name: int | str) -> str:

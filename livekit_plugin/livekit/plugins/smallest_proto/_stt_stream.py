@@ -81,7 +81,7 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
         self._owner = stt
         self._wanted = wanted  # what was asked for last,
         self._current = wanted  # what the audio that is fed now goes with,
-        self._told = {wanted.config: wanted}  # and all that the service was asked for: some of it may be refused
+        self._requested = {wanted.config: wanted}  # and all that the service was asked for: some of it may be refused
         self._held: list[rtc.AudioFrame] = []  # frames shorter than a message
         self._held_samples = 0
         self._request_id = ""  # the service's name for the connection that spoke last
@@ -175,7 +175,7 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
                     for frame in _at(self._current.config.sample_rate, item):
                         await stream.send_audio(bytes(frame.data))
                 elif isinstance(item, _Wanted):
-                    self._current = self._told[item.config] = item
+                    self._current = self._requested[item.config] = item
                     await stream.update(item.config)
                 elif self.options.finalize_on_flush:
                     await stream.finalize()
@@ -191,17 +191,17 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
         if isinstance(event, (InterimTranscript, FinalTranscript)) and event.session_id:
             self._request_id = event.session_id
         language = self._current.config.language
-        told = speech_event(event, language=language, offset=self.start_time_offset, request_id=self._request_id)
-        if told is not None:
+        mapped = speech_event(event, language=language, offset=self.start_time_offset, request_id=self._request_id)
+        if mapped is not None:
             if isinstance(event, SpeechStarted) and not event.inferred:
-                told.speech_start_time = time.time() - (stream.stats.seconds_given - event.time)
-            self._event_ch.send_nowait(told)
+                mapped.speech_start_time = time.time() - (stream.stats.seconds_given - event.time)
+            self._event_ch.send_nowait(mapped)
         elif isinstance(event, LinkOpened):
             self._report_connection_acquired(event.seconds, False)
         elif isinstance(event, LinkLost):
             self._warn(api_error(event.failure), f"; trying again in {event.retry_in:.1f} s")
         elif isinstance(event, UpdateRejected):
-            latest, self._current = self._wanted is self._current, self._told[stream.config]
+            latest, self._current = self._wanted is self._current, self._requested[stream.config]
             if latest:  # else others are on their way
                 self._wanted = self._current
             self._resample_to(self.options.sample_rate)

@@ -84,7 +84,7 @@ _JOINS = {
 
 
 def _joined(data: Data, start: int) -> Shape:
-    begins = [found.start() for found in re.compile(_JOINS[data[start : start + 4]], re.DOTALL).finditer(data, start)]
+    begins = [match.start() for match in re.compile(_JOINS[data[start : start + 4]], re.DOTALL).finditer(data, start)]
     return Shape([Part(at, end) for at, end in zip(begins, [*begins[1:], len(data)], strict=True)])
 
 
@@ -93,7 +93,7 @@ def _ogg_parts(data: Data, start: int) -> Shape:
     begins, at, within, notes = [start], start, False, []
     while at < len(data):
         if data[at : at + 4] != b"OggS":  # damaged: libsndfile skips it as well
-            at = found if (found := data.find(b"OggS\0", at)) >= 0 else len(data)
+            at = page if (page := data.find(b"OggS\0", at)) >= 0 else len(data)
             continue
         head = data[at : at + _PAGE]
         segments = data[at + _PAGE : at + _PAGE + head[-1]] if len(head) == _PAGE else b""

@@ -132,7 +132,7 @@ class Decoder:
     def _open(self, raw: Raw | None) -> list[_Opened]:
         if raw is not None:
             if is_file(self._data):
-                raise Unreadable(f"is no raw audio, but {self._told()}: leave out the encoding and the rate")
+                raise Unreadable(f"is no raw audio, but {self._describe()}: leave out the encoding and the rate")
             whole = Part(0, len(self._data) - len(self._data) % raw.width)
             opened = [self._sound(whole, **raw.options)]
         else:
@@ -150,7 +150,7 @@ class Decoder:
             self.missing.append(f"{len(opened) - len(parts)} of its {len(opened)} parts, as they are damaged")
         return parts
 
-    def _told(self) -> str:
+    def _describe(self) -> str:
         try:
             parts = self._open(None)
         except Unreadable:
@@ -197,11 +197,11 @@ class Decoder:
             return None
         if info is None or info.rate not in _RATES or info.channels not in _CHANNELS:
             return None
-        found = info
+        shape = info
 
         def decode() -> Iterator[Channels]:
             try:
-                yield from media.blocks(self._data, part, found, found.rate * _BLOCK)
+                yield from media.blocks(self._data, part, shape, shape.rate * _BLOCK)
             except ValueError:
                 raise _Broken from None
 

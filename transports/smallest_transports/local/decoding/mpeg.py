@@ -28,7 +28,7 @@ _KBITS = {
 class _Run(NamedTuple):
     part: Part | None
     end: int
-    told: float  # seconds that its head tells of, if it has one
+    announced: float  # seconds that its head tells of, if it has one
     there: float  # seconds
 
 
@@ -47,8 +47,10 @@ def mpeg_parts(data: Data, start: int, end: int | None = None, *, probe: bool = 
     while at is not None:
         runs.append(_run(data, at, end))
         at = _next(data, runs[-1].end, end, end)
-    told, there = sum(run.told for run in runs), sum(run.there for run in runs)
-    notes = [f"breaks off: it tells of {told:.1f} s, and there are {there:.1f} s"] if told > there + _TOLERANCE else []
+    announced, there = sum(run.announced for run in runs), sum(run.there for run in runs)
+    notes = []
+    if announced > there + _TOLERANCE:
+        notes.append(f"breaks off: it tells of {announced:.1f} s, and there are {there:.1f} s")
     return Shape([run.part for run in runs if run.part is not None], notes)
 
 
@@ -56,20 +58,20 @@ def _run(data: Data, at: int, end: int) -> _Run:
     """The frames that begin here and belong together."""
     start, first = at, _frame(data, at, end)
     assert first is not None
-    marked, said = _count(data, at, first)
+    marked, announced_frames = _count(data, at, first)
     count = 0 if marked else 1
     at += first.size
     while (frame := _frame(data, at, end)) is not None and frame.kind == first.kind and not _count(data, at, frame)[0]:
         count += 1
         at += frame.size
     seconds = (576 if first.kind[1] == 1 and first.kind[0] != 3 else 1152) / first.kind[2]
-    there, told = count * seconds, (said or 0) * seconds
-    if said is not None and abs(said - count) <= 1:
-        return _Run(Part(start, at), at, told, there)
+    there, announced = count * seconds, (announced_frames or 0) * seconds
+    if announced_frames is not None and abs(announced_frames - count) <= 1:
+        return _Run(Part(start, at), at, announced, there)
     start += first.size if marked else 0
     sound = _frame(data, start, at)
     part = sound and Part(start, at, _counted(data[start : start + 4], sound, count, at - start))
-    return _Run(part, at, told, there)
+    return _Run(part, at, announced, there)
 
 
 def _counted(head: bytes, frame: _Frame, count: int, size: int) -> bytes:
@@ -90,8 +92,8 @@ def _side(frame: _Frame) -> int:
 
 def _next(data: Data, at: int, end: int, until: int) -> int | None:
     """Where the next frames begin, if that is before ``until``."""
-    for found in _SYNC.finditer(data, at, min(end, until)):
-        begin = at = found.start()
+    for sync in _SYNC.finditer(data, at, min(end, until)):
+        begin = at = sync.start()
         kinds: list[tuple[int, int, int, bool]] = []
         while len(kinds) < _CERTAIN and (frame := _frame(data, at, end)) is not None:
             kinds.append(frame.kind)

@@ -51,9 +51,9 @@ def riff_parts(data: Data, start: int) -> Shape:
     notes: list[str] = []
     while start < len(data):
         start = _read_file(data, start, parts, notes)
-        if (found := _FILE.search(data, start)) is None:
+        if (match := _FILE.search(data, start)) is None:
             break
-        start = found.start()
+        start = match.start()
     return Shape(parts, notes)
 
 
@@ -67,17 +67,17 @@ def _read_file(data: Data, start: int, parts: list[Part], notes: list[str]) -> i
             break
         if chunk is None or (chunk.name != b"data" and chunk.start + chunk.size > len(data)):
             # A length that cannot be. Before the samples: they come somewhere behind it.
-            found = data.find(b"data", at) if format and len(parts) == before else -1
-            if found < 0:
+            place = data.find(b"data", at) if format and len(parts) == before else -1
+            if place < 0:
                 break
-            chunk, sound = _Chunk(b"data", found + 8, int.from_bytes(data[found + 4 : found + 8], "little")), False
+            chunk, sound = _Chunk(b"data", place + 8, int.from_bytes(data[place + 4 : place + 8], "little")), False
         at = chunk.start + chunk.size
         if chunk.name == b"data" and format:
-            said = length if length is not None and chunk.size == _MOST else chunk.size
-            at, believed = _end_of_samples(data, chunk.start, said)
-            if not believed and at - chunk.start < said < _UNKNOWN:
+            size = length if length is not None and chunk.size == _MOST else chunk.size
+            at, believed = _end_of_samples(data, chunk.start, size)
+            if not believed and at - chunk.start < size < _UNKNOWN:
                 there = _seconds(format, at - chunk.start)
-                notes.append(f"breaks off: its head tells of {_seconds(format, said)}, and there are {there}")
+                notes.append(f"breaks off: its head tells of {_seconds(format, size)}, and there are {there}")
             whole = sound and believed and len(parts) == before and at_end(data, at)
             _add(data, parts, Part(start if whole else chunk.start, at), format, headed=whole)
             continue
@@ -133,13 +133,13 @@ def at_end(data: Data, at: int) -> bool:
     return rest <= 1 or (rest == 128 and data[at : at + 3] == b"TAG") or (rest < 4096 and not any(data[at:]))
 
 
-def _end_of_samples(data: Data, start: int, said: int) -> tuple[int, bool]:
-    """Where they end, and whether that is what was ``said``."""
-    for end in (start + said, start + said + said % 2):
-        if end <= len(data) and (said or not at_end(data, start) or start == len(data)) and _fits(data, end):
+def _end_of_samples(data: Data, start: int, size: int) -> tuple[int, bool]:
+    """Where they end, and whether that is what its ``size`` says."""
+    for end in (start + size, start + size + size % 2):
+        if end <= len(data) and (size or not at_end(data, start) or start == len(data)) and _fits(data, end):
             return end, True
-    found = _FILE.search(data, start)
-    return (found.start() if found else len(data)), False
+    match = _FILE.search(data, start)
+    return (match.start() if match else len(data)), False
 
 
 def _seconds(format: bytes, size: int) -> str:
