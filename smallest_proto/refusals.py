@@ -174,7 +174,7 @@ def _http_date(text: str) -> int | None:
     return ((days * 24 + hour) * 60 + minute) * 60 + second
 
 
-def told_failure(message: ErrorMessage) -> Failure:
+def message_failure(message: ErrorMessage) -> Failure:
     """The failure that an error message over an open connection tells of; its status is an HTTP status, or a word.
 
     It is ``final`` where the code of the error says that no other try can help.

@@ -26,7 +26,7 @@ import smallest_proto
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import Word
 from smallest_proto.server.recogniser import CodedRecogniser, PlainRecogniser
-from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
+from smallest_proto.server.synthesiser import CodedSynthesiser, SpokenPiece
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 450
@@ -407,7 +407,7 @@ def test_the_readmes_python_runs(block: str, tmp_path: Path) -> None:
 class Refusing(CodedSynthesiser):
     """A voice that has no letter of the last word."""
 
-    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
         if "ы" in text:
             raise ConfigurationError("this voice has no such letters")
         return super().speak(text, sample_rate=sample_rate, speed=speed)

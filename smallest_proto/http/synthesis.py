@@ -19,7 +19,7 @@ from smallest_proto.commands import ExchangeCommand
 from smallest_proto.config import Endpoint, RetryPolicy, SynthesisConfig, Timeouts, check_text
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind
 from smallest_proto.reading import ErrorMessage, decode_audio, error_text, read_json_object, read_text
-from smallest_proto.refusals import MAX_REFUSAL_BYTES, content_expiry, header, no_answer, request_id, told_failure
+from smallest_proto.refusals import MAX_REFUSAL_BYTES, content_expiry, header, message_failure, no_answer, request_id
 from smallest_proto.requests import synthesis_request, synthesis_sse_request
 from smallest_proto.retry import no_jitter
 from smallest_proto.synthesis.events import AudioChunk, SpeechFinished
@@ -298,7 +298,7 @@ class AudioEvents:
         status = None if frame.status is None else str(frame.status)
         if frame.error is not None or event.type == "error" or (status and _ERROR_STATUS.fullmatch(status)):
             text = error_text(frame.error) or error_text(frame.message)
-            self._failure, self.settled = told_failure(ErrorMessage(text=text, status=status)), True
+            self._failure, self.settled = message_failure(ErrorMessage(text=text, status=status)), True
             return None
         self.settled = frame.done or False
         return None if frame.audio is None else self.chunker.take(frame.audio)

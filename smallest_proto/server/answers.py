@@ -12,7 +12,7 @@ from smallest_proto.config import SynthesisConfig
 from smallest_proto.reading import Utterance
 from smallest_proto.values import Value
 
-from .segmenter import Heard
+from .endpointing import Heard
 
 CONTENT_TYPE = "audio/wav"  # the service says so of every format, PCM and MP3 too
 SSE_END = b'data: {"status":"200","done":true}\n\n'
@@ -59,7 +59,7 @@ def language_answer(code: str, message: str, language: str, request_id: str | No
     return json_answer(400, body if request_id is None else {**body, "request_id": request_id})
 
 
-def speech_error_answer(
+def synthesis_error_answer(
     status: int,
     message: str,
     request_id: str | None = None,
@@ -83,7 +83,7 @@ def speech_error_answer(
     return json_answer(status, body if request_id is None else {**body, "request_id": request_id}, headers)
 
 
-def speech_headers(
+def synthesis_headers(
     options: SynthesisConfig, session_id: str, request_id: str, *, sse: bool = False
 ) -> tuple[tuple[str, str], ...]:
     """The headers of speech over HTTP: what kind of audio it is, our ids and the client's own."""

@@ -19,7 +19,7 @@ from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import Word
 from smallest_proto.values import Value
 
-from .segmenter import Heard
+from .endpointing import Heard
 
 __all__ = ["Imperfect", "Imperfection"]
 

@@ -83,7 +83,7 @@ def _notes_of(notes: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"{name[:40]} is passed over: {notes[name]}" for name in notes if name not in _ELSEWHERE)
 
 
-def read_speech_fields(
+def read_synthesis_fields(
     fields: Mapping[str, Any], *, model: str | None = None, voices: Collection[str] | None = None
 ) -> SynthesisConfig:
     """The options of a synthesis from the fields of its JSON. What is not known is passed over, as the service does.

@@ -19,14 +19,14 @@ from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import Word
 from smallest_proto.values import Value
 
-from .segmenter import (
+from .endpointing import (
     ENDPOINTING_MS,
     INTERIM_SECONDS,
     VOICE_END_SECONDS,
     WORDS_PER_FINAL,
+    Endpointer,
     Heard,
     Recognised,
-    Segmenter,
     VoiceEnded,
     VoiceStarted,
     pause_seconds,
@@ -86,9 +86,9 @@ class PlainRecogniser:
     def __init__(self, words: Iterable[Word], options: TranscriptionConfig | None = None) -> None:
         options = options or TranscriptionConfig()
         self._format = options.audio_format
-        self._segmenter = Segmenter(options)
+        self._endpointer = Endpointer(options)
         self._position = 0  # samples heard
-        self._segmented = 0  # samples of which the segmenter knows
+        self._endpointed = 0  # samples of which the endpointer knows
         self._words: deque[tuple[int, int, Word]] = deque()
         last = 0
         for word in words:
@@ -103,24 +103,24 @@ class PlainRecogniser:
 
     def hear(self, audio: bytes) -> Sequence[Recognised]:
         self._position = self._after(audio)
-        while self._segmented < self._position:
+        while self._endpointed < self._position:
             start, end, word = self._words[0] if self._words else (self._position, 0, None)
-            if self._segmented < start:
+            if self._endpointed < start:
                 to = min(start, self._position)
-                self._segmenter.silence(self._segmented, to)
+                self._endpointer.silence(self._endpointed, to)
             else:
                 to = min(end, self._position)
-                self._segmenter.voice(self._segmented, to)
-            self._segmented = to
+                self._endpointer.voice(self._endpointed, to)
+            self._endpointed = to
             if word is not None and to == end:
-                self._segmenter.add(word)
+                self._endpointer.add(word)
                 self._words.popleft()
-        return self._segmenter.take()
+        return self._endpointer.take()
 
     def finalize(self) -> Sequence[Recognised]:
         """A word that is being said is not over: it is left for the next final."""
-        self._segmenter.flush()
-        return self._segmenter.take()
+        self._endpointer.flush()
+        return self._endpointer.take()
 
     def _after(self, audio: bytes) -> int:
         if width := self._format.sample_width:
@@ -229,7 +229,7 @@ class CodedRecogniser:
         if options.encoding != "linear16":
             raise ConfigurationError(f"coded audio is linear16, not {options.encoding}")
         self._format = options.audio_format
-        self._segmenter = Segmenter(options)
+        self._endpointer = Endpointer(options)
         self._rest = b""  # samples that need the next ones to be understood
         self._position = 0  # samples understood
         self._text = ""  # what is being heard, if anything
@@ -247,7 +247,7 @@ class CodedRecogniser:
                 at += self._go_on(data, at, size)
             elif (silence := _zeros(data, at, size)) > 0:
                 self._end_word()
-                self._segmenter.silence(self._position, self._position + silence // 2)
+                self._endpointer.silence(self._position, self._position + silence // 2)
                 self._position += silence // 2
                 at += silence
             elif size - at < _TRIPLE.size:  # three samples tell for certain where in a word we are
@@ -255,20 +255,20 @@ class CodedRecogniser:
             else:
                 at += self._begin(data, at)
         self._rest = data[at:]
-        return self._segmenter.take()
+        return self._endpointer.take()
 
     def finalize(self) -> Sequence[Recognised]:
         """Make all that was heard final; a word in the middle of which this comes is cut in two damaged ones."""
         if self._text:
             self._whole = False
             self._say_word()
-        self._segmenter.flush()
-        return self._segmenter.take()
+        self._endpointer.flush()
+        return self._endpointer.take()
 
     def finalize_words(self) -> Sequence[Recognised]:
         """Make final the words that are over; one in the middle of which this comes is left for the next final."""
-        self._segmenter.flush()
-        return self._segmenter.take()
+        self._endpointer.flush()
+        return self._endpointer.take()
 
     def _go_on(self, data: bytes, at: int, size: int) -> int:
         """Hear the next part of a word; return how many bytes it had."""
@@ -281,7 +281,7 @@ class CodedRecogniser:
         else:
             over = self._offset + length == len(self._coded)
         if length:
-            self._segmenter.voice(self._position, self._position + length // 2)
+            self._endpointer.voice(self._position, self._position + length // 2)
         self._position += length // 2
         self._offset += length
         if over:
@@ -306,7 +306,7 @@ class CodedRecogniser:
             return 0
         if not self._text:  # noise: one damaged word, up to what can be understood
             self._text, self._start, self._whole = "w", self._position, False
-        self._segmenter.voice(self._position, self._position + 1)
+        self._endpointer.voice(self._position, self._position + 1)
         self._position += 1
         return 2
 
@@ -320,7 +320,7 @@ class CodedRecogniser:
         if self._position > self._start:
             text = self._text if self._whole else DAMAGED + self._text[1:]
             start, end = self._format.seconds(self._start), self._format.seconds(self._position)
-            self._segmenter.add(Word(text=text, start=start, end=end, confidence=1.0 if self._whole else 0.0))
+            self._endpointer.add(Word(text=text, start=start, end=end, confidence=1.0 if self._whole else 0.0))
         self._start = self._position
 
 

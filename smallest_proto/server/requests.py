@@ -27,12 +27,12 @@ from .answers import (
     error_answer,
     json_answer,
     language_answer,
-    speech_error_answer,
+    synthesis_error_answer,
     wire_utterances,
     wire_words,
 )
-from .options import FieldError, read_speech_fields, read_transcription
-from .segmenter import Heard
+from .endpointing import Heard
+from .options import FieldError, read_synthesis_fields, read_transcription
 
 MAX_IDLE = 86_400  # seconds: the longest time for idle links that a synthesis's socket may ask for
 GONE_MODELS = ("lightning", "lightning-large", "lightning-v2")  # the service answers 410
@@ -64,15 +64,15 @@ class FileRequest(Value, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()  # for the log: what was asked for and is passed over
 
 
-class SpeechRequest(Value, frozen=True, kw_only=True):
-    """A synthesis over HTTP that may begin: read the body, then give it to ``read_speech``."""
+class SynthesisRequest(Value, frozen=True, kw_only=True):
+    """A synthesis over HTTP that may begin: read the body, then give it to ``read_synthesis``."""
 
     sse: bool = False  # as server-sent events
     model: str | None = None  # of the model route; None: the body names it
 
 
-class SpeechSocketRequest(Value, frozen=True, kw_only=True):
-    """A synthesis's WebSocket that may open: accept it and make a ``SpeechService``."""
+class SynthesisSocketRequest(Value, frozen=True, kw_only=True):
+    """A synthesis's WebSocket that may open: accept it and make a ``SynthesisService``."""
 
     timeout: float | None = None  # seconds without a message from the client after which it is closed
 
@@ -83,7 +83,7 @@ class VoicesRequest(Value, frozen=True, kw_only=True):
     model: str | None = None  # None: of all models
 
 
-class SpeechOrder(Value, frozen=True, kw_only=True):
+class SynthesisOrder(Value, frozen=True, kw_only=True):
     """What is to be spoken, and how."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
@@ -92,7 +92,7 @@ class SpeechOrder(Value, frozen=True, kw_only=True):
     options: SynthesisConfig
 
 
-Asked: TypeAlias = LiveRequest | FileRequest | SpeechRequest | SpeechSocketRequest | VoicesRequest
+Asked: TypeAlias = LiveRequest | FileRequest | SynthesisRequest | SynthesisSocketRequest | VoicesRequest
 
 
 def read_request(
@@ -123,7 +123,7 @@ def read_request(
     try:
         route = _route(url.path, query)
         if route.job != "transcription":
-            answer = speech_error_answer
+            answer = synthesis_error_answer
         if websocket and not route.socket:
             raise _Refusal(404, "no WebSocket here: live transcription is at /stt/live, synthesis at /tts/live")
         allowed = ("GET",) if websocket else route.methods
@@ -137,8 +137,8 @@ def read_request(
         if route.job == "voices":
             return VoicesRequest(model=_path_model(route))
         if websocket:
-            return SpeechSocketRequest(timeout=_idle(query))
-        return SpeechRequest(sse=route.socket, model=_path_model(route))
+            return SynthesisSocketRequest(timeout=_idle(query))
+        return SynthesisRequest(sse=route.socket, model=_path_model(route))
     except _Refusal as refusal:
         if refusal.code is not None:
             return language_answer(refusal.code, str(refusal), query.get("language", ""), request_id)
@@ -181,7 +181,7 @@ def file_answer(
     return json_answer(200, body, (("X-Request-Id", request_id),))
 
 
-def read_speech(request: SpeechRequest, body: bytes, *, voices: Collection[str] | None = None) -> SpeechOrder:
+def read_synthesis(request: SynthesisRequest, body: bytes, *, voices: Collection[str] | None = None) -> SynthesisOrder:
     """Read what a synthesis over HTTP asks for.
 
     ``voices`` are those that there are beside cloned ones; ``None``: any. Raises ``ConfigurationError`` for what cannot
@@ -190,7 +190,7 @@ def read_speech(request: SpeechRequest, body: bytes, *, voices: Collection[str] 
     fields = read_json_object(body)
     if isinstance(fields, str):
         raise ConfigurationError(f"the body must be a JSON object, and it is {fields}")
-    options = read_speech_fields(fields, model=request.model, voices=voices)
+    options = read_synthesis_fields(fields, model=request.model, voices=voices)
     text = fields.get("text")
     if not isinstance(text, str):
         raise FieldError("text is missing: send the text to be spoken as a string", "text", "invalid_type")
@@ -198,7 +198,7 @@ def read_speech(request: SpeechRequest, body: bytes, *, voices: Collection[str] 
         check_text(text)
     except ConfigurationError as error:
         raise FieldError(str(error), "text", "too_big" if text.strip() else "too_small") from None
-    return SpeechOrder(text=text, options=options)
+    return SynthesisOrder(text=text, options=options)
 
 
 class _Refusal(Exception):

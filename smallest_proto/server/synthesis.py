@@ -23,11 +23,11 @@ from smallest_proto.errors import ConfigurationError, LocalProtocolError
 from smallest_proto.reading import Word, read_json_object
 from smallest_proto.values import Value
 
-from .options import read_speech_fields
-from .requests import SpeechSocketRequest
+from .options import read_synthesis_fields
+from .requests import SynthesisSocketRequest
 from .socket_requests import Part, SocketRequest
 from .states import SPEAKING, RequestAction, RequestInput, SpeakingAction, SpeakingInput, SpeakingState, step
-from .synthesiser import Speech, joined, sentence_end
+from .synthesiser import SpokenPiece, joined, sentence_end
 from .transcription import INACTIVITY_SECONDS, Close, Reply
 
 CHUNK_SECONDS = 0.1  # of audio in one message
@@ -64,10 +64,10 @@ class Complete(Reply, frozen=True, kw_only=True):
     """Send the text message that says that a part has been spoken."""
 
 
-SpeechCommand: TypeAlias = Speak | GoOn | Reply | Close
+SynthesisCommand: TypeAlias = Speak | GoOn | Reply | Close
 
 
-class SpeechService:
+class SynthesisService:
     """One synthesis socket, seen from the service.
 
     Told what comes in (``now`` in seconds of any monotonic clock), asked what is to be done: ``poll_output`` until it
@@ -82,7 +82,7 @@ class SpeechService:
 
     def __init__(
         self,
-        request: SpeechSocketRequest,
+        request: SynthesisSocketRequest,
         session_id: str,
         *,
         inactivity: float = INACTIVITY_SECONDS,
@@ -106,7 +106,7 @@ class SpeechService:
         """``Close`` has been put out: what comes now is passed over."""
         return self._state in (SpeakingState.CLOSED, SpeakingState.CLOSED_ASKED)
 
-    def poll_output(self) -> SpeechCommand | None:
+    def poll_output(self) -> SynthesisCommand | None:
         """The next thing to do, or ``None``."""
         if self._out:
             return self._out.popleft()[1]
@@ -158,13 +158,13 @@ class SpeechService:
         except ConfigurationError as error:
             self._error(str(error), request)
 
-    def spoken(self, speech: Speech | None, now: float) -> None:
+    def spoken(self, piece: SpokenPiece | None, now: float) -> None:
         """The next piece of the text under way; ``None``: there is no more. Raises ``LocalProtocolError`` unasked."""
-        action, part = self._answered(SpeakingInput.END if speech is None else SpeakingInput.PIECE)
+        action, part = self._answered(SpeakingInput.END if piece is None else SpeakingInput.PIECE)
         if part is None or action is SpeakingAction.NOTHING:
             return
-        if speech is not None:
-            self._tell(part, speech)
+        if piece is not None:
+            self._tell(part, piece)
             return
         self._part = None
         part.request.words += len(part.tokens)
@@ -245,7 +245,7 @@ class SpeechService:
         if len(request.buffer) + len(text) > MAX_TEXT:
             raise ConfigurationError(f"a text may wait up to {MAX_TEXT:,} characters: flush it earlier")
         request.fields.update({name: value for name, value in fields.items() if value is not None})
-        request.options = read_speech_fields(request.fields, voices=self._voices)
+        request.options = read_synthesis_fields(request.fields, voices=self._voices)
         if request.options.output_format != "pcm":
             raise ConfigurationError(f"a socket carries pcm alone, not {request.options.output_format}")
         request.buffer = joined(request.buffer, text)
@@ -318,20 +318,20 @@ class SpeechService:
             raise LocalProtocolError("spoken() and failed() answer a Speak or a GoOn, and none is under way")
         return self._take(what), self._part
 
-    def _tell(self, part: Part, speech: Speech) -> None:
-        """One piece of speech: its audio in messages, each word before the first audio of it."""
+    def _tell(self, part: Part, piece: SpokenPiece) -> None:
+        """One piece of a text: its audio in messages, each word before the first audio of it."""
         request, rate = part.request, part.options.sample_rate
         size = 2 * round(CHUNK_SECONDS * rate)
-        words = deque(speech.words if part.options.word_timestamps else ())
-        for at in range(0, len(speech.pcm), size):
-            audio = speech.pcm[at : at + size]
+        words = deque(piece.words if part.options.word_timestamps else ())
+        for at in range(0, len(piece.pcm), size):
+            audio = piece.pcm[at : at + size]
             while words and (words[0].start or 0.0) < (at + len(audio)) / 2 / rate:
                 self._word(part, words.popleft())
             seconds = len(audio) / 2 / rate
             self._reply(request, Chunk, {"status": "chunk", "data": {"audio": audio}}, seconds=seconds)
         for word in words:
             self._word(part, word)
-        request.seconds += len(speech.pcm) / 2 / rate
+        request.seconds += len(piece.pcm) / 2 / rate
 
     def _word(self, part: Part, word: Word) -> None:
         request = part.request

@@ -18,7 +18,15 @@ from smallest_proto.values import Value
 
 from .recogniser import MAX_CODED_WORD, coded_speech
 
-__all__ = ["CodedSynthesiser", "Speech", "Synthesiser", "SynthesiserFactory", "joined", "sentence_end", "word_number"]
+__all__ = [
+    "CodedSynthesiser",
+    "SpokenPiece",
+    "Synthesiser",
+    "SynthesiserFactory",
+    "joined",
+    "sentence_end",
+    "word_number",
+]
 
 FIRST_HASHED_WORD = 16384  # words that are not written w0, w1, ... have numbers from here to 32766
 
@@ -29,7 +37,7 @@ _ENDED = re.compile(r"(?:\w\w\.|[!?…।。])[\"'”’»)\]]*\Z")  # "U." and 
 _AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 
 
-class Speech(Value, frozen=True, kw_only=True):
+class SpokenPiece(Value, frozen=True, kw_only=True):
     """One piece of speech, a sentence as a rule."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset(("pcm", "words"))
@@ -42,7 +50,7 @@ class Speech(Value, frozen=True, kw_only=True):
 class Synthesiser(Protocol):
     """Speaks. It may be slow: a host calls it on any thread, and several texts may be under way at once."""
 
-    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
         """Speak ``text`` piece by piece, at ``sample_rate`` Hz and ``speed`` times the natural pace (0.5 to 2).
 
         Raises ``ConfigurationError`` at once for text in which there is nothing that it can say.
@@ -60,7 +68,7 @@ class CodedSynthesiser:
     audio of a text is that of its words one after the other, however the text is cut (between words).
     """
 
-    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
         check_number("speed", speed, 0.5, 2, "1 is the natural pace")
         sentences = [spoken for sentence in _sentences(text) if (spoken := _numbered(sentence))]
         if not sentences:
@@ -108,9 +116,9 @@ def _numbered(sentence: str) -> list[tuple[str, int]]:
     return [(word, number) for word in sentence.split() if (number := word_number(word)) is not None]
 
 
-def _speech(words: list[tuple[str, int]], sample_rate: int, pause: float) -> Speech:
+def _speech(words: list[tuple[str, int]], sample_rate: int, pause: float) -> SpokenPiece:
     coded = coded_speech([item for _, number in words for item in (number, pause)], sample_rate=sample_rate)
-    return Speech(
+    return SpokenPiece(
         pcm=coded.pcm,
         seconds=coded.seconds,
         words=tuple(

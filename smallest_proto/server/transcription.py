@@ -20,10 +20,10 @@ from smallest_proto.transcription.messages import CLOSE_STREAM, FINALIZE
 from smallest_proto.values import Value
 
 from .answers import wire_utterances, wire_words
+from .endpointing import Heard, Recognised, VoiceStarted
 from .imperfection import Imperfect, Imperfection
 from .recogniser import Recogniser
 from .requests import LiveRequest
-from .segmenter import Heard, Recognised, VoiceStarted
 from .states import LIVE, LiveAction, LiveInput, LiveState, step
 
 MAX_MESSAGE_BYTES = 2**20  # of audio at once: the service names none, and takes far more than its guidance of 8192

@@ -101,10 +101,10 @@ def decode_message(data: str | bytes) -> Message:
         if isinstance(read, str):
             return MalformedMessage(reason=read)
         return _repaired(read)
-    return _told_apart(wire, repaired=False)
+    return _typed(wire, repaired=False)
 
 
-def _told_apart(wire: _Wire, *, repaired: bool) -> Message:
+def _typed(wire: _Wire, *, repaired: bool) -> Message:
     status, data = wire.status, wire.data
     request, context = _name(wire.request_id), _name(wire.context_id)
     if status == "chunk" and data is not None and data.audio is not None:
@@ -152,7 +152,7 @@ def _repaired(read: dict[str, Any]) -> Message:
         return AudioMessage(
             data=None, request_id=_name(wire.request_id), context_id=_name(wire.context_id), repaired=True
         )
-    return _told_apart(wire, repaired=True)
+    return _typed(wire, repaired=True)
 
 
 def _name(text: str | None) -> str | None:

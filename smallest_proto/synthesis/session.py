@@ -20,7 +20,7 @@ from smallest_proto.events import SessionEnded
 from smallest_proto.link import Link
 from smallest_proto.links import CLOSE_FOLLOWS, NORMAL_CLOSURE, Change, ChangeKind, Links
 from smallest_proto.reading import MalformedMessage, UnknownMessage
-from smallest_proto.refusals import closed_failure, told_failure
+from smallest_proto.refusals import closed_failure, message_failure
 from smallest_proto.requests import live_synthesis_request
 from smallest_proto.retry import classify, no_jitter
 from smallest_proto.stats import SynthesisStats
@@ -304,7 +304,7 @@ class SynthesisSession:
 
     def _refused(self, link: Link, segment: Segment | None, message: RefusalMessage, now: float) -> None:
         """The service told of an error: of one message, or of the link, then a close follows."""
-        failure = told_failure(message.error)
+        failure = message_failure(message.error)
         if segment is not None:
             segment.take(SegmentInput.REFUSAL)
             link.timers.stop(Timer.QUIET)

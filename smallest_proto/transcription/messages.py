@@ -124,10 +124,10 @@ def decode(data: str | bytes | bytearray | memoryview) -> Message:
             return MalformedMessage(reason=read)
         wire = _repair(read)
         repaired = True
-    return _told_apart(wire, repaired)
+    return _typed(wire, repaired)
 
 
-def _told_apart(wire: _Wire, repaired: bool) -> Message:
+def _typed(wire: _Wire, repaired: bool) -> Message:
     kind = wire.type
     if kind == "speech_started":
         return SpeechOnset(timestamp=finite(wire.timestamp), session_id=wire.session_id)

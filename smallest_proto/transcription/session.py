@@ -16,7 +16,7 @@ from smallest_proto.commands import Command
 from smallest_proto.config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig, check_seconds
 from smallest_proto.errors import Failure
 from smallest_proto.reading import ErrorMessage, MalformedMessage, UnknownMessage
-from smallest_proto.refusals import closed_failure, told_failure
+from smallest_proto.refusals import closed_failure, message_failure
 from smallest_proto.requests import live_transcription_request
 from smallest_proto.retry import no_jitter
 from smallest_proto.stats import SessionStats
@@ -142,7 +142,7 @@ class TranscriptionSession:
             return
         if isinstance(message, ErrorMessage):
             self._repaired += type(data) is not str
-            self._course.links.doubt(found, told_failure(message), now)
+            self._course.links.doubt(found, message_failure(message), now)
             return
         part = self._course.stream.first
         if self._course.liveness.heard(cursor, part.sender, now):

@@ -8,7 +8,7 @@ import pytest
 
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.errors import ConfigurationError, ServiceError, StatusError
-from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
+from smallest_proto.server.synthesiser import CodedSynthesiser, SpokenPiece
 from smallest_proto.synthesis.events import SegmentDone, SpeechEvent, SpokenSoFar
 from tests.transports.local.speech_peer import heard
 
@@ -21,7 +21,7 @@ WHY = "this voice has no such letters"
 class Choosy(CodedSynthesiser):
     """A voice that speaks Latin letters alone."""
 
-    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
         if not text.isascii():
             raise ConfigurationError(WHY)
         return super().speak(text, sample_rate=sample_rate, speed=speed)

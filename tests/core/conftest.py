@@ -15,9 +15,9 @@ from smallest_proto.errors import ConfigurationError, Failure, FailureKind
 from smallest_proto.events import SessionEnded
 from smallest_proto.reading import Word
 from smallest_proto.server.recogniser import CodedRecogniser, CodedSpeech, Heard
-from smallest_proto.server.requests import SpeechSocketRequest
-from smallest_proto.server.synthesis import GoOn, Speak, SpeechService
-from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
+from smallest_proto.server.requests import SynthesisSocketRequest
+from smallest_proto.server.synthesis import GoOn, Speak, SynthesisService
+from smallest_proto.server.synthesiser import CodedSynthesiser, SpokenPiece
 from smallest_proto.server.transcription import Close, Reply
 from smallest_proto.synthesis.events import AudioChunk
 from smallest_proto.synthesis.session import SynthesisSession
@@ -124,9 +124,9 @@ class Speaker:
         self.state = "opening"  # then open, closing, gone
         self.told: list[dict[str, Any]] = []  # what the client said
         self.under_way: deque[Reply | Close] = deque()  # said by the service, not yet here
-        self.service = SpeechService(SpeechSocketRequest(), f"session-{number}")
+        self.service = SynthesisService(SynthesisSocketRequest(), f"session-{number}")
         self.service.start(0.0)
-        self._speech: Iterator[Speech] = iter(())
+        self._speech: Iterator[SpokenPiece] = iter(())
 
     def tell(self, text: str, now: float) -> None:
         self.told.append(json.loads(text))

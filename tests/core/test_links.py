@@ -12,7 +12,7 @@ from smallest_proto.errors import Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import LinkLost, LinkOpened
 from smallest_proto.links import Change, ChangeKind
 from smallest_proto.reading import ErrorMessage
-from smallest_proto.refusals import closed_failure, told_failure
+from smallest_proto.refusals import closed_failure, message_failure
 from smallest_proto.requests import Request
 from smallest_proto.stats import LinkRecord
 from smallest_proto.timers import Timer
@@ -373,7 +373,7 @@ def test_closes_that_do_not_follow_the_opening_say_nothing_of_it() -> None:
 def test_an_error_that_no_retry_can_mend_ends_it_and_says_why() -> None:
     line = Line()
     link = line.serve(0.0)
-    told = told_failure(ErrorMessage(text="no", code="LANGUAGE_NOT_ENABLED_IN_REGION"))
+    told = message_failure(ErrorMessage(text="no", code="LANGUAGE_NOT_ENABLED_IN_REGION"))
     line.doubt(link, told, 1.0)
     change = line.closed(1, closed_failure(1008, ""), 1.1)
     assert change is not None
@@ -386,7 +386,7 @@ def test_an_error_that_no_retry_can_mend_ends_it_and_says_why() -> None:
 def test_such_an_error_ends_it_also_where_no_close_follows() -> None:
     line = Line()
     link = line.serve(0.0)
-    line.doubt(link, told_failure(ErrorMessage(code="LANGUAGE_NOT_ENABLED_IN_REGION")), 1.0)
+    line.doubt(link, message_failure(ErrorMessage(code="LANGUAGE_NOT_ENABLED_IN_REGION")), 1.0)
     change = wake(line, 1.5)
     assert change is not None
     assert change.kind is ChangeKind.GIVEN_UP

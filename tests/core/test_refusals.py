@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from smallest_proto.errors import Failure, ProtocolError, StatusError
 from smallest_proto.http.files import FileTranscript, TranscriptionAccepted, read_file_answer
 from smallest_proto.reading import ErrorMessage
-from smallest_proto.refusals import refusal, retry_after, told_failure
+from smallest_proto.refusals import message_failure, refusal, retry_after
 from smallest_proto.transcription.messages import decode
 
 from .private import SAID
@@ -166,7 +166,7 @@ def test_the_code_of_an_error_over_a_socket_says_whether_it_is_final(
 ) -> None:
     told = decode(json.dumps({"type": "error", **message}))
     assert isinstance(told, ErrorMessage)
-    failure = told_failure(told)
+    failure = message_failure(told)
     assert says in failure.reason
     assert (failure.final, failure.detail) == (final, SAID)
     assert SAID not in repr(failure) + repr(failure.error())
@@ -299,13 +299,13 @@ def test_words_that_are_not_private_stand_beside_fields_and_codes(body: dict[str
     ],
 )
 def test_words_of_an_error_message_stand_beside_its_code(code: str, says: str, final: bool) -> None:
-    told = told_failure(ErrorMessage(text="no such letters", code=code, private=False))
+    told = message_failure(ErrorMessage(text="no such letters", code=code, private=False))
     assert says in told.reason
     assert told.final is final
 
 
 @pytest.mark.parametrize("private", [False, True])
 def test_words_of_an_error_message_likewise(private: bool) -> None:
-    told = told_failure(ErrorMessage(text="no such letters", status="400", private=private))
+    told = message_failure(ErrorMessage(text="no such letters", status="400", private=private))
     assert ("no such letters" in told.reason) is not private
     assert told.detail == "no such letters"

@@ -28,10 +28,10 @@ from smallest_proto.requests import (
     synthesis_request,
 )
 from smallest_proto.server.answers import voices_answer
-from smallest_proto.server.options import read_speech_fields
+from smallest_proto.server.endpointing import Heard
+from smallest_proto.server.options import read_synthesis_fields
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 from smallest_proto.server.requests import FileRequest, LiveRequest, file_answer, read_request
-from smallest_proto.server.segmenter import Heard
 from smallest_proto.server.transcription import Finalize, Hear, LiveService, Reply
 from smallest_proto.synthesis.messages import AudioMessage, CompleteMessage, WordMessage, decode_message
 from smallest_proto.transcription.messages import (
@@ -276,7 +276,7 @@ def test_every_order_that_the_schema_allows_is_read(order: dict[str, Any]) -> No
         order.pop("language", None)
         order.pop("number_pronunciation_language", None)
     order.pop("pronunciation_dicts", None)  # ids, which the schema has as any text
-    options = read_speech_fields(order)
+    options = read_synthesis_fields(order)
     assert options.model == order.get("model", "lightning_v3.1")
     assert options.sample_rate == order.get("sample_rate", 44100)
 

@@ -11,8 +11,8 @@ from livekit.agents import APIConnectOptions, tts
 from livekit.plugins import smallest_proto
 
 from smallest_proto.config import TranscriptionConfig
+from smallest_proto.server.endpointing import Heard
 from smallest_proto.server.recogniser import CodedRecogniser
-from smallest_proto.server.segmenter import Heard
 from smallest_proto.server.synthesiser import CodedSynthesiser, SynthesiserFactory
 from smallest_transports.local.server import LocalServer
 

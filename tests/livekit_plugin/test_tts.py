@@ -13,7 +13,7 @@ from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
 from livekit.plugins import smallest_proto
 
 from smallest_proto.reading import Word
-from smallest_proto.server.synthesiser import Speech
+from smallest_proto.server.synthesiser import SpokenPiece
 
 from .mouth import AGAIN, TEXT, WORDS, open_bench, say, spoken
 from .stage import KEY, ONCE
@@ -143,11 +143,11 @@ async def test_no_failure_shows_the_key_or_the_text(log_lines: Callable[[], str]
 class Splitting:
     """A voice that names words without the signs around them, and each sign of a script without blanks."""
 
-    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
         names = re.findall(r"[\u4e00-\u9fff]|[^\W\u4e00-\u9fff]+", text)
         words = tuple(Word(text=name, start=at * 0.1, end=at * 0.1 + 0.1) for at, name in enumerate(names))
         seconds = 0.1 * len(words)
-        return iter((Speech(pcm=bytes(2 * round(seconds * sample_rate)), seconds=seconds, words=words),))
+        return iter((SpokenPiece(pcm=bytes(2 * round(seconds * sample_rate)), seconds=seconds, words=words),))
 
 
 @pytest.mark.parametrize("continuations", [False, True])
@@ -165,8 +165,8 @@ async def test_the_aligned_transcript_has_the_gaps_of_the_text(continuations: bo
 class Silent:
     """A voice that says nothing."""
 
-    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
-        return iter((Speech(pcm=b"", seconds=0.0, words=()),))
+    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
+        return iter((SpokenPiece(pcm=b"", seconds=0.0, words=()),))
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -1,4 +1,4 @@
-"""A host of ``SpeechService`` that speaks coded audio and keeps what is said."""
+"""A host of ``SynthesisService`` that speaks coded audio and keeps what is said."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.server.recogniser import CodedRecogniser, Heard
-from smallest_proto.server.requests import SpeechSocketRequest
-from smallest_proto.server.synthesis import Chunk, Complete, GoOn, Speak, SpeechService
-from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
+from smallest_proto.server.requests import SynthesisSocketRequest
+from smallest_proto.server.synthesis import Chunk, Complete, GoOn, Speak, SynthesisService
+from smallest_proto.server.synthesiser import CodedSynthesiser, SpokenPiece
 from smallest_proto.server.transcription import Close, Reply
 
 RATE = 16000
@@ -21,11 +21,11 @@ VOICE = {"voice_id": "sophia", "sample_rate": RATE, "complete_backoff_ms": 0}
 
 
 class Host:
-    """Runs a ``SpeechService`` with the coded synthesiser, and keeps what it says."""
+    """Runs a ``SynthesisService`` with the coded synthesiser, and keeps what it says."""
 
     def __init__(self, *, timeout: float | None = None, voices: Collection[str] | None = None) -> None:
-        self.service = SpeechService(SpeechSocketRequest(timeout=timeout), "session-7", voices=voices)
-        self.pieces: Iterator[Speech] = iter(())
+        self.service = SynthesisService(SynthesisSocketRequest(timeout=timeout), "session-7", voices=voices)
+        self.pieces: Iterator[SpokenPiece] = iter(())
         self.said: list[dict[str, Any]] = []
         self.closed: Close | None = None
         self.now = 100.0

@@ -25,21 +25,21 @@ from smallest_proto.server.answers import (
     SSE_END,
     ListedVoice,
     Response,
-    speech_error_answer,
-    speech_headers,
     sse_audio,
+    synthesis_error_answer,
+    synthesis_headers,
     voices_answer,
     wav_header,
 )
-from smallest_proto.server.options import FieldError, read_speech_fields
+from smallest_proto.server.options import FieldError, read_synthesis_fields
 from smallest_proto.server.requests import (
     Asked,
-    SpeechOrder,
-    SpeechRequest,
-    SpeechSocketRequest,
+    SynthesisOrder,
+    SynthesisRequest,
+    SynthesisSocketRequest,
     VoicesRequest,
     read_request,
-    read_speech,
+    read_synthesis,
 )
 
 KEY = [("authorization", "Bearer some-key")]
@@ -55,8 +55,8 @@ def read(target: str, method: str = "POST", headers: Sequence[tuple[str, str]] =
     return read_request(method, target, headers, websocket=more.pop("websocket", False), **more)
 
 
-def order(body: Any, **request: Any) -> SpeechOrder:
-    return read_speech(SpeechRequest(**request), body if isinstance(body, bytes) else json.dumps(body).encode())
+def order(body: Any, **request: Any) -> SynthesisOrder:
+    return read_synthesis(SynthesisRequest(**request), body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 configs = st.builds(
@@ -81,8 +81,8 @@ texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
 def test_what_a_client_asks_for_is_what_the_service_reads(config: SynthesisConfig, text: str, sse: bool) -> None:
     request = (synthesis_sse_request if sse else synthesis_request)(config, ENDPOINT, text)
     asked = ask(request)
-    assert asked == SpeechRequest(sse=sse)
-    found = read_speech(SpeechRequest(sse=sse), request.body or b"")
+    assert asked == SynthesisRequest(sse=sse)
+    found = read_synthesis(SynthesisRequest(sse=sse), request.body or b"")
     assert found.text == text
     # Of the two spellings the wire has one.
     assert msgspec.structs.replace(found.options, model=config.model) == config
@@ -94,15 +94,17 @@ def test_the_model_route_names_the_model_in_its_path() -> None:
     endpoint = Endpoint(api_key="k", base_url="http://localhost", route="model")
     request = synthesis_request(config, endpoint, "Hello.")
     asked = ask(request)
-    assert asked == SpeechRequest(model="lightning-v9")
-    assert isinstance(asked, SpeechRequest)
-    assert read_speech(asked, request.body or b"").options == msgspec.structs.replace(config, voice_id=config.voice)
+    assert asked == SynthesisRequest(model="lightning-v9")
+    assert isinstance(asked, SynthesisRequest)
+    assert read_synthesis(asked, request.body or b"").options == msgspec.structs.replace(config, voice_id=config.voice)
 
 
 def test_sockets_and_voices() -> None:
     config = SynthesisConfig()
-    assert ask(live_synthesis_request(config, ENDPOINT), websocket=True) == SpeechSocketRequest()
-    assert ask(live_synthesis_request(config, ENDPOINT, idle=120), websocket=True) == SpeechSocketRequest(timeout=120)
+    assert ask(live_synthesis_request(config, ENDPOINT), websocket=True) == SynthesisSocketRequest()
+    assert ask(live_synthesis_request(config, ENDPOINT, idle=120), websocket=True) == SynthesisSocketRequest(
+        timeout=120
+    )
     assert ask(voices_request(ENDPOINT)) == VoicesRequest()
     assert read("/a/lightning-v3.1/get_voices", "GET") == VoicesRequest(model="lightning-v3.1")
 
@@ -194,16 +196,16 @@ def test_bodies_that_cannot_be_had(body: Any, said: str) -> None:
 def test_a_refusal_names_the_field(field: str, value: object, code: str) -> None:
     body = {"voice_id": "sophia", "text": "Hello.", field: value}
     with pytest.raises(FieldError) as caught:
-        read_speech(SpeechRequest(), json.dumps(body).encode(), voices=("sophia", "magnus"))
+        read_synthesis(SynthesisRequest(), json.dumps(body).encode(), voices=("sophia", "magnus"))
     assert (caught.value.path, caught.value.code) == (field, code)
-    answer = json.loads(speech_error_answer(400, str(caught.value), path=field, code=code).body)
+    answer = json.loads(synthesis_error_answer(400, str(caught.value), path=field, code=code).body)
     assert answer == {"error": [{"code": code, "path": [field], "message": str(caught.value)}], "private": False}
 
 
 def test_voices_that_are_listed_and_cloned_ones_speak() -> None:
     for voice in ("sophia", "voice_FlPK"):
         body = json.dumps({"voice_id": voice, "text": "Hello."}).encode()
-        assert read_speech(SpeechRequest(), body, voices=("sophia",)).options.voice_id == voice
+        assert read_synthesis(SynthesisRequest(), body, voices=("sophia",)).options.voice_id == voice
 
 
 def test_what_is_left_out_has_the_services_default() -> None:
@@ -214,8 +216,8 @@ def test_what_is_left_out_has_the_services_default() -> None:
 
 def test_what_is_not_known_is_passed_over() -> None:
     given_fields = {"voice_id": "b", "colour": "blue", "continuations": "yes", "consistency": 0.5, "similarity": "x"}
-    assert read_speech_fields(given_fields) == read_speech_fields({"voice_id": "b"})
-    assert read_speech_fields(given_fields | {"similarity": 1}, model="lightning-v9").consistency == 0.5
+    assert read_synthesis_fields(given_fields) == read_synthesis_fields({"voice_id": "b"})
+    assert read_synthesis_fields(given_fields | {"similarity": 1}, model="lightning-v9").consistency == 0.5
 
 
 anything = st.recursive(
@@ -230,7 +232,7 @@ anything = st.recursive(
 def test_no_body_raises_anything_else(fields: dict[str, Any], noise: bytes) -> None:
     for body in (noise, json.dumps(fields).encode(), json.dumps({"voice_id": "a", "text": "a", **fields}).encode()):
         try:
-            found = read_speech(SpeechRequest(), body)
+            found = read_synthesis(SynthesisRequest(), body)
         except ConfigurationError:
             continue
         assert found.text.strip()
@@ -244,7 +246,7 @@ def test_the_shapes_of_answers() -> None:
     assert event == 'event: audio\ndata: {"audio":"AQI=","done":false,"status":"206"}\n\n'
     assert json.loads(SSE_END.decode().removeprefix("data: ")) == {"status": "200", "done": True}
     options = SynthesisConfig(output_format="mp3", session_id="mine")
-    headers = dict(speech_headers(options, "s", "r"))
+    headers = dict(synthesis_headers(options, "s", "r"))
     assert headers == {
         "Content-Type": "audio/wav",  # whatever the format
         "X-Session-Id": "s",
@@ -252,8 +254,8 @@ def test_the_shapes_of_answers() -> None:
         "X-External-Session-Id": "mine",
         "X-External-Request-Id": "",
     }
-    assert dict(speech_headers(options, "s", "r", sse=True))["Content-Type"] == "text/event-stream"
-    assert [json.loads(speech_error_answer(status, "no").body)["error"] for status in (401, 404, 503)] == [
+    assert dict(synthesis_headers(options, "s", "r", sse=True))["Content-Type"] == "text/event-stream"
+    assert [json.loads(synthesis_error_answer(status, "no").body)["error"] for status in (401, 404, 503)] == [
         "Unauthorized",
         "RequestError",
         "InternalServerError",

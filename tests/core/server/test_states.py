@@ -10,7 +10,7 @@ import pytest
 
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.server.recogniser import Heard
-from smallest_proto.server.requests import SpeechSocketRequest
+from smallest_proto.server.requests import SynthesisSocketRequest
 from smallest_proto.server.socket_requests import SocketRequest
 from smallest_proto.server.states import (
     LIVE,
@@ -25,8 +25,8 @@ from smallest_proto.server.states import (
     SpeakingState,
     step,
 )
-from smallest_proto.server.synthesis import GoOn, Speak, SpeechService
-from smallest_proto.server.synthesiser import Speech
+from smallest_proto.server.synthesis import GoOn, Speak, SynthesisService
+from smallest_proto.server.synthesiser import SpokenPiece
 from smallest_proto.server.transcription import MAX_MESSAGE_BYTES, Close, Finalize, Hear, LiveService, Reply
 
 from .asked import read_live
@@ -34,10 +34,10 @@ from .asked import read_live
 NOW = 100.0
 CLOSE_STREAM = json.dumps({"type": "close_stream"})
 VOICE = {"voice_id": "sophia", "context_id": "c", "continue": True, "max_buffer_delay_ms": 0}
-PIECE = Speech(pcm=bytes(320), seconds=0.01, words=())
+PIECE = SpokenPiece(pcm=bytes(320), seconds=0.01, words=())
 
 
-def drained(service: LiveService | SpeechService) -> list[Any]:
+def drained(service: LiveService | SynthesisService) -> list[Any]:
     return list(iter(service.poll_output, None))
 
 
@@ -100,9 +100,9 @@ def test_every_cell_of_a_live_link(state: LiveState, what: LiveInput) -> None:
     assert (service.get_timer() is None) is (after is not LiveState.OPEN)
 
 
-def speaking_in(state: SpeakingState) -> SpeechService:
+def speaking_in(state: SpeakingState) -> SynthesisService:
     """A socket in that state, with one text more to speak where it is not closed."""
-    service = SpeechService(SpeechSocketRequest(), "session")
+    service = SynthesisService(SynthesisSocketRequest(), "session")
     service.start(NOW)
     if state is not SpeakingState.CLOSED:
         service.message_received(json.dumps({**VOICE, "text": "w1. "}), NOW)
@@ -123,11 +123,11 @@ def speaking_in(state: SpeakingState) -> SpeechService:
     return service
 
 
-def drop(service: SpeechService) -> None:
+def drop(service: SynthesisService) -> None:
     service.message_received(json.dumps({"context_id": "c", "cancel_request": True}), NOW)
 
 
-SPEAKING_TELLINGS: Mapping[SpeakingInput, Callable[[SpeechService], Any]] = {
+SPEAKING_TELLINGS: Mapping[SpeakingInput, Callable[[SynthesisService], Any]] = {
     SpeakingInput.MESSAGE: lambda service: service.message_received("{}", NOW),
     SpeakingInput.PIECE: lambda service: service.spoken(PIECE, NOW),
     SpeakingInput.END: lambda service: service.spoken(None, NOW),

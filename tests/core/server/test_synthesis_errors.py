@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from smallest_proto.errors import LocalProtocolError
 from smallest_proto.reading import Word
 from smallest_proto.server.synthesis import MAX_CONTEXTS, GoOn, Speak
-from smallest_proto.server.synthesiser import Speech
+from smallest_proto.server.synthesiser import SpokenPiece
 
 from .speech_host import VOICE, Host, spoken, statuses
 
@@ -127,7 +127,7 @@ def test_words_that_are_not_in_the_text_or_have_no_audio_are_told_all_the_same()
     host.tell(text="one two", word_timestamps=True)
     assert isinstance(host.service.poll_output(), Speak)
     words = (Word(text="eins"), Word(text="two", start=9.0, end=10.0), Word(text="drei", start=10.0, end=11.0))
-    host.service.spoken(Speech(pcm=bytes(3200), seconds=0.1, words=words), host.now)
+    host.service.spoken(SpokenPiece(pcm=bytes(3200), seconds=0.1, words=words), host.now)
     host.run()
     told = [message["data"] for message in host.said if message["status"] == "word_timestamp"]
     assert [(word["id"], word["word"], word["start"]) for word in told] == [

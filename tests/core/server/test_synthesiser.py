@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.server.recogniser import CodedRecogniser, Heard
-from smallest_proto.server.synthesiser import CodedSynthesiser, Speech, joined, sentence_end, word_number
+from smallest_proto.server.synthesiser import CodedSynthesiser, SpokenPiece, joined, sentence_end, word_number
 
 RATES = (8000, 16000, 24000, 44100)
 numbers = st.lists(st.integers(0, 32766), min_size=1, max_size=12)
 
 
-def speak(text: str, sample_rate: int = 16000, speed: float = 1.0) -> list[Speech]:
+def speak(text: str, sample_rate: int = 16000, speed: float = 1.0) -> list[SpokenPiece]:
     return list(CodedSynthesiser().speak(text, sample_rate=sample_rate, speed=speed))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.reading import MalformedMessage, UnknownMessage
-from smallest_proto.refusals import told_failure
+from smallest_proto.refusals import message_failure
 from smallest_proto.synthesis.messages import (
     AudioMessage,
     CompleteMessage,
@@ -64,7 +64,7 @@ def test_the_code_of_an_error_says_whether_another_try_can_help(
 ) -> None:
     error = decode(**message).error
     assert error.code == code
-    assert told_failure(error).final is final
+    assert message_failure(error).final is final
 
 
 @pytest.mark.parametrize("audio", ["?", "QQ", "Q Q=", "QQ==QQ==", "\ud800", 7, [], {}])

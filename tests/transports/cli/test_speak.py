@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 from smallest_proto.config import RetryPolicy
 from smallest_proto.http.voices import Voice
-from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
+from smallest_proto.server.synthesiser import CodedSynthesiser, SpokenPiece
 from smallest_transports.cli import connecting
 from smallest_transports.cli.app import commands
 from smallest_transports.cli.problems import KEY_VARIABLE
@@ -61,7 +61,7 @@ class Notes:
     def __call__(self) -> Notes:
         return self
 
-    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
         self.texts.append(text)
         if self._broken in text:
             raise ZeroDivisionError(text)

@@ -19,7 +19,7 @@ import soundfile
 
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.server.recogniser import CodedRecogniser, Heard
-from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
+from smallest_proto.server.synthesiser import CodedSynthesiser, SpokenPiece
 from smallest_transports.local.desks import RETRY_AFTER
 from smallest_transports.local.recogniser import Engines, LocalRecogniser
 from smallest_transports.local.server import LocalServer
@@ -72,7 +72,7 @@ async def test_a_client_that_does_not_read_stops_its_speech(peer: Peer, road: st
     asked = 0
 
     class Endless(CodedSynthesiser):
-        def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+        def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
             nonlocal asked
             (piece,) = super().speak(text, sample_rate=sample_rate, speed=speed)
             while True:
@@ -110,7 +110,7 @@ async def test_of_an_answer_whose_client_is_gone_no_more_is_made() -> None:
     asked = threading.Event()
 
     class Endless(CodedSynthesiser):
-        def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+        def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
             while True:
                 yield from super().speak(text, sample_rate=sample_rate, speed=speed)
                 asked.set()
@@ -167,7 +167,7 @@ async def test_stopping_says_goodbye(peer: Peer) -> None:
 class Failing(CodedSynthesiser):
     """Fails after its first piece, with words that are nobody's business."""
 
-    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
         yield from super().speak(text, sample_rate=sample_rate, speed=speed)
         raise ValueError(f"what the user said: {text}")
 
@@ -175,7 +175,7 @@ class Failing(CodedSynthesiser):
 class Broken:
     """Fails before its first piece."""
 
-    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
         raise ValueError(f"what the user said: {text}")
 
 
@@ -230,9 +230,9 @@ async def test_one_reply_says_what_it_is_and_whose() -> None:
 class Tone:
     """Hums: what an encoder for human ears keeps."""
 
-    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+    def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
         pcm = self.samples(sample_rate).tobytes()
-        yield Speech(pcm=pcm, seconds=1.0, words=())
+        yield SpokenPiece(pcm=pcm, seconds=1.0, words=())
 
     @staticmethod
     def samples(rate: int) -> np.ndarray[Any, np.dtype[np.int16]]:

@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from smallest_proto.server.recogniser import CodedRecogniser
-from smallest_proto.server.synthesiser import CodedSynthesiser, Speech
+from smallest_proto.server.synthesiser import CodedSynthesiser, SpokenPiece
 from smallest_transports.local import server as server_module
 from smallest_transports.local.plan import Plan
 from smallest_transports.local.server import LocalServer
@@ -39,7 +39,7 @@ async def test_the_limits_of_a_plan(peer: Peer) -> None:
     go_on = threading.Event()
 
     class Slow(CodedSynthesiser):
-        def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+        def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
             yield from super().speak(text, sample_rate=sample_rate, speed=speed)
             go_on.wait()
 
@@ -79,7 +79,7 @@ async def test_the_voice_is_loaded_before_the_first_client_comes(monkeypatch: py
     said: list[str] = []
 
     class Noted(CodedSynthesiser):
-        def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[Speech]:
+        def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
             said.append(text)
             return super().speak(text, sample_rate=sample_rate, speed=speed)
 

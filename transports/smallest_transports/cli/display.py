@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from .problems import said_through
+from .problems import printed_through
 
 _REDRAWN = 1 / 12  # seconds: more often nobody sees
 
@@ -37,7 +37,7 @@ class Display:
         self._through = contextlib.ExitStack()
 
     def __enter__(self) -> Display:
-        self._through.enter_context(said_through(lambda line: self.stay(Text(line, style="yellow"))))
+        self._through.enter_context(printed_through(lambda line: self.stay(Text(line, style="yellow"))))
         self._console.show_cursor(False)
         self._draw()
         return self

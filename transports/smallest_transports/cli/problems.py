@@ -80,7 +80,7 @@ _displays: list[Callable[[str], None]] = []
 
 
 @contextlib.contextmanager
-def said_through(display: Callable[[str], None]) -> Iterator[None]:
+def printed_through(display: Callable[[str], None]) -> Iterator[None]:
     """Lines that are said meanwhile are given to what draws on the terminal: they would run into what it has drawn."""
     _displays.append(display)
     try:

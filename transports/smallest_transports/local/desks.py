@@ -14,17 +14,17 @@ from functools import partial
 
 from smallest_proto.config import FileTranscriptionConfig
 from smallest_proto.errors import ConfigurationError
-from smallest_proto.server.answers import Response, error_answer, speech_error_answer
+from smallest_proto.server.answers import Response, error_answer, synthesis_error_answer
 from smallest_proto.server.recogniser import Heard, RecogniserFactory
-from smallest_proto.server.requests import FileRequest, SpeechRequest, file_answer
+from smallest_proto.server.requests import FileRequest, SynthesisRequest, file_answer
 from smallest_proto.server.synthesiser import Synthesiser, SynthesiserFactory
 
 from .faults import FaultPlan
 from .link import Connection
 from .places import Places
 from .plan import Limits
-from .speech_answer import SpeechAnswer
-from .speech_link import SpeechLink
+from .synthesis_answer import SynthesisAnswer
+from .synthesis_link import SynthesisLink
 from .voices import NAMES
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class FileDesk:
         return heard, len(pcm) / 2 / SAMPLE_RATE
 
 
-class SpeechDesk:
+class SynthesisDesk:
     """Speaks, over HTTP and over sockets, ``count`` at once. ``synthesiser`` makes a voice for each."""
 
     def __init__(
@@ -132,7 +132,7 @@ class SpeechDesk:
         """Wait for the threads."""
         self._threads.shutdown()
 
-    async def serve(self, link: SpeechLink, open_link: Callable[[], None], request_id: str) -> Response | None:
+    async def serve(self, link: SynthesisLink, open_link: Callable[[], None], request_id: str) -> Response | None:
         """Serve a socket to its end, once ``open_link`` was called; or the answer that refuses it."""
         if (socket := self._limits.sockets.take()) is None:
             return self._limits.too_much_speech("sockets", request_id)
@@ -152,7 +152,7 @@ class SpeechDesk:
         return None
 
     async def answer(
-        self, request: SpeechRequest, body: bytes, request_id: str, connection: Connection
+        self, request: SynthesisRequest, body: bytes, request_id: str, connection: Connection
     ) -> Response | bool:
         """Speak over HTTP: whether the answer is whole; or the one that refuses it."""
         if (turn := self._limits.requests.take()) is None:
@@ -161,12 +161,12 @@ class SpeechDesk:
             place = await self._places.wait(FULL_SECONDS)
             if place is None:
                 retry = ("Retry-After", str(RETRY_AFTER))
-                return speech_error_answer(503, self._full, request_id, headers=(retry,))
+                return synthesis_error_answer(503, self._full, request_id, headers=(retry,))
             with place:
                 synthesiser = await self._make(request_id)
                 if isinstance(synthesiser, Response):
                     return synthesiser
-                answer = SpeechAnswer(connection, self._threads, self._faults, self.voices)
+                answer = SynthesisAnswer(connection, self._threads, self._faults, self.voices)
                 return await answer.give(request, body, synthesiser, request_id)
 
     async def _make(self, request_id: str) -> Synthesiser | Response:
@@ -175,4 +175,4 @@ class SpeechDesk:
         except Exception as error:
             logger.error("no synthesiser could be made: %s", type(error).__name__)
             message = str(error) if isinstance(error, ConfigurationError) else "no synthesiser could be made"
-            return speech_error_answer(500, message, request_id)
+            return synthesis_error_answer(500, message, request_id)

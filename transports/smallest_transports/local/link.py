@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
-from smallest_proto.server.synthesis import SpeechCommand
+from smallest_proto.server.synthesis import SynthesisCommand
 from smallest_proto.server.transcription import Close, Reply, ServiceCommand
 from smallest_transports._wire import BinaryMessage, Closed, ProtocolBroken, ServerConnection, ServerEvent, TextMessage
 
@@ -20,7 +20,7 @@ CLOSING_SECONDS = 2.0  # how long the client may take to answer a close frame
 # SO_LINGER for 0 s: a close discards what waits, and sends RST. Windows has shorts there.
 _RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
-Command: TypeAlias = ServiceCommand | SpeechCommand
+Command: TypeAlias = ServiceCommand | SynthesisCommand
 
 
 class Connection(NamedTuple):
@@ -37,7 +37,7 @@ class Connection(NamedTuple):
 
 
 class Service(Protocol):
-    """The service's side of one WebSocket, pure: ``LiveService`` or ``SpeechService``."""
+    """The service's side of one WebSocket, pure: ``LiveService`` or ``SynthesisService``."""
 
     def start(self, now: float) -> None:
         """The WebSocket is open."""

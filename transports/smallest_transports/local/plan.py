@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from smallest_proto.checks import check_whole
-from smallest_proto.server.answers import Response, error_answer, speech_error_answer
+from smallest_proto.server.answers import Response, error_answer, synthesis_error_answer
 from smallest_proto.values import Value
 
 from .places import Places
@@ -64,7 +64,7 @@ class Limits:
 
     def too_much_speech(self, what: str, request_id: str) -> Response:
         """The answer to one synthesis, or synthesis socket, more than the plan has."""
-        return speech_error_answer(429, too_many(what), request_id, headers=(("Retry-After", str(RETRY_AFTER)),))
+        return synthesis_error_answer(429, too_many(what), request_id, headers=(("Retry-After", str(RETRY_AFTER)),))
 
 
 def too_many(what: str) -> str:

@@ -1,4 +1,4 @@
-"""The recogniser of the local server: voice activity, segments, Moonshine, word times. English.
+"""The recogniser of the local server: voice activity, stretches, Moonshine, word times. English.
 
 It decodes what was said since the last final again and again while someone speaks, for interims, and once more when the
 speaker has paused for 0.2 s: more silence would not change that, so when endpointing has its pause, or a finalize
@@ -24,9 +24,9 @@ from smallest_proto.server.recogniser import INTERIM_SECONDS, Heard, Recognised,
 from smallest_proto.values import Value
 
 from .alignment import Aligner, spread
+from .endpointing import Endpointer, Stretch
 from .moonshine import Moonshine, SpokenWord
 from .pcm import SAMPLE_RATE, PcmReader, Samples
-from .segments import Segment, Segmenter
 from .voice_activity import FRAME, VoiceActivity
 
 logger = logging.getLogger(__name__)
@@ -94,8 +94,8 @@ class _Decoded(NamedTuple):
     words: tuple[SpokenWord, ...]
     timed: tuple[Word, ...] | None = None  # the same with times, once they were asked for
 
-    def is_of(self, segment: Segment) -> bool:
-        return (self.start, self.end) == (segment.start, segment.end)
+    def is_of(self, stretch: Stretch) -> bool:
+        return (self.start, self.end) == (stretch.start, stretch.end)
 
 
 class LocalRecogniser:
@@ -115,7 +115,7 @@ class LocalRecogniser:
         self._reader = PcmReader(options.audio_format)
         self._models = models or engines()
         self._voice = VoiceActivity()
-        self._segmenter = Segmenter(pause_seconds(options))
+        self._endpointer = Endpointer(pause_seconds(options))
         self._style = style_of(options)
         self._limit = words_limit(options)
         self._interims = interims
@@ -123,13 +123,13 @@ class LocalRecogniser:
         self._audio: Samples = np.zeros(0, np.float32)  # what is kept of the stream,
         self._kept_from = 0  # from this sample on
         self._frames = 0  # given to the voice detector
-        self._counted: list[str] = []  # the words of the open segment when they were counted last
+        self._counted: list[str] = []  # the words of the open stretch when they were counted last
         self._count_at = COUNT_SAMPLES  # the sample at which words are counted
         self._interim_at = 0  # the sample from which another interim is due
         self._decoded: _Decoded | None = None
         self._interim_text = ""  # by the last interim
         self._final_until = 0.0  # seconds: the end of the last word that became final
-        self._final_words = 0  # how many words of the open segment are final
+        self._final_words = 0  # how many words of the open stretch are final
 
     def hear(self, audio: bytes) -> Sequence[Recognised]:
         heard = self._reader.read(audio)
@@ -137,8 +137,8 @@ class LocalRecogniser:
         results: list[Recognised] = []
         while (at := self._frames * FRAME - self._kept_from) + FRAME <= len(self._audio):
             self._frames += 1
-            for decision in self._segmenter.frame(self._voice.probability(self._audio[at : at + FRAME])):
-                if isinstance(decision, Segment):
+            for decision in self._endpointer.frame(self._voice.probability(self._audio[at : at + FRAME])):
+                if isinstance(decision, Stretch):
                     results += self._final(decision)
                 else:
                     results.append(decision)
@@ -151,8 +151,8 @@ class LocalRecogniser:
 
     def finalize(self) -> Sequence[Recognised]:
         self._hurry.clear()
-        segment = self._segmenter.cut(self._kept_from + len(self._audio))
-        results = [] if segment is None else self._final(segment)
+        stretch = self._endpointer.cut(self._kept_from + len(self._audio))
+        results = [] if stretch is None else self._final(stretch)
         self._trim()
         return results
 
@@ -161,21 +161,21 @@ class LocalRecogniser:
         self._hurry.set()
 
     def _interim(self) -> list[Recognised]:
-        segment, position = self._segmenter.open, self._frames * FRAME
-        if segment is None:
+        stretch, position = self._endpointer.open, self._frames * FRAME
+        if stretch is None:
             self._interim_at = position + INTERIM_SAMPLES
             return []
-        settled = self._segmenter.settled
+        settled = self._endpointer.settled
         if settled:
-            if self._decoded is not None and self._decoded.is_of(segment):
+            if self._decoded is not None and self._decoded.is_of(stretch):
                 return []
-        elif position < self._interim_at or position - segment.voice_end >= INTERIM_PAUSE:
+        elif position < self._interim_at or position - stretch.voice_end >= INTERIM_PAUSE:
             return []
         # The longer it is, the longer it takes: so interims never cost more than half a core.
-        self._interim_at = position + max(INTERIM_SAMPLES, (position - segment.start) // 12)
-        words = self._decode(segment, self._hurry.is_set)
+        self._interim_at = position + max(INTERIM_SAMPLES, (position - stretch.start) // 12)
+        words = self._decode(stretch, self._hurry.is_set)
         if words and settled:
-            self._timed(segment)  # the final is likely to want it, and has it then
+            self._timed(stretch)  # the final is likely to want it, and has it then
         text = " ".join(word.text for word in (words or ())[self._final_words :])
         if not text or text == self._interim_text:
             return []
@@ -183,69 +183,69 @@ class LocalRecogniser:
         return [Heard(text=text)]
 
     def _final_by_words(self, limit: int) -> list[Recognised]:
-        """The first words of the open segment that are not final yet, once there are enough of them.
+        """The first words of the open stretch that are not final yet, once there are enough of them.
 
-        It depends on the audio alone. The segment goes on: cut there, its words would be heard without those before.
+        It depends on the audio alone. The stretch goes on: cut there, its words would be heard without those before.
         """
         position = self._frames * FRAME
         self._count_at = position + COUNT_SAMPLES
-        segment = self._segmenter.open
-        if segment is None or position - segment.voice_start < FASTEST * limit * SAMPLE_RATE:
+        stretch = self._endpointer.open
+        if stretch is None or position - stretch.voice_start < FASTEST * limit * SAMPLE_RATE:
             return []
-        words = [word.text.strip(_PUNCTUATION).lower() for word in self._decode(segment) or ()]
+        words = [word.text.strip(_PUNCTUATION).lower() for word in self._decode(stretch) or ()]
         before, self._counted = self._counted, words
         wanted = self._final_words + limit
         # A model that hears half a sentence can end it by itself: what it says twice it has heard.
         if len(words) < wanted + WORDS_AHEAD or words[: wanted + 1] != before[: wanted + 1]:
             return []
-        return [_heard(self._next_words(segment, limit), endpoint=False)]
+        return [_heard(self._next_words(stretch, limit), endpoint=False)]
 
-    def _next_words(self, segment: Segment, limit: int) -> tuple[Word, ...]:
-        """Words of a segment that are not final yet, in time; from now on they are."""
-        words = tuple(word for word in self._timed(segment) if _middle(word) > self._final_until)[:limit]
+    def _next_words(self, stretch: Stretch, limit: int) -> tuple[Word, ...]:
+        """Words of a stretch that are not final yet, in time; from now on they are."""
+        words = tuple(word for word in self._timed(stretch) if _middle(word) > self._final_until)[:limit]
         if words:
             self._final_until = words[-1].end or self._final_until
             self._final_words += len(words)
             self._interim_text = ""
         return words
 
-    def _final(self, segment: Segment) -> list[Recognised]:
-        timed = self._next_words(segment, len(self._timed(segment)))
+    def _final(self, stretch: Stretch) -> list[Recognised]:
+        timed = self._next_words(stretch, len(self._timed(stretch)))
         self._decoded, self._interim_text, self._final_words, self._counted = None, "", 0, []
         size = self._limit or max(1, len(timed))
         parts = [timed[at : at + size] for at in range(0, len(timed), size)]
-        return [_heard(part, endpoint=segment.endpoint and part is parts[-1]) for part in parts]
+        return [_heard(part, endpoint=stretch.endpoint and part is parts[-1]) for part in parts]
 
-    def _decode(self, segment: Segment, given_up: Callable[[], bool] = lambda: False) -> tuple[SpokenWord, ...] | None:
-        """The words of a segment; ``None`` once it is given up."""
-        if self._decoded is None or not self._decoded.is_of(segment):
-            heard = self._models.moonshine.transcribe(self._samples(segment), given_up)
+    def _decode(self, stretch: Stretch, given_up: Callable[[], bool] = lambda: False) -> tuple[SpokenWord, ...] | None:
+        """The words of a stretch; ``None`` once it is given up."""
+        if self._decoded is None or not self._decoded.is_of(stretch):
+            heard = self._models.moonshine.transcribe(self._samples(stretch), given_up)
             if heard is None:
                 return None
             words = tuple(word for word in map(self._style.apply, heard) if word.text)
             if not any(letter.isalnum() for word in words for letter in word.text):
                 words = ()  # punctuation alone is not speech
-            self._decoded = _Decoded(segment.start, segment.end, words)
+            self._decoded = _Decoded(stretch.start, stretch.end, words)
         return self._decoded.words
 
-    def _timed(self, segment: Segment) -> tuple[Word, ...]:
-        """The words of a segment with their times."""
-        words = self._decode(segment) or ()
+    def _timed(self, stretch: Stretch) -> tuple[Word, ...]:
+        """The words of a stretch with their times."""
+        words = self._decode(stretch) or ()
         if self._decoded is None or self._decoded.timed is None:
-            timed = self._align(words, segment)
-            self._decoded = _Decoded(segment.start, segment.end, words, timed)
+            timed = self._align(words, stretch)
+            self._decoded = _Decoded(stretch.start, stretch.end, words, timed)
         return self._decoded.timed or ()
 
-    def _align(self, words: Sequence[SpokenWord], segment: Segment) -> tuple[Word, ...]:
+    def _align(self, words: Sequence[SpokenWord], stretch: Stretch) -> tuple[Word, ...]:
         texts = [word.text for word in words]
-        spans = self._models.aligner.align(self._samples(segment), texts)
-        offset = segment.start / SAMPLE_RATE
-        voice = (segment.voice_start / SAMPLE_RATE - offset, segment.voice_end / SAMPLE_RATE - offset)
+        spans = self._models.aligner.align(self._samples(stretch), texts)
+        offset = stretch.start / SAMPLE_RATE
+        voice = (stretch.voice_start / SAMPLE_RATE - offset, stretch.voice_end / SAMPLE_RATE - offset)
         if spans is None:
             spans = spread(texts, *voice)
         # The aligner can take a faint noise before or after the voice for a part of a word.
         first, last = max(0.0, voice[0] - VOICE_MARGIN), voice[1] + VOICE_MARGIN
-        last = min(last, (segment.end - segment.start) / SAMPLE_RATE)
+        last = min(last, (stretch.end - stretch.start) / SAMPLE_RATE)
 
         def time(at: float) -> float:
             return round(offset + min(max(at, first), last), 3)
@@ -255,11 +255,11 @@ class LocalRecogniser:
             for word, span in zip(words, spans, strict=True)
         )
 
-    def _samples(self, segment: Segment) -> Samples:
-        return self._audio[segment.start - self._kept_from : segment.end - self._kept_from]
+    def _samples(self, stretch: Stretch) -> Samples:
+        return self._audio[stretch.start - self._kept_from : stretch.end - self._kept_from]
 
     def _trim(self) -> None:
-        surplus = min(self._segmenter.needed, self._frames * FRAME) - self._kept_from
+        surplus = min(self._endpointer.needed, self._frames * FRAME) - self._kept_from
         if surplus > SAMPLE_RATE:  # in larger steps: each moves all that is kept
             self._audio = self._audio[surplus:].copy()
             self._kept_from += surplus

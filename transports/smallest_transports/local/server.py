@@ -24,8 +24,8 @@ from smallest_proto.server.recogniser import Recogniser, RecogniserFactory
 from smallest_proto.server.requests import (
     FileRequest,
     LiveRequest,
-    SpeechRequest,
-    SpeechSocketRequest,
+    SynthesisRequest,
+    SynthesisSocketRequest,
     VoicesRequest,
     read_request,
 )
@@ -34,13 +34,13 @@ from smallest_proto.server.transcription import INACTIVITY_SECONDS
 from smallest_transports._wire import BadRequest, RequestReceived, ServerConnection
 
 from . import check_installed
-from .desks import FileDesk, SpeechDesk
+from .desks import FileDesk, SynthesisDesk
 from .faults import AnyFault, Fault, FaultPlan
 from .link import CLOSING_SECONDS, Connection, Link
 from .live_link import LiveLink
 from .places import Places
 from .plan import Limits, Plan
-from .speech_link import SpeechLink
+from .synthesis_link import SynthesisLink
 from .voices import VOICES
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class LocalServer:
         self._live_threads = ThreadPoolExecutor(2 * self._max_live, "local-server-live")
         self._files = FileDesk(self._max_files, self._recogniser, self._limits)
         make = self._synthesiser or _local_synthesiser
-        self._speech = SpeechDesk(self._max_speech, make, self._limits, self._faults, any_voice=self._any_voice)
+        self._speech = SynthesisDesk(self._max_speech, make, self._limits, self._faults, any_voice=self._any_voice)
         self._stopping = False
         self._server = await asyncio.start_server(
             self._connected,
@@ -224,9 +224,9 @@ class LocalServer:
             self._note(asked.notes)
         if isinstance(asked, LiveRequest):
             answer = await self._live_link(asked, request_id, connection)
-        elif isinstance(asked, SpeechSocketRequest):
+        elif isinstance(asked, SynthesisSocketRequest):
             answer = await self._speech_link(asked, request_id, connection)
-        elif isinstance(asked, SpeechRequest):
+        elif isinstance(asked, SynthesisRequest):
             refusal = self._faults.refusal(request_id)
             answer = refusal or await self._speech.answer(asked, request.body, request_id, connection)
         elif isinstance(asked, FileRequest):
@@ -283,12 +283,12 @@ class LocalServer:
         return None
 
     async def _speech_link(
-        self, request: SpeechSocketRequest, request_id: str, connection: Connection
+        self, request: SynthesisSocketRequest, request_id: str, connection: Connection
     ) -> Response | None:
         """As ``_live_link``."""
         if (refusal := self._faults.refusal(request_id)) is not None:
             return refusal
-        link = SpeechLink(
+        link = SynthesisLink(
             request,
             connection,
             inactivity=self._inactivity,

@@ -19,7 +19,7 @@ from hibari.g2p.normalize import normalize
 
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import Word
-from smallest_proto.server.synthesiser import Speech
+from smallest_proto.server.synthesiser import SpokenPiece
 
 from .pcm import to_linear16
 
@@ -53,7 +53,7 @@ class HibariSynthesiser:
         self._network: Any = onnxruntime.InferenceSession(network + _one_more_output(_DURATIONS), options)
         _ = self._hibari.g2p  # loaded now, not within the first sentence
 
-    def speak(self, text: str, *, sample_rate: int = VOICE_RATE, speed: float = 1.0) -> Iterator[Speech]:
+    def speak(self, text: str, *, sample_rate: int = VOICE_RATE, speed: float = 1.0) -> Iterator[SpokenPiece]:
         check_sayable(text)
         if not 0.5 <= speed <= 2:
             raise ConfigurationError(f"speed must be a number from 0.5 to 2, not {speed!r}")
@@ -86,7 +86,7 @@ class HibariSynthesiser:
             joined = not token.whitespace
         return verbatim(sentence.split(), [word for word in words if word.phonemes])
 
-    def _say(self, words: Sequence[_Token], sample_rate: int, speed: float) -> Speech:
+    def _say(self, words: Sequence[_Token], sample_rate: int, speed: float) -> SpokenPiece:
         phonemes = " ".join(word.phonemes for word in words)
         inputs = {"ids": np.array([self._hibari.ids(phonemes)]), "speed": np.array([speed], np.float32)}
         *spectrum, steps = self._network.run(None, inputs)
@@ -96,7 +96,7 @@ class HibariSynthesiser:
         pcm = to_linear16(samples)
         # ids begin with a pad: before the phoneme at place i lie i + 1 of them.
         ends = np.cumsum(steps.reshape(-1)) * _UNIT
-        return Speech(pcm=pcm, seconds=len(pcm) / 2 / sample_rate, words=tuple(_timed(words, ends)))
+        return SpokenPiece(pcm=pcm, seconds=len(pcm) / 2 / sample_rate, words=tuple(_timed(words, ends)))
 
 
 def _timed(words: Sequence[_Token], ends: Any) -> Iterator[Word]:

@@ -13,9 +13,9 @@ from functools import partial
 import msgspec
 
 from smallest_proto.errors import ConfigurationError
-from smallest_proto.server.requests import SpeechSocketRequest
-from smallest_proto.server.synthesis import Chunk, Complete, GoOn, Speak, SpeechService
-from smallest_proto.server.synthesiser import Speech, Synthesiser
+from smallest_proto.server.requests import SynthesisSocketRequest
+from smallest_proto.server.synthesis import Chunk, Complete, GoOn, Speak, SynthesisService
+from smallest_proto.server.synthesiser import SpokenPiece, Synthesiser
 
 from .faults import FaultPlan
 from .link import Command, Connection, Link
@@ -25,12 +25,12 @@ from .plan import Limits, too_many
 logger = logging.getLogger(__name__)
 
 
-class SpeechLink(Link):
-    """Moves messages between one client, ``SpeechService`` and a synthesiser. It decides nothing."""
+class SynthesisLink(Link):
+    """Moves messages between one client, ``SynthesisService`` and a synthesiser. It decides nothing."""
 
     def __init__(
         self,
-        request: SpeechSocketRequest,
+        request: SynthesisSocketRequest,
         connection: Connection,
         *,
         inactivity: float,
@@ -39,7 +39,7 @@ class SpeechLink(Link):
         limits: Limits | None = None,
     ) -> None:
         """``voices`` are those that there are, ``limits`` say how many texts are spoken at once; ``None``: any."""
-        self._speech = SpeechService(request, str(uuid.uuid4()), inactivity=inactivity, voices=voices)
+        self._speech = SynthesisService(request, str(uuid.uuid4()), inactivity=inactivity, voices=voices)
         self._requests = (limits or Limits()).requests
         self._request = Place(lambda: None)  # of the text under way
         self._work = asyncio.Event()  # there may be something to do
@@ -68,7 +68,7 @@ class SpeechLink(Link):
 
     async def _speak(self, synthesiser: Synthesiser, threads: Executor) -> None:
         """One command after the other, each when there is room for what it sends."""
-        pieces: Iterator[Speech] = iter(())
+        pieces: Iterator[SpokenPiece] = iter(())
         while not self._over:
             command = self._speech.poll_output()
             if command is None:
@@ -97,7 +97,7 @@ class SpeechLink(Link):
                 except OSError:
                     return  # the client is gone
 
-    async def _give_piece(self, pieces: Iterator[Speech], threads: Executor) -> None:
+    async def _give_piece(self, pieces: Iterator[SpokenPiece], threads: Executor) -> None:
         try:
             piece = await self._loop.run_in_executor(threads, next, pieces, None)
         except ConfigurationError as error:
@@ -120,16 +120,16 @@ class SpeechLink(Link):
             super()._do(command)
 
 
-class _Pieces(Iterator[Speech]):
+class _Pieces(Iterator[SpokenPiece]):
     """What a synthesiser makes of one text; asked for on a thread, from the first piece on."""
 
     def __init__(self, synthesiser: Synthesiser, command: Speak) -> None:
         self._begin = partial(
             synthesiser.speak, command.text, sample_rate=command.options.sample_rate, speed=command.speed
         )
-        self._pieces: Iterator[Speech] | None = None
+        self._pieces: Iterator[SpokenPiece] | None = None
 
-    def __next__(self) -> Speech:
+    def __next__(self) -> SpokenPiece:
         if self._pieces is None:
             self._pieces = iter(self._begin())
         return next(self._pieces)

@@ -10,11 +10,11 @@ from concurrent.futures import Executor
 from functools import partial
 
 from smallest_proto.errors import ConfigurationError
-from smallest_proto.server.answers import SSE_END, Response, speech_error_answer, speech_headers, sse_audio
+from smallest_proto.server.answers import SSE_END, Response, sse_audio, synthesis_error_answer, synthesis_headers
 from smallest_proto.server.options import FieldError
-from smallest_proto.server.requests import SpeechOrder, SpeechRequest, read_speech
+from smallest_proto.server.requests import SynthesisOrder, SynthesisRequest, read_synthesis
 from smallest_proto.server.synthesis import CHUNK_SECONDS
-from smallest_proto.server.synthesiser import Speech, Synthesiser
+from smallest_proto.server.synthesiser import SpokenPiece, Synthesiser
 
 from .encoders import encoder
 from .faults import FaultPlan
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 SSE_SECONDS = 0.02  # of audio in one event, as the service has it
 
 
-class SpeechAnswer:
+class SynthesisAnswer:
     """The answer to one request. What cannot be spoken is answered as a whole; a failure in mid-speech cuts it off."""
 
     def __init__(
@@ -38,23 +38,23 @@ class SpeechAnswer:
         self._seconds = 0.0  # of audio sent
 
     async def give(
-        self, request: SpeechRequest, body: bytes, synthesiser: Synthesiser, request_id: str
+        self, request: SynthesisRequest, body: bytes, synthesiser: Synthesiser, request_id: str
     ) -> Response | bool:
         """Answer; or say how to refuse. ``True``: the answer is whole, ``False``: it broke off."""
         run = asyncio.get_running_loop().run_in_executor
         try:
-            order = read_speech(request, body, voices=self._voices)
+            order = read_synthesis(request, body, voices=self._voices)
             encoding = encoder(order.options)
             pieces = await run(self._threads, partial(_speak, synthesiser, order))
             piece = await run(self._threads, next, pieces, None)
         except FieldError as error:
-            return speech_error_answer(400, str(error), request_id, path=error.path, code=error.code)
+            return synthesis_error_answer(400, str(error), request_id, path=error.path, code=error.code)
         except ConfigurationError as error:  # the voice's own, which it has with the text
-            return speech_error_answer(400, str(error), request_id, path="text")
+            return synthesis_error_answer(400, str(error), request_id, path="text")
         except Exception as error:  # a plugged-in synthesiser can raise anything; its words can be the user's
             logger.error("the synthesiser failed with %s", type(error).__name__)
-            return speech_error_answer(500, "the synthesiser failed", request_id)
-        headers = speech_headers(order.options, str(uuid.uuid4()), request_id, sse=request.sse)
+            return synthesis_error_answer(500, "the synthesiser failed", request_id)
+        headers = synthesis_headers(order.options, str(uuid.uuid4()), request_id, sse=request.sse)
         self._connection.wire.start_response(200, headers)
         size = 2 * round((SSE_SECONDS if request.sse else CHUNK_SECONDS) * order.options.sample_rate)
         while piece is not None:
@@ -87,6 +87,6 @@ class SpeechAnswer:
             await self._connection.writer.drain()
 
 
-def _speak(synthesiser: Synthesiser, order: SpeechOrder) -> Iterator[Speech]:
+def _speak(synthesiser: Synthesiser, order: SynthesisOrder) -> Iterator[SpokenPiece]:
     options = order.options
     return iter(synthesiser.speak(order.text, sample_rate=options.sample_rate, speed=options.speed or 1.0))

@@ -1,6 +1,6 @@
 """Where speech begins and ends, and what is decoded as one piece: decisions, without a model.
 
-A stream of voice probabilities goes in, one for each 32 ms frame; out come voice events and segments. A segment is a
+A stream of voice probabilities goes in, one for each 32 ms frame; out come voice events and stretches. A stretch is a
 stretch of audio that becomes one final. It ends
 
 - at a pause as long as endpointing asks for;
@@ -25,15 +25,15 @@ from .voice_activity import FRAME
 
 BEGINS, GOES_ON = 0.5, 0.35  # voice probabilities: a voice that was heard may become fainter before it counts as gone
 ONSET_FRAMES = 2  # in a row, before a voice counts: a click is shorter
-LEAD = 10 * FRAME  # samples before the voice that belong to a segment: the first sounds of a word can be faint
+LEAD = 10 * FRAME  # samples before the voice that belong to a stretch: the first sounds of a word can be faint
 TRAIL = 6 * FRAME  # samples after it, likewise
-SHORTEST_VOICE = 3  # frames: less in a whole segment is no word
+SHORTEST_VOICE = 3  # frames: less in a whole stretch is no word
 SHORT_PAUSE = 5 * FRAME  # samples
-LONG = 6 * SAMPLE_RATE  # samples from which a segment may end at a short pause
+LONG = 6 * SAMPLE_RATE  # samples from which a stretch may end at a short pause
 LONGEST = 14 * SAMPLE_RATE  # samples: the model was made for stretches of a few seconds, and decoding has to keep up
 
 
-class Segment(Value, frozen=True, kw_only=True):
+class Stretch(Value, frozen=True, kw_only=True):
     """A stretch of audio to decode. Positions are samples."""
 
     start: int
@@ -43,22 +43,22 @@ class Segment(Value, frozen=True, kw_only=True):
     endpoint: bool = False  # the speaker paused
 
 
-Decision: TypeAlias = VoiceStarted | VoiceEnded | Segment
+Decision: TypeAlias = VoiceStarted | VoiceEnded | Stretch
 
 
-class Segmenter:
-    """Cuts one stream. ``pause`` is the silence that ends a segment (seconds); ``None``: pauses end none."""
+class Endpointer:
+    """Cuts one stream. ``pause`` is the silence that ends a stretch (seconds); ``None``: pauses end none."""
 
     def __init__(self, pause: float | None) -> None:
         self._pause = None if pause is None else round(pause * SAMPLE_RATE)
         self._voice_end_silence = round(VOICE_END_SECONDS * SAMPLE_RATE)
         self._out: list[Decision] = []
         self._position = 0  # the end of the last frame
-        self._floor = 0  # what lies before it belongs to segments that are over
+        self._floor = 0  # what lies before it belongs to stretches that are over
         self._speaking = False  # between VoiceStarted and VoiceEnded
         self._onset = 0  # frames in a row with a voice
         self._voice_end = 0  # where a voice was last heard
-        self._start: int | None = None  # of the open segment
+        self._start: int | None = None  # of the open stretch
         self._voice_start = 0  # in it
         self._voiced = 0  # frames with a voice in it
         self._likely: list[float] = []  # the probability of each of its frames
@@ -81,35 +81,35 @@ class Segmenter:
         out, self._out = self._out, []
         return out
 
-    def cut(self, end: int) -> Segment | None:
-        """End the open segment. ``end`` is the end of the audio that is there, a part of a frame included."""
+    def cut(self, end: int) -> Stretch | None:
+        """End the open stretch. ``end`` is the end of the audio that is there, a part of a frame included."""
         self._finish(self._open(end))
         out, self._out = self._out, []
-        return out[0] if out and isinstance(out[0], Segment) else None
+        return out[0] if out and isinstance(out[0], Stretch) else None
 
     @property
-    def open(self) -> Segment | None:
-        """The open segment as far as it goes now, ``None`` if nobody has spoken since the last one."""
+    def open(self) -> Stretch | None:
+        """The open stretch as far as it goes now, ``None`` if nobody has spoken since the last one."""
         return self._open(self._position) if self._voiced else None
 
     @property
     def settled(self) -> bool:
-        """More silence adds nothing to the open segment: what is decoded of it now holds for its final."""
+        """More silence adds nothing to the open stretch: what is decoded of it now holds for its final."""
         return self._position >= self._voice_end + TRAIL
 
     @property
     def needed(self) -> int:
-        """The first sample that a segment can still ask for."""
+        """The first sample that a stretch can still ask for."""
         return (
             self._start if self._start is not None else max(self._floor, self._position - LEAD - ONSET_FRAMES * FRAME)
         )
 
-    def _open(self, end: int) -> Segment | None:
+    def _open(self, end: int) -> Stretch | None:
         if self._start is None:
             return None
         end = max(self._start, min(end, self._voice_end + TRAIL))
         voice_end = max(self._voice_start, min(end, self._voice_end))
-        return Segment(
+        return Stretch(
             start=self._start, end=end, voice_start=min(self._voice_start, end), voice_end=min(voice_end, end)
         )
 
@@ -117,8 +117,8 @@ class Segmenter:
         if not self._speaking:
             self._speaking = True
             self._out.append(VoiceStarted(time=begin / SAMPLE_RATE))
-        if (segment := self._open(begin)) and begin - segment.start >= LONG and begin - self._voice_end >= SHORT_PAUSE:
-            self._finish(segment)
+        if (stretch := self._open(begin)) and begin - stretch.start >= LONG and begin - self._voice_end >= SHORT_PAUSE:
+            self._finish(stretch)
         if self._start is None:
             self._begin(max(self._floor, begin - LEAD))
         if not self._voiced:
@@ -132,26 +132,26 @@ class Segmenter:
         if self._speaking and quiet >= self._voice_end_silence:
             self._speaking = False
             self._out.append(VoiceEnded(time=self._voice_end / SAMPLE_RATE))
-        segment = self._open(self._position)
-        if segment is None or not quiet:
+        stretch = self._open(self._position)
+        if stretch is None or not quiet:
             return
         if self._pause is not None:
             if quiet >= self._pause:
-                self._finish(segment, endpoint=True)
+                self._finish(stretch, endpoint=True)
         elif quiet >= LONGEST:  # no pause ends it, but the audio cannot be kept for ever
-            self._finish(segment)
+            self._finish(stretch)
 
     def _cut_inside(self) -> None:
-        """The segment is too long and the speaker goes on: cut where a voice is least likely."""
+        """The stretch is too long and the speaker goes on: cut where a voice is least likely."""
         likely = self._likely
         # A frame is as silent as its neighbours let it be: one dip inside a word is no gap between two words.
         at = min(
             range(len(likely) // 2, len(likely) - 1),
             key=lambda i: (likely[i - 1] + 2 * likely[i] + likely[i + 1], -i),
         )
-        segment = self._open(self._position - (len(likely) - at) * FRAME + FRAME // 2)
-        assert segment is not None
-        self._finish(segment)
+        stretch = self._open(self._position - (len(likely) - at) * FRAME + FRAME // 2)
+        assert stretch is not None
+        self._finish(stretch)
         self._likely = likely[at:]
         self._voiced = SHORTEST_VOICE  # the speech goes on: what is left of it belongs to a word
 
@@ -160,15 +160,15 @@ class Segmenter:
         self._voiced = 0
         self._likely = [1.0] * ((self._position - start) // FRAME)
 
-    def _finish(self, segment: Segment | None, *, endpoint: bool = False) -> None:
-        if segment is None:
+    def _finish(self, stretch: Stretch | None, *, endpoint: bool = False) -> None:
+        if stretch is None:
             return
         speaking = self._voice_end == self._position
         if speaking and self._voiced < SHORTEST_VOICE:
             return  # somebody has just begun: what was heard of it belongs to what follows
         if self._voiced >= SHORTEST_VOICE:
-            self._out.append(msgspec.structs.replace(segment, endpoint=endpoint))
+            self._out.append(msgspec.structs.replace(stretch, endpoint=endpoint))
         self._start, self._voiced, self._likely = None, 0, []
-        self._floor = segment.end
+        self._floor = stretch.end
         if speaking:  # the next one has to begin where this one ends
-            self._begin(segment.end)
+            self._begin(stretch.end)

@@ -65,7 +65,7 @@ def words_limit(options: TranscriptionConfig) -> int | None:
     return WORDS_PER_FINAL if options.finalize_on_words is not False else None
 
 
-class Segmenter:
+class Endpointer:
     """Voice, silence and words, each at its sample -> voice events, interims and finals, each at its sample.
 
     What comes out depends on the samples alone, not on how many came at once: what falls due within a stretch is put
