@@ -54,7 +54,7 @@ class RetryPolicy(Value, frozen=True, kw_only=True):
         first_delay (0.25): seconds of the longest wait after the first failure, at least 0.
         growth (2.0): how many times as long the wait is after each further failure, 1 to 1000.
         longest_delay (10.0): seconds of the longest wait, at least 0.
-        longest_busy (30.0): the same for a request (file, text, voices) to a service that is busy (429, 503).
+        longest_busy (30.0): seconds of the longest wait for a busy service (429, 503), at least 0; over HTTP alone.
         jitter (1.0): share of each wait that is left to chance, 0 to 1.
         longest_retry_after (60.0): seconds of the longest wait that the service can ask for (Retry-After), at least 0.
         healthy_after (10.0): seconds after which an open connection starts the count over, at least 0.

@@ -1,11 +1,10 @@
 """A synthesis: text in as it is written, speech out, whatever happens to the connections in between.
 
-Told what happened and asked what to do; time is an argument: ``now`` is seconds of any monotonic clock. After every
-call, drain ``poll_output``, and wake the session with ``handle_timer`` at ``get_timer``.
+``now`` is seconds of any monotonic clock. After every call, drain ``poll_output``; call ``handle_timer`` at
+``get_timer``.
 
-The text is a row of segments, one utterance each, that are spoken one after the other. A link is kept for the next one
-as long as nothing can still come on it about the last one; else it is replaced at once by a new one, so that the next
-segment finds a warm link.
+The text is a row of segments, one utterance each, spoken one after the other. A link is kept for the next segment if
+nothing about the last one can still come on it. If something can, a new link takes its place at once.
 """
 
 from __future__ import annotations
@@ -175,21 +174,21 @@ class SynthesisSession:
     def message_received(self, link: int, data: str | bytes, now: float) -> None:
         """A whole message of the service. A binary one is read as text: the service sends none."""
         self._received += 1
-        found = self._links.find(link)
-        message = None if found is None else decode_message(data)
-        if found is None or message is None or isinstance(message, (UnknownMessage, MalformedMessage)):
+        source = self._links.find(link)
+        message = None if source is None else decode_message(data)
+        if source is None or message is None or isinstance(message, (UnknownMessage, MalformedMessage)):
             self._ignored += 1
             return
         self._repaired += message.repaired or type(data) is not str
-        found.rested = False
+        source.rested = False
         segment = self._history.meant(message, self._segments.under_way)
         if isinstance(message, RefusalMessage):
-            self._refused(found, segment, message, now)
+            self._refused(source, segment, message, now)
         elif segment is None:
             self._ignored += 1
         else:
-            found.heard_at = now
-            self._heard(found, segment, message, now)
+            source.heard_at = now
+            self._heard(source, segment, message, now)
 
     def pong_received(self, link: int, now: float) -> None:
         """The peer answered a ``SendPing``."""

@@ -373,3 +373,51 @@ def test_help_tells_of_each_field_and_its_default(config: type[Value]) -> None:
 def test_a_field_that_help_does_not_tell_of_is_found() -> None:
     told = (Timeouts.__doc__ or "").replace("ping (5.0)", "ping (6.0)").replace("mute (12.0):", "")
     assert untold(Timeouts, told) == {"mute", "ping"}
+
+
+# What a field needs beside it.
+ALONG: dict[tuple[type[Value], str], dict[str, Any]] = {
+    (FileTranscriptionConfig, "sample_rate"): {"encoding": "linear16"},
+    (SynthesisConfig, "consistency"): {"model": "lightning-large"},
+    (SynthesisConfig, "similarity"): {"model": "lightning-large"},
+    (SynthesisConfig, "enhancement"): {"model": "lightning-large"},
+    (SynthesisConfig, "max_buffer_delay_ms"): {"continuations": True},
+}
+UNITS = r"\b(Hz|ms|seconds|words|times|probability|share|failures)\b|\b0 to [12]\b"
+
+
+def numbers() -> list[tuple[type[Value], str, str]]:
+    """Each field that is a number, with what ``help`` says of it."""
+    every = []
+    for config in (TranscriptionConfig, FileTranscriptionConfig, SynthesisConfig, Timeouts, RetryPolicy):
+        text = " ".join((config.__doc__ or "").split())
+        for field in msgspec.structs.fields(config):
+            if re.search(r"\b(int|float)\b", str(field.type)) and field.name != "keywords":
+                match = re.search(rf"\b{field.name} \([^)]*\): (.*?)(?=\b\w+ \([^)]*\)+: |$)", text)
+                every.append((config, field.name, match[1] if match else ""))
+    return every
+
+
+@pytest.mark.parametrize(("config", "name", "meaning"), numbers())
+def test_help_tells_the_unit_and_the_true_range_of_each_number(config: type[Value], name: str, meaning: str) -> None:
+    if config is Timeouts:
+        assert "All are seconds above 0; ``message_interval`` can be 0." in (Timeouts.__doc__ or "")
+        return  # see the test above
+    assert re.search(UNITS, meaning)
+    along = ALONG.get((config, name), {})
+    bounds = re.search(r"([\d.]+) to ([\d.]*\d)", meaning) or re.search(r"at least ([\d.]*\d)", meaning)
+    if bounds is None:  # the numbers that there are
+        listed = [int(rate) for rate in re.findall(r"\d{4,}", meaning)]
+        assert len(listed) > 3
+        assert [getattr(config(**{name: rate}), name) for rate in listed] == listed
+        return
+    for bound, step in zip(bounds.groups(), (-1, 1), strict=False):
+        number = float(bound) if "." in bound else int(bound)
+        assert getattr(config(**{name: number}, **along), name) == number
+        with pytest.raises(ConfigurationError, match=name):
+            config(**{name: number + step}, **along)
+
+
+def test_there_are_numbers_to_tell_of() -> None:
+    assert len({(config, name) for config, name, _ in numbers()}) > 30
+    assert all(meaning for _, _, meaning in numbers())

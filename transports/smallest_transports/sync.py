@@ -100,7 +100,7 @@ class Client:
         return self._call(self._client.transcribe_by_webhook, audio, config, url=url)
 
     def transcribe_live(self, audio: File | Pieces, config: TranscriptionConfig | None = None) -> Iterator[Event]:
-        """The events of a live transcription of a file, or of audio that comes in pieces.
+        """The events of a live transcription of a file, or of audio that comes in pieces: iterate over them.
 
         A WAV of one channel says its format itself; other audio has that of ``config``. A file is sent as fast as the
         service takes it. The next piece is asked for when all events so far have been taken, so pieces of a microphone
@@ -158,7 +158,8 @@ class Client:
     def prewarm(self, config: SynthesisConfig | None = None, *, resume: bool = False) -> None:
         """Open a connection for the next ``stream_synthesis`` with the same options, if none is kept.
 
-        Raises ``RemoteError`` where that fails, ``ConfigurationError`` for options that cannot be.
+        Raises ``RemoteError`` where that fails, ``ConfigurationError`` for options that cannot be, and
+        ``LocalProtocolError`` where the client keeps none.
         """
         self._call(self._client.prewarm, config, resume=resume)
 
@@ -320,8 +321,10 @@ class Speech(_Source[_speech.Speech, AudioChunk]):
 class SynthesisStream(_Source[_speech.SynthesisStream, SpeechEvent]):
     """Text in as it is written, speech out. One thread may write while another one iterates.
 
-    Iterating gives the session's events and ends when the last segment is over after ``end_input``; where the session
-    failed, or with ``strict`` a segment, the ``RemoteError`` of its failure is raised then.
+    Iterating gives the session's events, its segments numbered from 0. It ends when the last segment is over after
+    ``end_input``: the connection is kept for the next stream. Where the session ends before that, its last event is
+    ``SessionEnded``, and if it failed the ``RemoteError`` of its failure is raised then. With ``strict`` that of the
+    first segment which failed (``SpokenSoFar.failure``) is raised as well, after the last event.
     """
 
     @property
@@ -332,9 +335,10 @@ class SynthesisStream(_Source[_speech.SynthesisStream, SpeechEvent]):
     def send_text(self, text: str) -> None:
         """Give text of the present segment, in pieces of any size: tokens, as they are written.
 
-        Raises ``LocalProtocolError`` for what is no text and after ``end_input``, ``ConfigurationError`` for a
-        segment of over 100,000 characters, and once the session has failed the ``RemoteError`` of its failure.
-        Half a character (a surrogate) at the end of a piece waits for its other half in the next one.
+        Waits while the socket has enough to do. Raises ``LocalProtocolError`` for what is no text and after
+        ``end_input``, ``ConfigurationError`` for a segment of over 100,000 characters, and once the session has failed
+        the ``RemoteError`` of its failure. Half a character (a surrogate) at the end of a piece waits for its other
+        half in the next one.
         """
         self._call(self._stream.send_text, text)
 
@@ -347,7 +351,10 @@ class SynthesisStream(_Source[_speech.SynthesisStream, SpeechEvent]):
         self._call(self._stream.end_input)
 
     def cancel(self) -> None:
-        """Drop all that was given, at once (barge-in). The stream goes on."""
+        """Drop all that was given, at once (barge-in). The stream goes on.
+
+        Audio that came before is still there to be taken; after it ``SpokenSoFar`` tells what was spoken.
+        """
         self._call(self._stream.cancel)
 
 
