@@ -100,7 +100,7 @@ def transcribe(url: str, tmp_path: Path) -> list[Any]:
     endpoint = sp.Endpoint(api_key="key", base_url=url)
     session = sp.TranscriptionSession(sp.TranscriptionConfig(), endpoint, timeouts=FAST, retry=AT_ONCE)
     with (tmp_path / "speech.raw").open("rb", buffering=0) as audio:
-        return [*runpy.run_path(str(OWN_DRIVER))["Driver"](session).transcribe(audio.fileno())]
+        return [*runpy.run_path(str(OWN_DRIVER))["transcribe"](session, audio.fileno())]
 
 
 def words_of(events: list[Any]) -> str:
