@@ -6,6 +6,7 @@ import base64
 import csv
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @contextmanager
 def service(monkeypatch: pytest.MonkeyPatch, *faults: str, **options: Any) -> Iterator[None]:
     made = {"recogniser": CodedRecogniser, "synthesiser": CodedSynthesiser, **options}
+    made = {name: option for name, option in made.items() if option is not None}  # None: the real engines
     with in_thread(LocalServer(faults=faults, **made)) as server:
         monkeypatch.setenv("SMALLEST_BASE_URL", server.base_url)
         yield
@@ -217,3 +219,35 @@ def patched_http(http: aiohttp.ClientSession) -> Iterator[None]:
         yield
     finally:
         http_context._ContextVar.reset(token)
+
+
+# --- the tutorial ---
+
+TUTORIAL = (EXAMPLES.parent / "docs" / "tutorial.md").read_text("utf-8")
+QUESTIONS = "Hello. Are you open on Sundays? And what does a ticket cost?"
+
+
+def test_the_tutorial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its steps, with the real engines: the caller is spoken, heard and answered, over a bad network too."""
+    assert QUESTIONS in TUTORIAL
+    programs = dict(re.findall(r'```python title="([\w.]+)"\n(.*?)```', TUTORIAL, re.DOTALL))
+    engines = {"recogniser": None, "synthesiser": None}
+    with service(monkeypatch, **engines):
+        url = os.environ["SMALLEST_BASE_URL"]
+        told = [sys.executable, "-m", "smallest_proto", "speak", QUESTIONS, "-o", "speech.wav"]
+        done([*told, "--base-url", url, "--api-key", "any"])
+        heard = done([sys.executable, "-c", programs["hear.py"].replace("http://127.0.0.1:8765", url)])
+        calm = done([sys.executable, "-c", programs["agent.py"].replace("http://127.0.0.1:8765", url)])
+    assert re.search(r"^\d\.\d s: ", heard, re.MULTILINE)
+    assert "agent:  We are closed on Sundays." in calm
+    assert "agent:  A ticket is twelve euros." in calm
+    assert Path("answer-1.wav").stat().st_size > 10_000
+    with service(monkeypatch, "drop@1", "refuse:503", **engines):
+        url = os.environ["SMALLEST_BASE_URL"]
+        stormy = done([sys.executable, "-c", programs["agent.py"].replace("http://127.0.0.1:8765", url)])
+    assert callers_words(stormy) == callers_words(calm)
+
+
+def callers_words(printed: str) -> list[str]:
+    lines = (line.removeprefix("caller: ") for line in printed.splitlines() if line.startswith("caller: "))
+    return re.findall(r"\w+", " ".join(lines).lower())
