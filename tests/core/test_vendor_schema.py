@@ -44,10 +44,10 @@ from smallest_proto.transcription.messages import (
 )
 from smallest_transports.local.voices import VOICES
 
+from .server.asked import KEY
 from .server.speech_host import Host as SpeechHost
 from .vendor import NEEDED, SPEC, at, generated
 
-KEY = [("authorization", "Bearer some-key")]
 ENDPOINT = Endpoint(api_key="k", base_url="http://localhost/waves/v1")
 generous = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 

@@ -16,11 +16,12 @@ from livekit.agents.stt import SpeechEvent, SpeechEventType
 from livekit.plugins import smallest_proto
 from websockets.asyncio.server import ServerConnection, serve
 
-from smallest_proto.server.recogniser import CodedRecogniser, RecogniserFactory
+from smallest_proto.server.recogniser import CodedRecogniser, RecogniserFactory, coded_speech
 from smallest_transports.local.server import LocalServer
 
 KEY = "sk-very-secret"
 RATE = 16000
+SPEECH = coded_speech([1, 2, 0.9, 3, 4, 0.9])
 ONCE = APIConnectOptions(max_retry=0)
 
 

@@ -12,11 +12,7 @@ from livekit.agents import APIConnectionError, APIConnectOptions, stt, vad
 from livekit.agents.stt import SpeechEventType
 from livekit.agents.utils import AudioBuffer
 
-from smallest_proto.server.recogniser import coded_speech
-
-from .stage import are_paired, finals, frames, heard, open_bench, push, scripted, words
-
-SPEECH = coded_speech([1, 2, 0.9, 3, 4, 0.9])
+from .stage import SPEECH, are_paired, finals, frames, heard, open_bench, push, scripted, words
 
 
 class Other(stt.STT[str]):

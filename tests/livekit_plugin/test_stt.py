@@ -17,9 +17,8 @@ from livekit.plugins import smallest_proto
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 
-from .stage import KEY, RATE, are_paired, busy, finals, frames, heard, open_bench, push, scripted, turns, words
+from .stage import KEY, RATE, SPEECH, are_paired, busy, finals, frames, heard, open_bench, push, scripted, turns, words
 
-SPEECH = coded_speech([1, 2, 0.9, 3, 4, 0.9])
 QUICK = APIConnectOptions(max_retry=2, retry_interval=0.01)
 WORDS = [(word.text, word.start / RATE, word.end / RATE) for word in SPEECH.words]
 KIND = SpeechEventType

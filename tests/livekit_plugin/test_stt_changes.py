@@ -13,11 +13,9 @@ from livekit.agents.stt import SpeechEvent
 from livekit.plugins.smallest_proto import AudioLostError, AudioLostMetrics
 
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
+from smallest_proto.server.recogniser import CodedRecogniser
 
-from .stage import ONCE, RATE, Bench, are_paired, finals, frames, heard, open_bench, push, turns
-
-SPEECH = coded_speech([1, 2, 0.9, 3, 4, 0.9])
+from .stage import ONCE, RATE, SPEECH, Bench, are_paired, finals, frames, heard, open_bench, push, turns
 
 pytestmark = pytest.mark.usefixtures("hurry")
 

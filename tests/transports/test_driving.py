@@ -6,7 +6,7 @@ import json
 import ssl
 import subprocess
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from os import PathLike
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from smallest_proto.audio import AudioFormat
 from smallest_proto.config import Endpoint, FileTranscriptionConfig, RetryPolicy, Timeouts, TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, DisconnectedError, Failure, FailureKind, LocalProtocolError
-from smallest_proto.events import EndReason, LinkOpened, SessionEnded
+from smallest_proto.events import EndReason, LinkLost, LinkOpened, SessionEnded
 from smallest_proto.http.exchange import ExchangeFailed
 from smallest_proto.http.files import FileTranscript, FileTranscription
 from smallest_proto.requests import Request
@@ -314,6 +314,10 @@ def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class TestTheClient:
+    @pytest.fixture
+    def run(self) -> Callable[[Callable[[], Coroutine[Any, Any, None]]], None]:
+        return lambda test: finish(test())
+
     @pytest.fixture(autouse=True)
     def drivers(self, monkeypatch: pytest.MonkeyPatch) -> list[FakeDriver]:
         drivers: list[FakeDriver] = []
@@ -321,65 +325,48 @@ class TestTheClient:
         monkeypatch.setattr(FakeWorld, "environment", {"SMALLEST_API_KEY": "sk-very-secret"})
         return drivers
 
-    def test_streams(self, drivers: list[FakeDriver]) -> None:
+    async def test_streams(self, drivers: list[FakeDriver]) -> None:
         audio = bytes(range(256)) * 300  # more than a piece
-
-        async def main() -> list[Any]:
-            timeouts = Timeouts(message_interval=0)
-            async with (
-                FakeClient(base_url="http://h/", timeouts=timeouts) as client,
-                client.stream_transcription() as stream,
-            ):
-                assert isinstance(await stream.__anext__(), LinkOpened)
-                await stream.send_audio(audio)
-                await stream.end_input()
-                return [event async for event in stream]
-
-        events = finish(main())
+        timeouts = Timeouts(message_interval=0)
+        async with (
+            FakeClient(base_url="http://h/", timeouts=timeouts) as client,
+            client.stream_transcription() as stream,
+        ):
+            assert isinstance(await stream.__anext__(), LinkOpened)
+            await stream.send_audio(audio)
+            await stream.end_input()
+            events = [event async for event in stream]
         assert events[-1] == SessionEnded(reason=EndReason.COMPLETED)
         (driver,) = drivers
         assert driver.audio == audio
         assert driver.waits == 2
         assert driver.closed == 1
 
-    def test_transcribes_what_its_driver_reads(self, drivers: list[FakeDriver]) -> None:
-        async def main() -> None:
-            client = FakeClient(base_url="http://h/")
-            assert (await client.transcribe("a.wav")).text == "read from a.wav"
-            assert (await client.transcribe(b"given")).text == "given"
-
-        finish(main())
+    async def test_transcribes_what_its_driver_reads(self, drivers: list[FakeDriver]) -> None:
+        client = FakeClient(base_url="http://h/")
+        assert (await client.transcribe("a.wav")).text == "read from a.wav"
+        assert (await client.transcribe(b"given")).text == "given"
         assert [driver.closed for driver in drivers] == [1, 1]
 
-    def test_closes_what_is_left_by_an_error(self, drivers: list[FakeDriver]) -> None:
-        async def main() -> None:
+    async def test_closes_what_is_left_by_an_error(self, drivers: list[FakeDriver]) -> None:
+        with pytest.raises(KeyError, match="mine"):
             async with FakeClient(base_url="http://h/").stream_transcription():
                 raise KeyError("mine")
-
-        with pytest.raises(KeyError, match="mine"):
-            finish(main())
         assert drivers[0].closed == 1
 
-    def test_closes_what_is_under_way(self, drivers: list[FakeDriver]) -> None:
-        async def main() -> None:
-            client = FakeClient(base_url="http://h/")
-            await client.stream_transcription().__aenter__()
-            await client.stream_transcription().__aenter__()
-            await client.__aexit__(None, None, None)
-
-        finish(main())
+    async def test_closes_what_is_under_way(self, drivers: list[FakeDriver]) -> None:
+        client = FakeClient(base_url="http://h/")
+        await client.stream_transcription().__aenter__()
+        await client.stream_transcription().__aenter__()
+        await client.__aexit__(None, None, None)
         assert [driver.closed for driver in drivers] == [1, 1]
         assert all(driver.over() for driver in drivers)
 
-    def test_asks_its_driver_for_what_is_of_the_world(self, drivers: list[FakeDriver]) -> None:
+    async def test_asks_its_driver_for_what_is_of_the_world(self, drivers: list[FakeDriver]) -> None:
         own = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-        async def main() -> None:
-            for url, context in (("https://h/", None), ("WSS://h/", None), ("http://h/", None), ("https://h/", own)):
-                async with FakeClient(base_url=url, ssl_context=context).stream_transcription():
-                    pass
-
-        finish(main())
+        for url, context in (("https://h/", None), ("WSS://h/", None), ("http://h/", None), ("https://h/", own)):
+            async with FakeClient(base_url=url, ssl_context=context).stream_transcription():
+                pass
         contexts = [driver.world.ssl_context for driver in drivers]
         assert contexts[2:] == [None, own]
         assert [context.verify_mode for context in contexts[:2]] == [ssl.CERT_REQUIRED] * 2
@@ -389,15 +376,13 @@ class TestTheClient:
         with pytest.raises(ConfigurationError, match="SMALLEST_API_KEY"):
             FakeClient()
 
-    def test_waits_before_the_next_try_as_long_as_its_driver_says(self, drivers: list[FakeDriver]) -> None:
-        async def main() -> Any:
-            retry = RetryPolicy(first_delay=8, longest_delay=8)
-            async with FakeClient(base_url="http://h/", retry=retry).stream_transcription() as stream:
-                (driver,) = drivers
-                driver.lose(driver.made[0], Failure(kind=FailureKind.CONNECT, reason="nobody listens"))
-                return await stream.__anext__()
-
-        assert finish(main()).retry_in == 4.0
+    async def test_waits_before_the_next_try_as_long_as_its_driver_says(self, drivers: list[FakeDriver]) -> None:
+        retry = RetryPolicy(first_delay=8, longest_delay=8)
+        async with FakeClient(base_url="http://h/", retry=retry).stream_transcription() as stream:
+            (driver,) = drivers
+            driver.lose(driver.made[0], Failure(kind=FailureKind.CONNECT, reason="nobody listens"))
+            assert isinstance(lost := await stream.__anext__(), LinkLost)
+            assert lost.retry_in == 4.0
 
     def test_loads_no_framework(self) -> None:
         code = "import sys, smallest_transports._client; print(*sys.modules)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,12 @@ from tests.conformance.makers import KEY
 
 SPEECH = coded_speech([101, 102, 0.8, 103, 104, 105, 1.0])
 CONFIG = TranscriptionConfig(keywords=("Blackwell", ("Jensen Huang", 2)))
+
+
+@pytest.fixture
+def run() -> Callable[[Callable[[], Coroutine[Any, Any, None]]], None]:
+    """One driver is enough here."""
+    return lambda test: asyncio.run(test())
 
 
 @pytest.fixture
@@ -104,16 +110,12 @@ LIVES = pytest.mark.parametrize(("live", "faults"), [*((hear, f) for f in FAULTS
 
 
 @LIVES
-def test_with_all_that_was_said_the_outputs_are_the_same(
+async def test_with_all_that_was_said_the_outputs_are_the_same(
     tmp_path: Path, told: list[Any], live: Any, faults: tuple[str, ...]
 ) -> None:
     path = tmp_path / "calls.jsonl"
-
-    async def main() -> None:
-        async with server(*faults) as local:
-            await live(local.base_url, trace=path, trace_private=True)
-
-    asyncio.run(main())
+    async with server(*faults) as local:
+        await live(local.base_url, trace=path, trace_private=True)
     assert any(isinstance(output, (FinalTranscript, WordSpoken)) for output in told)
     assert sum(isinstance(output, OpenLink) for output in told) > len(faults)
     assert list(map(without_key, replayed(path, told))) == list(map(without_key, told))
@@ -121,16 +123,12 @@ def test_with_all_that_was_said_the_outputs_are_the_same(
 
 
 @LIVES
-def test_without_what_was_said_the_same_happens(
+async def test_without_what_was_said_the_same_happens(
     tmp_path: Path, told: list[Any], live: Any, faults: tuple[str, ...]
 ) -> None:
     path = tmp_path / "calls.jsonl"
-
-    async def main() -> None:
-        async with server(*faults) as local:
-            await live(local.base_url, trace=path)
-
-    asyncio.run(main())
+    async with server(*faults) as local:
+        await live(local.base_url, trace=path)
     again = replayed(path, told)
     assert list(map(type, again)) == list(map(type, told))
     for output, before in zip(again, told, strict=True):
@@ -144,15 +142,11 @@ def test_without_what_was_said_the_same_happens(
         assert private not in written
 
 
-def test_sessions_are_told_apart(tmp_path: Path, told: list[Any]) -> None:
+async def test_sessions_are_told_apart(tmp_path: Path, told: list[Any]) -> None:
     path = tmp_path / "calls.jsonl"
-
-    async def main() -> None:
-        async with server() as local:
-            await hear(local.base_url, trace=path)
-            await speak(local.base_url, trace=path)
-
-    asyncio.run(main())
+    async with server() as local:
+        await hear(local.base_url, trace=path)
+        await speak(local.base_url, trace=path)
     ears, mouth = replayed(path, told), replayed(path, told, 1)
     assert [*map(type, ears), *map(type, mouth)] == list(map(type, told))
     assert any(isinstance(output, SegmentDone) for output in mouth)
@@ -160,27 +154,20 @@ def test_sessions_are_told_apart(tmp_path: Path, told: list[Any]) -> None:
         replay(path, 2)
 
 
-def test_a_failure_becomes_a_test(tmp_path: Path, told: list[Any]) -> None:
+async def test_a_failure_becomes_a_test(tmp_path: Path, told: list[Any]) -> None:
     path = tmp_path / "calls.jsonl"
-
-    async def main() -> None:
-        async with server("refuse:401") as local:
-            with pytest.raises(RemoteError):
-                await speak(local.base_url, trace=path)
-
-    asyncio.run(main())
+    async with server("refuse:401") as local:
+        with pytest.raises(RemoteError):
+            await speak(local.base_url, trace=path)
     again = replayed(path, told)[-1]
     assert (again.reason, again.failure.status) == (told[-1].reason, 401)
     assert not any(isinstance(output, LinkOpened) for output in told)
 
 
-def test_what_cannot_be_written_is_told_before_the_call(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with server() as local:
-            with pytest.raises(FileNotFoundError):
-                await hear(local.base_url, trace=tmp_path / "no such folder" / "calls.jsonl")
-
-    asyncio.run(main())
+async def test_what_cannot_be_written_is_told_before_the_call(tmp_path: Path) -> None:
+    async with server() as local:
+        with pytest.raises(FileNotFoundError):
+            await hear(local.base_url, trace=tmp_path / "no such folder" / "calls.jsonl")
 
 
 def test_a_disk_that_is_full_ends_no_call() -> None:

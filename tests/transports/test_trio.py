@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +18,12 @@ from smallest_proto.events import EndReason, LinkLost, LinkOpened, SessionEnded
 from smallest_transports import _wire as wire
 from smallest_transports.trio import Client
 from tests.conformance.makers import KEY, PCM
+
+
+@pytest.fixture
+def run() -> Callable[[Callable[[], Awaitable[None]]], None]:
+    """Runs a test in time that jumps to the next deadline where there is nothing else to do."""
+    return partial(trio.run, clock=MockClock(autojump_threshold=0))
 
 
 @asynccontextmanager
@@ -46,42 +53,35 @@ async def silent(_: trio.SocketStream) -> None:
     await trio.sleep_forever()
 
 
-def test_a_dead_connection_is_found_in_virtual_time() -> None:
+async def test_a_dead_connection_is_found_in_virtual_time() -> None:
     """Nobody sleeps: the clock jumps to the next deadline when there is nothing else to do."""
-
-    async def main() -> None:
-        retry = RetryPolicy(max_retries=20)
-        async with serving(half_open) as url, Client(api_key=KEY, base_url=url, retry=retry) as client:
-            begin, lost = trio.current_time(), 0
-            async with client.stream_transcription() as stream:
-                async for event in stream:
-                    lost += isinstance(event, LinkLost)
-                    if lost == 20:
-                        break
-            # A ping every 20 s at most, an answer within as long: minutes, of which no second was waited for.
-            assert trio.current_time() - begin > 200
-            assert len(client._drivers) == 0
-
-    trio.run(main, clock=MockClock(autojump_threshold=0))
+    retry = RetryPolicy(max_retries=20)
+    async with serving(half_open) as url, Client(api_key=KEY, base_url=url, retry=retry) as client:
+        begin, lost = trio.current_time(), 0
+        async with client.stream_transcription() as stream:
+            async for event in stream:
+                lost += isinstance(event, LinkLost)
+                if lost == 20:
+                    break
+        # A ping every 20 s at most, an answer within as long: minutes, of which no second was waited for.
+        assert trio.current_time() - begin > 200
+        assert len(client._drivers) == 0
 
 
-def test_a_service_that_never_answers_is_given_up_in_virtual_time() -> None:
-    async def main() -> None:
-        async with (
-            serving(silent) as url,
-            Client(api_key=KEY, base_url=url, retry=RetryPolicy(max_retries=3)) as client,
-        ):
+async def test_a_service_that_never_answers_is_given_up_in_virtual_time() -> None:
+    async with (
+        serving(silent) as url,
+        Client(api_key=KEY, base_url=url, retry=RetryPolicy(max_retries=3)) as client,
+    ):
+        with pytest.raises(DeadlineError):
+            await client.transcribe(PCM)
+        async with client.stream_transcription() as stream:
+            events: list[Any] = []
             with pytest.raises(DeadlineError):
-                await client.transcribe(PCM)
-            async with client.stream_transcription() as stream:
-                events: list[Any] = []
-                with pytest.raises(DeadlineError):
-                    events += [event async for event in stream]
-
-    trio.run(main, clock=MockClock(autojump_threshold=0))
+                events += [event async for event in stream]
 
 
-def test_what_is_given_in_time_goes_out_in_time() -> None:
+async def test_what_is_given_in_time_goes_out_in_time() -> None:
     """A call of ten minutes, in real time by its clock: neither silence nor a pause in the audio is a stall."""
     heard, silence = bytearray(), bytes(len(PCM))
 
@@ -98,25 +98,22 @@ def test_what_is_given_in_time_goes_out_in_time() -> None:
                         server.send_text('{"is_final": true, "from_finalize": true}')
             await stream.send_all(server.data_to_send())
 
-    async def main() -> None:
-        begin = trio.current_time()
-        async with (
-            serving(talk) as url,
-            Client(api_key=KEY, base_url=url) as client,
-            client.stream_transcription() as stream,
-        ):
-            for second in range(600):
-                await trio.sleep_until(begin + second)
-                if second % 60 < 30:
-                    await stream.send_audio(silence)
-            await stream.end_input()
-            events = [event async for event in stream]
-        assert [type(event) for event in events].count(LinkOpened) == 1
-        assert events[-1] == SessionEnded(reason=EndReason.COMPLETED)
-        assert heard == silence * 300
-        assert 599 <= trio.current_time() - begin < 605
-
-    trio.run(main, clock=MockClock(autojump_threshold=0))
+    begin = trio.current_time()
+    async with (
+        serving(talk) as url,
+        Client(api_key=KEY, base_url=url) as client,
+        client.stream_transcription() as stream,
+    ):
+        for second in range(600):
+            await trio.sleep_until(begin + second)
+            if second % 60 < 30:
+                await stream.send_audio(silence)
+        await stream.end_input()
+        events = [event async for event in stream]
+    assert [type(event) for event in events].count(LinkOpened) == 1
+    assert events[-1] == SessionEnded(reason=EndReason.COMPLETED)
+    assert heard == silence * 300
+    assert 599 <= trio.current_time() - begin < 605
 
 
 @pytest.mark.usefixtures("ctrl_c")

@@ -42,7 +42,8 @@ from smallest_proto.server.requests import (
     read_synthesis,
 )
 
-KEY = [("authorization", "Bearer some-key")]
+from .asked import KEY
+
 ENDPOINT = Endpoint(api_key="k", base_url="http://localhost:1/waves/v1")
 
 

@@ -18,9 +18,8 @@ from smallest_proto.transcription.cursor import Cursor
 from smallest_proto.transcription.liveness import TRUST, Liveness, Trust, TrustAction, TrustInput
 from smallest_proto.transcription.stream import Stream
 
-from .way import REQUEST
+from .way import RATE, REQUEST
 
-RATE = 16000
 VOICE = (1000).to_bytes(2, "little")
 MUTE = 10.0  # seconds of patience
 NOTHING, OPEN, CLOSE, SWITCH = TrustAction.NOTHING, TrustAction.OPEN, TrustAction.CLOSE, TrustAction.SWITCH

@@ -23,8 +23,8 @@ from smallest_proto.transcription.events import (
 from smallest_proto.transcription.messages import CLOSE_STREAM, FINALIZE
 from smallest_transports.memory import MemoryLink, MemoryNetwork, refuse_next
 
-RATE = 16000
-SPEECH = coded_speech([1, 2, 3, 0.8, 4, 5, 6, 0.9, 7, 8, 1.0])
+from .way import RATE, SPEECH
+
 FIRST_FINAL = SPEECH.words[2].end / RATE + 0.6 + 0.05 + 0.2  # by then the first three words are final
 
 

@@ -27,7 +27,8 @@ from smallest_proto.transcription.events import (
 from smallest_proto.transcription.messages import CLOSE_STREAM
 from smallest_transports.memory import MemoryLink, MemoryNetwork
 
-RATE = 16000
+from .way import RATE
+
 SPEECH = coded_speech([1, 2, 3, 0.8, 4, 5, 6, 0.3])
 GIVEN = SPEECH.seconds + 0.02  # when the input has ended
 ENDLESS = {"retry": RetryPolicy(max_retries=10_000)}

@@ -15,8 +15,8 @@ from smallest_proto.server.recogniser import CodedSpeech, coded_speech
 from smallest_proto.transcription.events import AudioLost, FinalTranscript, LossReason, UpdateRejected
 from smallest_transports.memory import MemoryLink, MemoryNetwork, refuse_next
 
-RATE = 16000
-SPEECH = coded_speech([1, 2, 3, 0.8, 4, 5, 6, 0.9, 7, 8, 1.0])
+from .way import RATE, SPEECH
+
 PUNCTUATED = TranscriptionConfig(punctuate=True)
 REFUSED = TranscriptionConfig(external_session_id="refused")
 

@@ -17,7 +17,8 @@ from smallest_proto.transcription.events import AudioLost, FinalTranscript, Spee
 from smallest_proto.transcription.messages import FINALIZE
 from smallest_transports.memory import MemoryLink, MemoryNetwork
 
-RATE = 16000
+from .way import RATE
+
 Said = dict[str, Any]
 Change = Callable[[Said, MemoryLink], Iterable[Said]]
 

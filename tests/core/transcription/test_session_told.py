@@ -11,7 +11,7 @@ from smallest_proto.commands import OpenLink
 from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.transcription.events import FinalTranscript
 
-RATE = 16000
+from .way import RATE
 
 
 class Told:

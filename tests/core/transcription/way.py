@@ -9,12 +9,14 @@ from smallest_proto.audio import AudioFormat, Encoding
 from smallest_proto.commands import SendBinary, SendText
 from smallest_proto.link import Link, LinkInput
 from smallest_proto.requests import Request
+from smallest_proto.server.recogniser import coded_speech
 from smallest_proto.transcription.cursor import Cursor
 from smallest_proto.transcription.events import AudioLost, LossReason
 from smallest_proto.transcription.sending import Sender
 from smallest_proto.transcription.timeline import Timeline
 
 RATE = 16000
+SPEECH = coded_speech([1, 2, 3, 0.8, 4, 5, 6, 0.9, 7, 8, 1.0])  # as most calls here hear it
 MESSAGE = RATE // 20
 PATTERN = b"".join(at.to_bytes(2, "little") for at in range(65536))
 REQUEST = Request(method="GET", url="wss://service")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,12 @@ from smallest_transports.local.server import LocalServer
 from smallest_transports.local.threaded import serve_in_thread
 
 from .stage import OnTerminal, RunServer, SilentServer, StartCommand, WriteAudio
+
+
+@pytest.fixture
+def run() -> Callable[[Callable[[], Coroutine[Any, Any, None]]], None]:
+    """The command runs on asyncio alone."""
+    return lambda test: asyncio.run(test())
 
 
 @pytest.fixture

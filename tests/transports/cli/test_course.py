@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import AsyncIterator
 
@@ -45,30 +44,27 @@ async def send(course: Course, clock: Clock, pieces: int) -> list[float]:
     return times
 
 
-def test_pieces_keep_to_the_start_and_do_not_drift() -> None:
+async def test_pieces_keep_to_the_start_and_do_not_drift() -> None:
     clock = Clock()
-    times = asyncio.run(send(Course(paced=True, clock=clock, sleep=clock.sleep), clock, 1000))
+    times = await send(Course(paced=True, clock=clock, sleep=clock.sleep), clock, 1000)
     assert times == pytest.approx([0.05 * number + 0.004 for number in range(1, 1001)])
 
 
-def test_what_came_late_is_caught_up() -> None:
+async def test_what_came_late_is_caught_up() -> None:
     clock = Clock()
     course = Course(paced=True, clock=clock, sleep=clock.sleep)
 
-    async def main() -> list[float]:
-        times = []
-        async for _ in course.pieces(audio(40)):
-            times.append(clock.now - 1000.0)
-            clock.now += 0.5 if len(times) == 10 else 0.0  # the consumer was held up
-        return times
-
-    assert asyncio.run(main())[-1] == pytest.approx(40 * 0.05 + 0.004)
+    times: list[float] = []
+    async for _ in course.pieces(audio(40)):
+        times.append(clock.now - 1000.0)
+        clock.now += 0.5 if len(times) == 10 else 0.0  # the consumer was held up
+    assert times[-1] == pytest.approx(40 * 0.05 + 0.004)
 
 
-def test_latency_counts_from_the_sample_that_ended_the_speech() -> None:
+async def test_latency_counts_from_the_sample_that_ended_the_speech() -> None:
     clock = Clock()
     course = Course(paced=True, clock=clock, sleep=clock.sleep)
-    asyncio.run(send(course, clock, 40))  # the piece that ends at 1.0 s left at 1.004
+    await send(course, clock, 40)  # the piece that ends at 1.0 s left at 1.004
     clock.now = 1000.0 + 1.004 + 0.75
     assert course.final(final("it was the best", 1.0)) == pytest.approx(0.75)
     clock.now += 1.0
@@ -80,10 +76,10 @@ def test_latency_counts_from_the_sample_that_ended_the_speech() -> None:
     assert "processor time, server and client, for 2.0 s of audio" in course.effort()
 
 
-def test_without_real_time_there_is_no_latency() -> None:
+async def test_without_real_time_there_is_no_latency() -> None:
     clock = Clock()
     course = Course(paced=False, clock=clock, sleep=clock.sleep)
-    assert asyncio.run(send(course, clock, 40)) == [0.0] * 40
+    assert await send(course, clock, 40) == [0.0] * 40
     clock.now += 0.5
     assert course.final(final("it was", 1.0)) is None
     assert "50.0%  (0 of 4 words other, 2 missed, 0 added" in course.accuracy("it was the best")
@@ -105,11 +101,11 @@ def test_a_pipe_gets_finals_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "00:00.0 – 01:01.2  It was the best of times.  (+0.71 s)\n"
 
 
-def test_a_terminal_sees_the_interim_move_and_the_final_stay() -> None:
+async def test_a_terminal_sees_the_interim_move_and_the_final_stay() -> None:
     file = io.StringIO()
     clock = Clock()
     course = Course(paced=True, clock=clock, sleep=clock.sleep)
-    asyncio.run(send(course, clock, 20))
+    await send(course, clock, 20)
     with (screen := Screen(Console(file=file, force_terminal=True, width=80), course, 44.0)):
         screen.interim("it was [the] west")
         screen._display._draw()

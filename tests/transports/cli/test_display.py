@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import re
 import sys
@@ -151,25 +150,21 @@ def test_where_standard_error_goes_elsewhere_it_goes_there(capsys: pytest.Captur
     assert capsys.readouterr().err == f"{OUTAGE}\n"
 
 
-def test_bars_tell_files_apart_by_their_ends_and_are_gone_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bars_tell_files_apart_by_their_ends_and_are_gone_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     standard_error = Window(60)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setattr(sys, "stderr", standard_error)
-
-    async def main() -> None:
-        names = [f"/calls/{'very ' * 20}long/{name}.wav" for name in ("one", "two")]
-        with Progress() as progress, progress.bar(names[0]) as first, progress.bar(names[1]):
-            first.move(11.0, 44.0)
-            assert progress._display is not None
-            progress._display._draw()
-            one, two = standard_error.seen
-            assert re.fullmatch(r"….*long/one\.wav  ━{5}·{15}  0:00", one)
-            assert re.fullmatch(r"….*long/two\.wav  0:00", two)
-            assert max(map(len, (one, two))) == 59
-            first.say(f"one.wav: {OUTAGE}")
-            with progress.paused():
-                assert " ".join(standard_error.seen) == f"one.wav: {OUTAGE}"
-
-    asyncio.run(main())
+    names = [f"/calls/{'very ' * 20}long/{name}.wav" for name in ("one", "two")]
+    with Progress() as progress, progress.bar(names[0]) as first, progress.bar(names[1]):
+        first.move(11.0, 44.0)
+        assert progress._display is not None
+        progress._display._draw()
+        one, two = standard_error.seen
+        assert re.fullmatch(r"….*long/one\.wav  ━{5}·{15}  0:00", one)
+        assert re.fullmatch(r"….*long/two\.wav  0:00", two)
+        assert max(map(len, (one, two))) == 59
+        first.say(f"one.wav: {OUTAGE}")
+        with progress.paused():
+            assert " ".join(standard_error.seen) == f"one.wav: {OUTAGE}"
     assert " ".join(standard_error.seen) == f"one.wav: {OUTAGE}"
