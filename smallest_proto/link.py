@@ -80,12 +80,12 @@ class Link:
         "pinged_at",
         "request",
         "requested_at",
-        "rested",
         "round_trip",
         "sent_at",
         "session_id",
         "state",
         "timers",
+        "was_warm",
     )
 
     def __init__(self, number: int, request: Request, now: float) -> None:
@@ -101,7 +101,7 @@ class Link:
         self.round_trip = 0.0  # seconds from the last answered ping to its pong
         self.error: Failure | None = None  # what the service reported; a close usually follows
         self.session_id: str | None = None  # the service's name for it
-        self.rested = False  # it was open before it was asked for anything: its end since then counts as no failure
+        self.was_warm = False  # it was open before its first use: to be lost without an answer is no failure
 
     @property
     def open(self) -> bool:

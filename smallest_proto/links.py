@@ -391,10 +391,10 @@ class Links:
         if (link := self._links.get(number)) is None:
             return None
         before = link.state
-        if (told := link.error) is not None:
+        if (error := link.error) is not None:
             # An error that no retry can mend is explanation enough; else the close says what kind of error it was.
-            reason = told.reason if told.final else f"{told.reason}, and {failure.reason}"
-            failure = msgspec.structs.replace(told, code=failure.code, reason=reason)
+            reason = error.reason if error.final else f"{error.reason}, and {failure.reason}"
+            failure = msgspec.structs.replace(error, code=failure.code, reason=reason)
         elif before is not LinkState.CLOSING:
             failure = self._closed_silently(link, failure, now)
         link.take(what)
@@ -403,7 +403,7 @@ class Links:
 
     def _closed_silently(self, link: Link, failure: Failure, now: float) -> Failure:
         """``failure``, or more of it where link after link is closed as soon as it is open."""
-        unheard = link.opened_at is not None and link.heard_at is None and not link.rested
+        unheard = link.opened_at is not None and link.heard_at is None and not link.was_warm
         if not unheard or failure.code is None or now - (link.opened_at or 0.0) > _AT_ONCE:
             self._silent = 0
             return failure
@@ -428,8 +428,8 @@ class Links:
         if link.opened_at is not None and (goodbye or not self._needed()):
             return Change(ChangeKind.LAPSED, link, failure)
         successor = self._candidate or self.beside
-        if (link.rested and not failure.final) or successor is not None:
-            self._failures += not link.rested
+        if (link.was_warm and not failure.final) or successor is not None:
+            self._failures += not link.was_warm
             self._output.append(LinkLost(link=link.number, failure=failure, retry_in=0.0))
             self.serving = successor or self._open(now)  # a link that is opening or open takes over
             self._candidate = self.beside = None

@@ -144,7 +144,7 @@ class Segment:
         if (refused or self.state is SegmentState.ASKED) and self._all_words_timed():
             return SegmentInput.PROOF
         tries = self.tries if self.playout.out == self._begun_at else 0
-        most = self._most_retries if refused else self._most_retries + 1  # one more, for a link that had rested
+        most = self._most_retries if refused else self._most_retries + 1  # one more, for a link that was warm
         if hopeless or self._mute >= _MOST_MUTE or tries > most or not self.can_begin_again:
             return SegmentInput.CUT_OFF
         return SegmentInput.LOST

@@ -40,11 +40,11 @@ def cut_short(detail: str | None = None) -> Failure:
 def proxy_refused(status: int) -> Failure:
     """A proxy answered CONNECT with a status that is no success."""
     if status == 407:
-        said = "it wants other credentials: check the user and the password in HTTPS_PROXY or proxy"
+        advice = "it wants other credentials: check the user and the password in HTTPS_PROXY or proxy"
     else:
-        said = f"it makes no connection to the service (HTTP {status}): check HTTPS_PROXY, NO_PROXY or proxy"
+        advice = f"it makes no connection to the service (HTTP {status}): check HTTPS_PROXY, NO_PROXY or proxy"
     final = 300 <= status <= 499 and meaning_of(status).verdict is Verdict.FINAL
-    return Failure(kind=FailureKind.CONNECT, reason=f"the proxy refuses: {said}", final=final)
+    return Failure(kind=FailureKind.CONNECT, reason=f"the proxy refuses: {advice}", final=final)
 
 
 def no_proxy(detail: str | None = None) -> Failure:

@@ -66,10 +66,10 @@ def _answered(answer: FileTranscript | TranscriptionAccepted | SpeechFinished) -
 
 
 _WORDS: dict[type, Callable[[Any], str]] = {
-    commands.OpenLink: lambda told: f"link {told.link}: connecting to {told.request.url}",
-    commands.CloseLink: lambda told: f"link {told.link}: saying goodbye",
-    commands.AbortLink: lambda told: f"link {told.link}: dropped",
-    commands.SendRequest: lambda told: f"{told.request.method} {told.request.url}",
+    commands.OpenLink: lambda command: f"link {command.link}: connecting to {command.request.url}",
+    commands.CloseLink: lambda command: f"link {command.link}: saying goodbye",
+    commands.AbortLink: lambda command: f"link {command.link}: dropped",
+    commands.SendRequest: lambda command: f"{command.request.method} {command.request.url}",
     commands.AbortRequest: lambda _: "dropped",
     LinkOpened: lambda event: f"link {event.link}: open after {event.seconds:.3f} s",
     LinkLost: lambda event: f"link {event.link}: lost{_why(event.failure)}; the next one in {event.retry_in:.2f} s",

@@ -57,9 +57,9 @@ def bypasses(exceptions: str, host: str, port: int) -> bool:
 
 
 def _excepts(entry: str, name: str, port: int) -> bool:
-    if found := re.fullmatch(r"(\[[^]]*\]|[^:]*):([0-9]+)", entry):  # an IPv6 address without brackets has no port
-        entry = found[1]
-        if int(found[2]) != port:
+    if match := re.fullmatch(r"(\[[^]]*\]|[^:]*):([0-9]+)", entry):  # an IPv6 address without brackets has no port
+        entry = match[1]
+        if int(match[2]) != port:
             return False
     entry = entry.strip("[]")
     try:

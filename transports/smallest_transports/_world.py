@@ -202,8 +202,8 @@ def _is_loopback(host: str) -> bool:
 
 def no_proxy_connection(exc: OSError | UnicodeError, proxy: Proxy) -> Failure:
     """What came in place of a connection to the proxy."""
-    said = "not found" if isinstance(exc, (socket.gaierror, UnicodeError)) else _said(exc)
-    reason = f"no connection to the proxy {proxy.host}, port {proxy.port}: {said}: check HTTPS_PROXY or proxy"
+    words = "not found" if isinstance(exc, (socket.gaierror, UnicodeError)) else _words_of(exc)
+    reason = f"no connection to the proxy {proxy.host}, port {proxy.port}: {words}: check HTTPS_PROXY or proxy"
     return Failure(kind=FailureKind.CONNECT, reason=reason)
 
 
@@ -218,16 +218,16 @@ def no_connection(exc: OSError | UnicodeError, where: Address) -> Failure:
         reason = f"the host {where.host} was not found: check base_url and the network"
     else:
         advice = "that TLS is spoken there" if isinstance(exc, ssl.SSLError) else "the network"
-        reason = f"no connection to {where.host}, port {where.port}: {_said(exc)}: check base_url and {advice}"
+        reason = f"no connection to {where.host}, port {where.port}: {_words_of(exc)}: check base_url and {advice}"
     return Failure(kind=FailureKind.CONNECT, reason=reason, final=final)
 
 
 def connection_lost(exc: OSError) -> Failure:
     """What a connection broke of."""
-    return Failure(kind=FailureKind.DISCONNECTED, reason=f"the connection was lost: {_said(exc)}", code=1006)
+    return Failure(kind=FailureKind.DISCONNECTED, reason=f"the connection was lost: {_words_of(exc)}", code=1006)
 
 
-def _said(exc: OSError) -> str:
+def _words_of(exc: OSError) -> str:
     if isinstance(exc, ssl.SSLError):
         return f"TLS failed ({exc.reason})"
     return os.strerror(exc.errno) if exc.errno else str(exc) or type(exc).__name__

@@ -74,10 +74,10 @@ async def _open_socket(host: str, port: int) -> socket.socket:
     """
     loop = asyncio.get_running_loop()
     try:  # an address needs no thread
-        found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+        addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    families = [[one for one in found if one[0] is family] for family in dict.fromkeys(one[0] for one in found)]
+        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    families = [[one for one in addresses if one[0] is family] for family in dict.fromkeys(one[0] for one in addresses)]
     untried = deque(filter(None, itertools.chain.from_iterable(itertools.zip_longest(*families))))
     attempts: set[asyncio.Task[socket.socket]] = set()
     failure: BaseException = OSError("the host has no address")
@@ -101,11 +101,11 @@ async def _open_socket(host: str, port: int) -> socket.socket:
             await asyncio.wait(attempts)
 
 
-async def _attempt(found: tuple[Any, ...]) -> socket.socket:
-    made = socket.socket(*found[:3])
+async def _attempt(address: tuple[Any, ...]) -> socket.socket:
+    made = socket.socket(*address[:3])
     try:
         made.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(made, found[4])
+        await asyncio.get_running_loop().sock_connect(made, address[4])
     except BaseException:
         made.close()
         raise
