@@ -14,6 +14,8 @@ import pytest
 import trustme
 
 import smallest_proto as sp
+from smallest_proto.commands import ExchangeCommand
+from smallest_proto.http.exchange import HttpExchange
 from smallest_proto.server.recogniser import coded_speech
 from tests.conformance.servers import local_server
 
@@ -68,7 +70,8 @@ def test_each_step_of_a_walk_is_where_it_says() -> None:
 
 def test_each_command_and_each_input_is_told_of() -> None:
     commands = {command.__name__ for command in get_args(sp.Command)}
-    sessions = (sp.TranscriptionSession, sp.SynthesisSession)
+    commands |= {command.__name__ for command in get_args(ExchangeCommand)}
+    sessions = (sp.TranscriptionSession, sp.SynthesisSession, HttpExchange)
     inputs = {
         name
         for session in sessions
@@ -76,8 +79,8 @@ def test_each_command_and_each_input_is_told_of() -> None:
         if not name.startswith("_") and "now" in inspect.signature(method).parameters
     }
     told = set(re.findall(r"^\| `(\w+)[`(]", PAGE, re.MULTILINE))
-    assert len(commands) == 6
-    assert {"start", "write_done", "handle_timer"} <= inputs
+    assert len(commands) == 8
+    assert {"start", "write_done", "handle_timer", "response_started"} <= inputs
     assert (commands | inputs) - told == set()
 
 
