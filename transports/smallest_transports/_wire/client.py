@@ -62,7 +62,7 @@ class ClientWebSocket(Messages):
         elif self._phase is Phase.MESSAGES:
             events += self._read_messages(data or b"")
         if self._ended and self._phase is Phase.MESSAGES and not self.unread:
-            events.append(self._lost())
+            events += self._lost()
         return events
 
     def _read_answer(self, data: bytes) -> list[WebSocketEvent]:

@@ -23,6 +23,8 @@ from smallest_transports._events import (
 )
 from smallest_transports._failures import broken_websocket
 
+from . import frames
+
 # No permessage-deflate: PCM does not shrink enough to pay for its cost (noise does not compress, a zlib window per
 # link does cost), transcripts are short, and a message that is not compressed cannot be a bomb.
 
@@ -75,22 +77,29 @@ class Wire:
 
 
 class Messages(Wire):
-    """The messages of a WebSocket once it is open, on either side."""
+    """The messages of a WebSocket once it is open, on either side.
+
+    A message in one frame, which is nearly all there is, is put into it and cut out of it here (``frames``). wsproto
+    keeps the rest, frame by frame: control frames, messages in several frames, and whatever is wrong.
+    """
 
     def __init__(self, role: type[h11.CLIENT | h11.SERVER]) -> None:
         super().__init__(role)
-        side = ConnectionType.CLIENT if role is h11.CLIENT else ConnectionType.SERVER
-        self._frames = Connection(side)
-        self._parts: list[Any] = []  # of a message that has not ended
+        self._client = role is h11.CLIENT
+        self._frames = Connection(ConnectionType.CLIENT if self._client else ConnectionType.SERVER)
+        self._held = bytearray()  # what came of frames that are not whole, or not read yet
+        self._needed = 0  # bytes of it, before there is more to read; 0: not known
+        self._odd = 0  # bytes that are still to come of a frame which is wsproto's
+        self._parts: list[Any] | None = None  # of a message in several frames that has not ended
         self._size = 0  # bytes in parts
 
     def send_text(self, text: str) -> None:
         """One text message."""
-        self._send(ws.TextMessage(data=text))
+        self._send_whole(frames.TEXT, text.encode())
 
     def send_binary(self, data: bytes) -> None:
         """One binary message."""
-        self._send(ws.BytesMessage(data=data))
+        self._send_whole(frames.BINARY, data)
 
     def ping(self) -> None:
         """A ping; its answer comes as ``Pong``. The peer's own pings are answered without a word."""
@@ -100,27 +109,69 @@ class Messages(Wire):
         """Say goodbye; the peer's goodbye comes as ``Closed``. A reason over 123 bytes is cut."""
         self._send(ws.CloseConnection(code=code, reason=reason))
 
+    def _send_whole(self, kind: int, data: bytes) -> None:
+        if self._phase is Phase.MESSAGES and self._frames.state is ConnectionState.OPEN:
+            self._out += frames.pack(kind, data, masked=self._client)
+
     def _send(self, event: ws.Event) -> None:
         if self._phase is Phase.MESSAGES and self._frames.state is ConnectionState.OPEN:
             self._out.append(self._frames.send(event))
 
     def _read_messages(self, data: bytes) -> list[MessageEvent]:
         """Of bytes that came; none at all are not the end."""
-        if data:
-            self._frames.receive_data(data)
+        held = self._held
+        held += data
         events: list[MessageEvent] = []
+        at = count = 0
         self.unread = False
-        for count, event in enumerate(self._frames.events(), 1):
-            self.unread = count >= self._at_once
+        while len(held) - at >= self._needed and self._phase is Phase.MESSAGES:
+            if count == self._at_once:
+                self.unread = True
+                break
+            end = self._read_frame(at, events)
+            if end == at:
+                break
+            at = end
+            count += 1
+        del held[:at]
+        return events
+
+    def _read_frame(self, at: int, events: list[MessageEvent]) -> int:
+        """Read what is held from there on, as far as it is one frame; gives where that ends."""
+        held = self._held
+        if self._odd:
+            end = min(at + self._odd, len(held))
+            self._odd -= end - at
+            self._read_odd(bytes(held[at:end]), events)
+            return end
+        masked = not self._client
+        if (found := frames.find(held, at, masked=masked)) is None:
+            self._needed = len(held) - at + 1
+            return at
+        self._needed = 0
+        whole, begin, end = found
+        if whole and self._parts is None and end - begin <= MAX_MESSAGE_BYTES:
+            if end > len(held):
+                self._needed = end - at
+                return at
+            data = frames.payload(held, found, masked=masked)
+            if held[at] == frames.BINARY:
+                events.append(BinaryMessage(bytes(data)))
+                return end
+            try:
+                events.append(TextMessage(data.decode()))
+                return end
+            except UnicodeDecodeError:
+                pass  # wsproto finds it as well, and says what is due
+        self._odd = end - at
+        return self._read_frame(at, events)
+
+    def _read_odd(self, data: bytes, events: list[MessageEvent]) -> None:
+        """What is wsproto's: bytes of one frame at most."""
+        self._frames.receive_data(data)
+        for event in self._frames.events():
             if isinstance(event, ws.Message):
-                self._size += _utf8_bytes(event.data) if isinstance(event.data, str) else len(event.data)
-                if self._size > MAX_MESSAGE_BYTES:
-                    events.append(self._broken(1009))
-                    break
-                if event.data:
-                    self._parts.append(event.data)
-                if event.message_finished:
-                    events.append(self._whole(event))
+                self._read_part(event, events)
             elif isinstance(event, ws.Ping):
                 self._send(event.response())
             elif isinstance(event, ws.Pong):
@@ -129,30 +180,39 @@ class Messages(Wire):
                 if self._frames.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
                     # So wsproto tells of frames that cannot be: a close frame would have changed the state.
                     events.append(self._broken(event.code))
-                    break
+                    return
                 if self._frames.state is ConnectionState.REMOTE_CLOSING:
                     self._out.append(self._frames.send(ws.CloseConnection(code=event.code)))
                 self._phase = Phase.OVER
                 events.append(Closed(code=int(event.code), reason=event.reason or ""))
-            if self.unread:
-                break
-        self.unread = self.unread and self._phase is Phase.MESSAGES
-        return events
 
-    def _whole(self, event: ws.Message[Any]) -> TextMessage | BinaryMessage:
-        parts, self._parts, self._size = self._parts, [], 0
-        if isinstance(event, ws.TextMessage):
-            return TextMessage("".join(parts))
-        return BinaryMessage(b"".join(parts))
+    def _read_part(self, event: ws.Message[Any], events: list[MessageEvent]) -> None:
+        self._parts = self._parts or []
+        self._size += _utf8_bytes(event.data) if isinstance(event.data, str) else len(event.data)
+        if self._size > MAX_MESSAGE_BYTES:
+            events.append(self._broken(1009))
+            return
+        if event.data:
+            self._parts.append(event.data)
+        if event.message_finished:
+            text = isinstance(event, ws.TextMessage)
+            events.append(TextMessage("".join(self._parts)) if text else BinaryMessage(b"".join(self._parts)))
+            self._parts, self._size = None, 0
 
     def _broken(self, code: int) -> ProtocolBroken:
         self._send(ws.CloseConnection(code=code))
         self._phase = Phase.OVER
         return ProtocolBroken(failure=broken_websocket(code))
 
-    def _lost(self) -> Closed:
-        self._phase = Phase.OVER
-        return Closed(code=1006)
+    def _lost(self) -> list[MessageEvent]:
+        """The peer says no more; what came of a frame that is not whole can be wrong all the same."""
+        events: list[MessageEvent] = []
+        if self._held:
+            self._read_odd(bytes(self._held), events)
+        if self._phase is not Phase.OVER:
+            self._phase = Phase.OVER
+            events.append(Closed(code=1006))
+        return events
 
 
 def read_headers(event: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:

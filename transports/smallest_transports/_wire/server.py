@@ -40,7 +40,7 @@ class ServerConnection(Messages):
         if self._phase is Phase.HTTP:
             return self._read_request(data)
         if self._phase is Phase.MESSAGES:
-            return [*self._read_messages(data)] if data else [self._lost()]
+            return [*(self._read_messages(data) if data else self._lost())]
         if self._phase is Phase.ANSWERING and len(self._early) < MAX_HEAD_BYTES:  # no client says that much unasked
             self._early += data
             self._half_closed = not data
@@ -105,7 +105,7 @@ class ServerConnection(Messages):
         self._say(h11.InformationalResponse(status_code=101, headers=headers, reason="Switching Protocols"))
         self._phase = Phase.MESSAGES
         events = self._read_messages(early)
-        return [*events, self._lost()] if self._half_closed and not self.finished else events
+        return [*events, *self._lost()] if self._half_closed and not self.finished else events
 
     def _check_due(self) -> None:
         if self._phase is not Phase.ANSWERING:
@@ -133,7 +133,7 @@ class ServerConnection(Messages):
         except h11.RemoteProtocolError as exc:
             if data:
                 return [self._bad(exc.error_status_hint, "this is no HTTP request that can be read")]
-        return [] if data else [self._lost()]
+        return [] if data else [*self._lost()]
 
     def _received(self) -> RequestReceived | BadRequest:
         assert self._request is not None

@@ -1,0 +1,93 @@
+"""Whole data frames, without wsproto: nearly all that a call says and hears (RFC 6455, section 5.2).
+
+What is anything else than one whole message in one frame, right in every bit, is wsproto's.
+"""
+
+from __future__ import annotations
+
+import struct
+from os import urandom
+from typing import NamedTuple
+
+TEXT, BINARY = 0x81, 0x82  # how a frame begins that is a message by itself: FIN, no reserved bit, the kind
+
+_MASKED = 0x80  # in the second byte: a key follows the length
+_IN_TWO, _IN_EIGHT = 126, 127  # in place of a length: it follows in so many bytes
+_KEY_BYTES = 4
+
+_short_head = struct.Struct("!BB").pack
+_head = struct.Struct("!BBH").pack
+_long_head = struct.Struct("!BBQ").pack
+_two = struct.Struct("!H").unpack_from
+_eight = struct.Struct("!Q").unpack_from
+
+
+def _xor(data: bytes | bytearray | memoryview, mask: bytes | bytearray) -> bytes:
+    """Data masked, or unmasked: as one integer, which no other way of plain Python comes near."""
+    size = len(data)
+    keys = (mask * (size // _KEY_BYTES + 1))[:size]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(keys, "little")).to_bytes(size, "little")
+
+
+# 1600 bytes take 4 µs so, and 0.15 in C. websockets has that: a function that is typed and has long been the same, but
+# in no documentation, so nothing needs it to be there. Its documented way (``Frame.serialize``) takes 1.5 µs, its whole
+# sans-IO protocol 2.1. aiohttp's masker is as quick, and private; picows has none to give without its own transport.
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # it is not there, or was built without C
+    apply_mask = _xor
+
+
+def pack(kind: int, data: bytes, *, masked: bool) -> tuple[bytes, bytes]:
+    """A message as one frame: its head, and what follows it.
+
+    ``masked``: a client's. The key is new and the system's own chance for each frame, as section 5.3 wants it: nobody
+    may know beforehand what goes over the network.
+    """
+    size, sign = len(data), _MASKED if masked else 0
+    if size < _IN_TWO:
+        head = _short_head(kind, sign | size)
+    elif size < 2**16:
+        head = _head(kind, sign | _IN_TWO, size)
+    else:
+        head = _long_head(kind, sign | _IN_EIGHT, size)
+    if not masked:
+        return head, data
+    key = urandom(_KEY_BYTES)
+    return head + key, apply_mask(data, key)
+
+
+class Found(NamedTuple):
+    """Where a frame lies in a buffer, which need not hold it to its end."""
+
+    whole: bool  # a message by itself, and nothing is wrong with how it begins
+    begin: int  # of its payload; the key lies before that, if there is one
+    end: int
+
+
+def find(held: bytearray, at: int, *, masked: bool) -> Found | None:
+    """The frame that begins there; ``None`` where too little is held to know.
+
+    ``masked``: it must be so, as it comes from a client.
+    """
+    there = len(held) - at
+    if there < 2:
+        return None
+    sign = held[at + 1]
+    size, begin, least = sign & ~_MASKED, at + 2, 0
+    if size >= _IN_TWO:
+        width, read, least = (2, _two, _IN_TWO) if size == _IN_TWO else (8, _eight, 2**16)
+        if there < 2 + width:
+            return None
+        (size,) = read(held, begin)
+        begin += width
+    if sign & _MASKED:
+        begin += _KEY_BYTES
+    whole = held[at] in (TEXT, BINARY) and bool(sign & _MASKED) is masked and size >= least
+    return Found(whole, begin, begin + size)
+
+
+def payload(held: bytearray, found: Found, *, masked: bool) -> bytes | bytearray:
+    """What a frame says."""
+    data = held[found.begin : found.end]
+    return apply_mask(data, held[found.begin - _KEY_BYTES : found.begin]) if masked else data
