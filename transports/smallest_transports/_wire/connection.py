@@ -85,10 +85,10 @@ class Messages(Wire):
 
     def __init__(self, role: type[h11.CLIENT | h11.SERVER]) -> None:
         super().__init__(role)
-        self._client = role is h11.CLIENT
-        self._frames = Connection(ConnectionType.CLIENT if self._client else ConnectionType.SERVER)
+        self._hears_masked = role is h11.SERVER
+        self._frames = Connection(ConnectionType.SERVER if self._hears_masked else ConnectionType.CLIENT)
         self._held = bytearray()  # what came of frames that are not whole, or not read yet
-        self._needed = 0  # bytes of it, before there is more to read; 0: not known
+        self._needed = 0  # bytes that are to be held before there is more to read; 0: not known
         self._odd = 0  # bytes that are still to come of a frame which is wsproto's
         self._parts: list[Any] | None = None  # of a message in several frames that has not ended
         self._size = 0  # bytes in parts
@@ -111,7 +111,7 @@ class Messages(Wire):
 
     def _send_whole(self, kind: int, data: bytes) -> None:
         if self._phase is Phase.MESSAGES and self._frames.state is ConnectionState.OPEN:
-            self._out += frames.pack(kind, data, masked=self._client)
+            self._out += frames.pack(kind, data, masked=not self._hears_masked)
 
     def _send(self, event: ws.Event) -> None:
         if self._phase is Phase.MESSAGES and self._frames.state is ConnectionState.OPEN:
@@ -122,49 +122,41 @@ class Messages(Wire):
         held = self._held
         held += data
         events: list[MessageEvent] = []
-        at = count = 0
         self.unread = False
-        while len(held) - at >= self._needed and self._phase is Phase.MESSAGES:
-            if count == self._at_once:
-                self.unread = True
+        if len(held) < self._needed:
+            return events
+        self._needed = at = 0
+        for _ in range(self._at_once):
+            begin, at = at, self._read_frame(at, events)
+            if at == begin or self._phase is not Phase.MESSAGES:
                 break
-            end = self._read_frame(at, events)
-            if end == at:
-                break
-            at = end
-            count += 1
+        else:
+            self.unread = True
         del held[:at]
         return events
 
     def _read_frame(self, at: int, events: list[MessageEvent]) -> int:
-        """Read what is held from there on, as far as it is one frame; gives where that ends."""
+        """Read one frame, as far as it is held, from there on; gives where what was read ends."""
         held = self._held
-        if self._odd:
-            end = min(at + self._odd, len(held))
-            self._odd -= end - at
-            self._read_odd(bytes(held[at:end]), events)
-            return end
-        masked = not self._client
-        if (found := frames.find(held, at, masked=masked)) is None:
-            self._needed = len(held) - at + 1
-            return at
-        self._needed = 0
-        whole, begin, end = found
-        if whole and self._parts is None and end - begin <= MAX_MESSAGE_BYTES:
-            if end > len(held):
-                self._needed = end - at
+        if self._odd == 0:
+            if (found := frames.find(held, at, masked=self._hears_masked)) is None:
                 return at
-            data = frames.payload(held, found, masked=masked)
-            if held[at] == frames.BINARY:
-                events.append(BinaryMessage(bytes(data)))
-                return end
-            try:
-                events.append(TextMessage(data.decode()))
-                return end
-            except UnicodeDecodeError:
-                pass  # wsproto finds it as well, and says what is due
-        self._odd = end - at
-        return self._read_frame(at, events)
+            kind, begin, end = found
+            if kind is not frames.ODD and self._parts is None and end - begin <= MAX_MESSAGE_BYTES:
+                if end > len(held):
+                    self._needed = end - at
+                    return at
+                data = frames.payload(held, begin, end, masked=self._hears_masked)
+                try:
+                    events.append(TextMessage(data.decode()) if kind == frames.TEXT else BinaryMessage(bytes(data)))
+                    return end
+                except UnicodeDecodeError:
+                    pass  # wsproto finds it as well, and says what is due
+            self._odd = end - at
+        end = min(at + self._odd, len(held))
+        self._odd -= end - at
+        self._read_odd(bytes(held[at:end]), events)
+        return end
 
     def _read_odd(self, data: bytes, events: list[MessageEvent]) -> None:
         """What is wsproto's: bytes of one frame at most."""

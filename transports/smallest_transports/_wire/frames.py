@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import struct
 from os import urandom
-from typing import NamedTuple
 
 TEXT, BINARY = 0x81, 0x82  # how a frame begins that is a message by itself: FIN, no reserved bit, the kind
+ODD = 0  # all others
 
+_KEY_BYTES = 4
 _MASKED = 0x80  # in the second byte: a key follows the length
 _IN_TWO, _IN_EIGHT = 126, 127  # in place of a length: it follows in so many bytes
-_KEY_BYTES = 4
 
 _short_head = struct.Struct("!BB").pack
 _head = struct.Struct("!BBH").pack
 _long_head = struct.Struct("!BBQ").pack
-_two = struct.Struct("!H").unpack_from
 _eight = struct.Struct("!Q").unpack_from
 
 
@@ -57,37 +56,38 @@ def pack(kind: int, data: bytes, *, masked: bool) -> tuple[bytes, bytes]:
     return head + key, apply_mask(data, key)
 
 
-class Found(NamedTuple):
-    """Where a frame lies in a buffer, which need not hold it to its end."""
+def find(held: bytearray, at: int, *, masked: bool) -> tuple[int, int, int] | None:
+    """The frame that begins there: its kind (``TEXT``, ``BINARY``, ``ODD``), where its payload begins, where it ends.
 
-    whole: bool  # a message by itself, and nothing is wrong with how it begins
-    begin: int  # of its payload; the key lies before that, if there is one
-    end: int
-
-
-def find(held: bytearray, at: int, *, masked: bool) -> Found | None:
-    """The frame that begins there; ``None`` where too little is held to know.
-
-    ``masked``: it must be so, as it comes from a client.
+    ``None`` where too little is held to know. ``masked``: it must be, as it comes from a client; the key lies before
+    the payload. An odd one can be so wrong that it has no end; but its beginning, which shows that, is within it.
     """
     there = len(held) - at
     if there < 2:
         return None
-    sign = held[at + 1]
-    size, begin, least = sign & ~_MASKED, at + 2, 0
-    if size >= _IN_TWO:
-        width, read, least = (2, _two, _IN_TWO) if size == _IN_TWO else (8, _eight, 2**16)
-        if there < 2 + width:
+    kind, begin = held[at], at + 2
+    size = held[at + 1] ^ _MASKED if masked else held[at + 1]
+    least = 0
+    if size == _IN_TWO:
+        if there < 4:
             return None
-        (size,) = read(held, begin)
-        begin += width
-    if sign & _MASKED:
+        size = held[begin] << 8 | held[begin + 1]
+        begin, least = begin + 2, _IN_TWO
+    elif size == _IN_EIGHT:
+        if there < 10:
+            return None
+        (size,) = _eight(held, begin)
+        begin, least = begin + 8, 2**16
+    elif size > _IN_EIGHT:  # masked by the wrong side
+        kind = ODD
+    if masked:
         begin += _KEY_BYTES
-    whole = held[at] in (TEXT, BINARY) and bool(sign & _MASKED) is masked and size >= least
-    return Found(whole, begin, begin + size)
+    if size < least or kind not in (TEXT, BINARY):
+        kind = ODD
+    return kind, begin, begin + size
 
 
-def payload(held: bytearray, found: Found, *, masked: bool) -> bytes | bytearray:
+def payload(held: bytearray, begin: int, end: int, *, masked: bool) -> bytes | bytearray:
     """What a frame says."""
-    data = held[found.begin : found.end]
-    return apply_mask(data, held[found.begin - _KEY_BYTES : found.begin]) if masked else data
+    data = held[begin:end]
+    return apply_mask(data, held[begin - _KEY_BYTES : begin]) if masked else data
