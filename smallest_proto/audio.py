@@ -85,13 +85,23 @@ class Framer:
     Audio is copied at most once, and not at all where a chunk is a message already.
     """
 
-    __slots__ = ("_format", "_message_bytes", "_ogg_start", "_parts", "_pending", "_start", "_width")
+    __slots__ = (
+        "_format",
+        "_message_bytes",
+        "_message_samples",
+        "_ogg_start",
+        "_parts",
+        "_pending",
+        "_start",
+        "_width",
+    )
 
     def __init__(self, format: AudioFormat, start: int = 0) -> None:
         self._format = format
         self._width = format.sample_width
+        self._message_samples = format.message_samples
         # -1: packets pass through as they are, and no chunk has the size of a message
-        self._message_bytes = format.message_samples * self._width if self._width else -1
+        self._message_bytes = self._message_samples * self._width if self._width else -1
         self._parts: list[bytes] = []
         self._pending = 0  # bytes in parts
         self._start = start  # the sample at which parts begin
@@ -115,7 +125,7 @@ class Framer:
                 start = self._start
                 if not start:
                     check_raw(audio, self._format.encoding, self._format.sample_rate)
-                self._start = end = start + self._format.message_samples
+                self._start = end = start + self._message_samples
                 return [Chunk(start, end, audio)]
             view = memoryview(audio)
         else:

@@ -77,6 +77,7 @@ class Link:
         "heard_at",
         "number",
         "opened_at",
+        "owed_at",
         "pinged_at",
         "request",
         "requested_at",
@@ -96,6 +97,7 @@ class Link:
         self.requested_at = now
         self.opened_at: float | None = None
         self.sent_at = now  # when something was last sent on it
+        self.owed_at: float | None = None  # since when something that was sent has not left for the socket
         self.heard_at: float | None = None  # when something last came back on it
         self.pinged_at: float | None = None  # when a ping was sent that is not answered yet
         self.round_trip = 0.0  # seconds from the last answered ping to its pong
@@ -112,6 +114,12 @@ class Link:
     def serves(self) -> bool:
         """Whether what it says counts."""
         return self.state is LinkState.OPEN or self.state is LinkState.DRAINING
+
+    def sent(self, now: float) -> None:
+        """Something is sent on it: its deadlines look at that when they come."""
+        self.sent_at = now
+        if self.owed_at is None:
+            self.owed_at = now
 
     def take(self, what: LinkInput) -> LinkAction:
         """Move on; raises ``LocalProtocolError`` for what a transport must not tell of such a link."""

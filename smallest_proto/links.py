@@ -161,12 +161,6 @@ class Links:
             self._abort(lost, failure)
             self._output.append(LinkLost(link=lost.number, failure=failure, retry_in=0.0))
 
-    def sent(self, link: Link, now: float) -> None:
-        """Something was sent on ``link``."""
-        link.sent_at = now
-        if Timer.WRITE not in link.timers:
-            link.timers[Timer.WRITE] = now + self._timeouts.write
-
     def close(self, now: float, next_request: Request | None = None) -> None:
         """Close the links that are open; ``next_request`` opens another one."""
         self._drop_candidate()
@@ -233,6 +227,7 @@ class Links:
         link.opened_at = link.sent_at = now
         link.timers.stop(Timer.OPENING)
         link.timers[Timer.PING] = now + self._timeouts.ping
+        link.timers[Timer.WRITE] = now + self._timeouts.write
         if self._keepalive:
             link.timers[Timer.KEEPALIVE] = now + self._timeouts.keepalive
         self.records[number - 1] = LinkRecord(link=number, opened=True)
@@ -270,16 +265,16 @@ class Links:
     def written(self, number: int, now: float) -> None:
         """What was sent has left. What has not cannot be answered: from here on a pong is due."""
         if (link := self._links.get(number)) is not None:
-            link.timers.stop(Timer.WRITE)
+            link.owed_at = None
             if link.pinged_at is not None and Timer.PONG not in link.timers:
                 link.pinged_at = now
                 link.timers[Timer.PONG] = self._pong_due(link)
 
     def next_timer(self) -> float | None:
         """When to call ``handle_timer``, or ``None``."""
-        due = self._timers.next()
+        due = self._timers.due
         for link in self._links.values():
-            when = link.timers.next()
+            when = link.timers.due
             if when is not None and (due is None or when < due):
                 due = when
         return due
@@ -308,7 +303,7 @@ class Links:
         if timer is Timer.PING:
             self._output.append(SendPing(link=link.number))
             link.pinged_at = now
-            if Timer.WRITE not in link.timers:  # else the ping waits behind what has not left yet
+            if link.owed_at is None:  # else the ping waits behind what has not left yet
                 link.timers[Timer.PONG] = self._pong_due(link)
             return None
         if timer is Timer.KEEPALIVE:
@@ -316,12 +311,15 @@ class Links:
                 return None
             if now >= link.sent_at + self._timeouts.keepalive:
                 self._output.append(SendText(link=link.number, text=KEEPALIVE))
-                self.sent(link, now)
+                link.sent(now)
             link.timers[Timer.KEEPALIVE] = link.sent_at + self._timeouts.keepalive
             return None
-        if timer is Timer.PONG and (due := self._pong_due(link)) > now:
-            link.timers[Timer.PONG] = due
-            return None
+        if timer is Timer.PONG or timer is Timer.WRITE:
+            owed_at = now if link.owed_at is None else link.owed_at
+            due = self._pong_due(link) if timer is Timer.PONG else owed_at + self._timeouts.write
+            if due > now:
+                link.timers[timer] = due
+                return None
         failure = Failure(kind=FailureKind.DEADLINE, reason=_OVERDUE[timer]) if link.error is None else link.error
         return self.abandon(link, failure, now)
 

@@ -28,25 +28,34 @@ class Timer(Name):
 class Timers(dict[Timer, float]):
     """Deadlines by name, in seconds of the caller's monotonic clock: ``timers[Timer.PING] = now + 5.0``.
 
-    A dict, as each message of audio sets and asks for some: what a dict does in C costs a fraction of a method.
+    ``due`` is the earliest of them, or ``None`` if no timer runs. It is asked for after each message, and changes
+    seldom: what a deadline waits for is stored, and looked at when the deadline comes.
     """
 
-    __slots__ = ()
+    __slots__ = ("due",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.due: float | None = None
+
+    def __setitem__(self, timer: Timer, deadline: float) -> None:
+        super().__setitem__(timer, deadline)
+        self.due = min(self.values())
 
     def stop(self, timer: Timer) -> None:
         """Stop it, if it runs."""
-        self.pop(timer, None)
+        if self.pop(timer, None) is not None:
+            self.due = min(self.values(), default=None)
 
-    def next(self) -> float | None:
-        """The earliest deadline, or ``None`` if no timer runs."""
-        return min(self.values(), default=None)
+    def clear(self) -> None:
+        """Stop all."""
+        super().clear()
+        self.due = None
 
     def pop_due(self, now: float) -> Timer | None:
         """Stop and return the earliest timer whose deadline has come, or ``None``."""
-        if not self:
+        if self.due is None or self.due > now:
             return None
         timer = min(self, key=self.__getitem__)
-        if self[timer] > now:
-            return None
-        del self[timer]
+        self.stop(timer)
         return timer

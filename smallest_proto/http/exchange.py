@@ -162,7 +162,7 @@ class HttpExchange(Generic[Answer]):
 
     def get_timer(self) -> float | None:
         """When to call ``handle_timer``, or ``None``."""
-        return self._timers.next()
+        return self._timers.due
 
     def _step(self, what: Input, now: float, value: Any = None) -> None:
         cell = _TABLE.get((self._state, what))

@@ -284,7 +284,7 @@ class SynthesisSession:
 
     def _send(self, link: Link, text: str, now: float) -> None:
         self._output.append(SendText(link=link.number, text=text))
-        self._links.sent(link, now)
+        link.sent(now)
 
     def _heard(self, link: Link, segment: Segment, message: ServiceMessage, now: float) -> None:
         """The service said something of the segment under way."""

@@ -79,39 +79,37 @@ class Course:
         self._end(action, failure, now)
         return None
 
-    @property
-    def _part_complete(self) -> bool:
-        """Whether the part that is served gets no more audio."""
-        return self.stream.several or self.state is SessionState.ENDING
-
     def pump(self, now: float) -> None:
         """Send what waits, as far as links and pace allow; after the last audio of a part, ask for its last final."""
         self.now = now
-        sender = self.stream.first.sender
+        sender, output = self.stream.first.sender, self.output
         for cursor in sender.cursors:
-            if cursor.link.open:
-                self._pump_one(cursor, now)
+            link, before = cursor.link, len(output)
+            if link.state is not LinkState.OPEN:
+                continue
+            wake = sender.pump(cursor, now)
+            if wake is not None:
+                self._pace(wake, now)
+            elif self.state is not SessionState.STREAMING or self.stream.first is not self.stream.newest:
+                self._drain(link, now)
+            if len(output) > before:
+                link.sent_at = now
+                link.owed_at = now if link.owed_at is None else link.owed_at
+            if sender.asks:
+                self._expect_answers(cursor, now)
 
-    def _pump_one(self, cursor: Cursor, now: float) -> None:
-        sender, link = self.stream.first.sender, cursor.link
-        output, before = self.output, len(self.output)
-        wake = sender.pump(cursor, now)
-        if wake is not None:
-            timers = self.timers
-            if (due := timers.get(Timer.PACE)) is None or due <= now or wake < due:
-                timers[Timer.PACE] = wake
-        elif self._part_complete:
-            link.take(LinkInput.DRAIN)
-            output.append(SendText(link=link.number, text=CLOSE_STREAM))
-            link.timers[Timer.QUIET] = now + self.liveness.shortest
-            if Timer.LAST not in self.timers:  # after end_input() it counts from there
-                self.expect_last(now)
-        if len(output) > before:
-            self.links.sent(link, now)
-            if Timer.QUIET not in link.timers:
-                link.timers[Timer.QUIET] = now + self.liveness.patience
-        if sender.asks:
-            self._expect_answers(cursor, now)
+    def _pace(self, wake: float, now: float) -> None:
+        """What waits goes on at ``wake``, or earlier on another link."""
+        if (due := self.timers.get(Timer.PACE)) is None or due <= now or wake < due:
+            self.timers[Timer.PACE] = wake
+
+    def _drain(self, link: Link, now: float) -> None:
+        """All of a part that gets no more audio is sent: ask for its last final."""
+        link.take(LinkInput.DRAIN)
+        self.output.append(SendText(link=link.number, text=CLOSE_STREAM))
+        link.timers[Timer.QUIET] = now + self.liveness.shortest
+        if Timer.LAST not in self.timers:  # after end_input() it counts from there
+            self.expect_last(now)
 
     def _expect_answers(self, cursor: Cursor, now: float) -> None:
         """Bound the wait for each answer by itself: a later question does not put off an earlier one."""
@@ -195,6 +193,7 @@ class Course:
         sender = self.stream.first.sender
         cursor = sender.begin(link, now)
         sender.cursors.append(cursor)
+        link.timers[Timer.QUIET] = now + self.liveness.patience
         return cursor
 
     def _serve(self, link: Link, now: float, *, accepted: bool) -> None:

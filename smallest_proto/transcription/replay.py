@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import zip_longest
 
 from smallest_proto.audio import AudioFormat, Chunk
 from smallest_proto.levels import LOUD, SILENT, level, peak
@@ -35,7 +36,7 @@ class ReplayBuffer:
         self.short_silence = format.samples(SHORT_SILENCE)
         self.silence_kept = format.samples(SILENCE_KEPT)
         self.chunks: deque[Chunk] = deque()
-        self._levels = bytearray()  # one for each of them; 0: not known yet
+        self._levels = bytearray()  # of the first ones, as far as they were needed; 0: not known yet
 
     @property
     def start(self) -> int | None:
@@ -49,13 +50,8 @@ class ReplayBuffer:
 
     def first_sound(self, start: int) -> int | None:
         """Where the first chunk after ``start`` begins that is not known to be silence."""
-        pairs = zip(self.chunks, self._levels, strict=True)
+        pairs = zip_longest(self.chunks, self._levels)
         return next((chunk.start for chunk, known in pairs if known != SILENT and chunk.start >= start), None)
-
-    def add(self, chunk: Chunk) -> None:
-        """Hold ``chunk``, which follows those that are held."""
-        self.chunks.append(chunk)
-        self._levels.append(0)
 
     def drop(self) -> tuple[Chunk, int]:
         """Let go of the oldest chunk; return it and its level."""
@@ -74,6 +70,8 @@ class ReplayBuffer:
 
     def level(self, at: int) -> int:
         """The level of the chunk at index ``at``."""
+        if at >= len(self._levels):
+            self._levels.extend(bytes(len(self.chunks) - len(self._levels)))
         found = self._levels[at]
         if not found:
             chunk = self.chunks[at]

@@ -51,6 +51,7 @@ class Sender:
         self._timeline = timeline
         self._interval = interval
         self._bound = format.samples(bound)
+        self._roomy = self._bound - format.message_samples  # up to here nothing has to go
         self._width = format.sample_width  # bytes; where there is one, the messages are made here, all of one length
         self._message_samples = format.message_samples
         self._usage_samples = _USAGE_SECONDS * format.clock_rate
@@ -118,23 +119,25 @@ class Sender:
                 raise LocalProtocolError("these pages of ogg_opus tell no time: give the pages of an Ogg Opus stream")
             self._header.append(data)
             return 0
-        for chunk in chunks:
-            self._hold(chunk)
-            if measure:
-                self._buffer.level(len(self._buffer.chunks) - 1)
-        self.keep()
+        held = self._buffer.chunks
+        held.extend(chunks)
+        for cursor in self.cursors:
+            cursor.waiting.extend(chunks)
+        if measure:
+            for at in range(len(held) - len(chunks), len(held)):
+                self._buffer.level(at)
+        if chunks[-1].end - held[0].start > self._roomy:
+            self.keep()
         return chunks[-1].end - chunks[0].start
 
     def flush(self) -> bool:
         """Make a message of the rest, however short; whether there is one."""
-        if (tail := self._framer.flush()) is not None:
-            self._hold(tail)
-        return tail is not None
-
-    def _hold(self, chunk: Chunk) -> None:
-        self._buffer.add(chunk)
+        if (tail := self._framer.flush()) is None:
+            return False
+        self._buffer.chunks.append(tail)
         for cursor in self.cursors:
-            cursor.waiting.append(chunk)
+            cursor.waiting.append(tail)
+        return True
 
     def keep(self, later: float = 0.0) -> None:
         """Hold no more than the bound, minus ``later`` seconds that were given after this part of the stream.
@@ -227,40 +230,54 @@ class Sender:
 
     def pump(self, cursor: Cursor, now: float) -> float | None:
         """Send what waits on the link of ``cursor``; returns when to call again, or ``None`` if nothing is left."""
-        output, waiting, link = self._output, cursor.waiting, cursor.link.number
+        link, waiting = cursor.link.number, cursor.waiting
+        while cursor.headers < len(self._header):
+            self._output.append(SendBinary(link=link, data=self._header[cursor.headers]))
+            cursor.headers += 1
         while True:
-            if cursor.headers < len(self._header):
-                output.append(SendBinary(link=link, data=self._header[cursor.headers]))
-                cursor.headers += 1
-                continue
-            if cursor.asked < len(self.asks):
-                position = self.asks[cursor.asked].position
-                storm = cursor.asked and position - cursor.asked_to < self._ask_samples
-                if storm and now < cursor.asked_at + _ASK_INTERVAL:
-                    if not waiting:
-                        return cursor.asked_at + _ASK_INTERVAL
-                elif not waiting and cursor.sent < position and self.flush():
-                    continue  # the tail goes first
-                elif self._passed(cursor, position):
-                    pass  # here it would cut a word that nobody asked for: a pause will come, or a final that covers it
-                elif not waiting or waiting[0].start >= position:
-                    cursor.asked += 1
-                    cursor.asked_at, cursor.asked_to = now, position
-                    cursor.questions.append(position)
-                    output.append(SendText(link=link, text=FINALIZE))
-                    continue
-                elif waiting[0].end > position and self._width:
-                    self._split(waiting, position)
+            if cursor.asked < len(self.asks) and (wake := self._ask(cursor, now)) is not None:
+                return wake
             if not waiting:
                 return None
             if now < cursor.next_message:
                 return cursor.next_message
             chunk = waiting.popleft()
-            output.append(SendBinary(link=link, data=chunk.data))
+            samples = chunk.end - chunk.start
+            self._output.append(SendBinary(link=link, data=chunk.data))
             # Packets are as long as the application made them: they share the pace of 50 ms messages.
-            share = 1.0 if self._width else (chunk.end - chunk.start) / self._message_samples
-            cursor.next_message = now + self._interval * share
-            self._count(cursor, chunk, now)
+            cursor.next_message = now + self._interval * (1.0 if self._width else samples / self._message_samples)
+            if self._dropped is not None:  # the audio after it is sent: this loss is complete
+                self.tell_dropped()
+            cursor.reach(chunk.start, chunk.end, now)
+            if chunk.end <= self.sent:
+                self.replayed += samples
+                continue
+            self.transferred += samples
+            self.sent = chunk.end
+            if self.transferred - self._reported >= self._usage_samples:
+                self.report_usage()
+
+    def _ask(self, cursor: Cursor, now: float) -> float | None:
+        """Ask what is due on the link of ``cursor``; returns when to look again if only a question waits."""
+        waiting = cursor.waiting
+        while cursor.asked < len(self.asks):
+            position = self.asks[cursor.asked].position
+            storm = cursor.asked and position - cursor.asked_to < self._ask_samples
+            if storm and now < cursor.asked_at + _ASK_INTERVAL:
+                return None if waiting else cursor.asked_at + _ASK_INTERVAL
+            if not waiting and cursor.sent < position and self.flush():
+                continue  # the tail goes first
+            if self._passed(cursor, position):
+                return None  # here it would cut a word that nobody asked for: a pause will come, or a final covers it
+            if waiting and waiting[0].start < position:
+                if waiting[0].end > position and self._width:
+                    self._split(waiting, position)
+                return None
+            cursor.asked += 1
+            cursor.asked_at, cursor.asked_to = now, position
+            cursor.questions.append(position)
+            self._output.append(SendText(link=cursor.link.number, text=FINALIZE))
+        return None
 
     def _passed(self, cursor: Cursor, position: int) -> bool:
         """Whether a finalize comes too late for its place in a storm of them, and not in a pause."""
@@ -348,15 +365,3 @@ class Sender:
             self.lost += end - start
             seconds = self._timeline.seconds
             self._output.append(AudioLost(start=seconds(start), end=seconds(end), reason=reason))
-
-    def _count(self, cursor: Cursor, chunk: Chunk, now: float) -> None:
-        if self._dropped is not None:  # the audio after it is sent: this loss is complete
-            self.tell_dropped()
-        cursor.reach(chunk.start, chunk.end, now)
-        if chunk.end > self.sent:
-            self.transferred += chunk.end - chunk.start
-            self.sent = chunk.end
-            if self.transferred - self._reported >= self._usage_samples:
-                self.report_usage()
-        else:
-            self.replayed += chunk.end - chunk.start

@@ -69,10 +69,12 @@ class TranscriptionSession:
 
         Raises ``LocalProtocolError`` for what is not bytes-like, before the start and after the end of the input.
         """
-        self._course.step(SessionInput.AUDIO, now)
-        self._course.now = now
-        if self._course.stream.push(audio, now):
-            self._course.pump(now)
+        course = self._course
+        if course.state is not SessionState.STREAMING:  # where audio is taken and changes no state
+            course.step(SessionInput.AUDIO, now)
+        course.now = now
+        if course.stream.push(audio, now):
+            course.pump(now)
 
     def finalize(self, now: float) -> None:
         """Ask for everything given so far as a final. The stream goes on.
@@ -161,7 +163,7 @@ class TranscriptionSession:
         if part.timeline.watermark > watermark:
             part.sender.trim()
         if found.open and cursor.link is self._course.links.serving and part.sender.probe(cursor):
-            self._course.links.sent(found, now)  # words without times: else we would never know what is final
+            found.sent(now)  # words without times: else we would never know what is final
 
     def pong_received(self, link: int, now: float) -> None:
         """The peer answered a ``SendPing``."""
@@ -194,7 +196,7 @@ class TranscriptionSession:
 
     def get_timer(self) -> float | None:
         """When to call ``handle_timer``, or ``None``."""
-        links, own = self._course.links.next_timer(), self._course.timers.next()
+        links, own = self._course.links.next_timer(), self._course.timers.due
         return links if own is None or (links is not None and links < own) else own
 
     @property

@@ -25,10 +25,11 @@ _LEAD_SECONDS = 2.5  # a microphone can give this much at once
 class Part:
     """The part of a stream that is in one format."""
 
-    __slots__ = ("config", "sender", "timeline")
+    __slots__ = ("config", "rate", "sender", "timeline")
 
     def __init__(self, config: TranscriptionConfig, sender: Sender, timeline: Timeline) -> None:
         self.config = config
+        self.rate = config.audio_format.clock_rate  # positions a second
         self.sender = sender
         self.timeline = timeline
 
@@ -63,17 +64,8 @@ class Stream:
         self._given_at = 0.0  # when that was
         self._parts: deque[Part] = deque()
         self._past: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)  # the counts of the parts that are over
-        self.add(config, 0.0)
-
-    @property
-    def first(self) -> Part:
-        """The part that is being served."""
-        return self._parts[0]
-
-    @property
-    def newest(self) -> Part:
-        """The part that takes audio."""
-        return self._parts[-1]
+        self.first = self.newest = self._part(config, 0.0)  # the part that is being served; the one that takes audio
+        self._parts.append(self.first)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -83,7 +75,7 @@ class Stream:
     @property
     def several(self) -> bool:
         """Whether the first part is not the newest: it gets no more audio."""
-        return len(self._parts) > 1
+        return self.first is not self.newest
 
     def ready(self, now: float) -> bool:
         """Whether less than half of what may be held waits, or, given faster than in real time, is not known heard."""
@@ -99,23 +91,25 @@ class Stream:
 
     def add(self, config: TranscriptionConfig, origin: float) -> None:
         """Begin a part at ``origin``, in stream seconds."""
+        self.newest = self._part(config, origin)
+        self._parts.append(self.newest)
+
+    def _part(self, config: TranscriptionConfig, origin: float) -> Part:
         format = config.audio_format
         timeline = Timeline(format, origin)
-        sender = Sender(format, timeline, self._interval, self._bound, self._output)
-        self._parts.append(Part(config, sender, timeline))
+        return Part(config, Sender(format, timeline, self._interval, self._bound, self._output), timeline)
 
     def push(self, audio: Buffer, now: float) -> bool:
         """Take audio; whether there is a new message to send. Raises ``LocalProtocolError`` for what is not audio."""
-        newest = self._parts[-1]
+        newest, lead = self.newest, self._lead - (now - self._given_at)
         # Only audio ahead of real time is held back, and silence never is: so find out at once what is silence.
-        samples = newest.sender.push(audio, measure=self._lead - (now - self._given_at) > _LEAD_SECONDS)
+        samples = newest.sender.push(audio, measure=lead > _LEAD_SECONDS)
         if samples is None:
             return False
         # How far the application is ahead of real time. It may catch up after being late.
-        lead = self._lead - (now - self._given_at)
-        self._lead = (lead if lead > -self._bound else -self._bound) + newest.timeline.duration(samples)
+        self._lead = (lead if lead > -self._bound else -self._bound) + samples / newest.rate
         self._given_at = now
-        if len(self._parts) > 1:
+        if newest is not self.first:
             for part in self._parts:
                 if part is not newest:
                     part.sender.keep(newest.end - part.end)
@@ -124,6 +118,7 @@ class Stream:
     def forget_first(self) -> None:
         """The first part is over: drop what it held. There must be another part, or add one."""
         over = self._parts.popleft()
+        self.first = self._parts[0]
         self._past = tuple(map(sum, zip(self._past, over.counts(), strict=True)))
 
     def close(self, lost: LossReason | None) -> None:

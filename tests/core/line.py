@@ -19,7 +19,7 @@ REFUSED_LATER = Failure(kind=FailureKind.STATUS, reason="not now", status=500)
 BUSY = Failure(kind=FailureKind.STATUS, reason="busy", status=429, retry_after=7.0)
 
 TIMEOUTS = Timeouts(opening=10.0, closing=2.0, ping=5.0, pong=4.0, write=3.0, keepalive=6.0)
-QUIET = Timeouts(opening=10.0, ping=1e6, keepalive=1e6)  # nothing happens by itself on an open link
+QUIET = Timeouts(opening=10.0, ping=1e6, write=1e6, keepalive=1e6)  # nothing happens by itself on an open link
 
 
 class Line(Links):
@@ -59,8 +59,10 @@ class Line(Links):
 
 
 def wake(line: Line, at: float) -> Change | None:
-    """Wake ``line`` a moment before ``at``, when nothing may happen, and at it."""
-    assert line.next_timer() == at
+    """Wake ``line`` whenever it wants to look until a moment before ``at``, when nothing may happen, and at it."""
+    while (due := line.next_timer()) is not None and due < at:
+        assert line.handle_timer(due) is None
+    assert due == at
     assert line.handle_timer(at - 0.001) is None
     assert line.said() == []
     return line.handle_timer(at)

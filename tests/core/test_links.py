@@ -69,18 +69,21 @@ def test_a_pong_that_nobody_asked_for_changes_nothing() -> None:
     line.serve(1.0)
     line.ponged(1, 5.0)
     assert wake(line, 6.0) is None
+    line.said()
     line.ponged(1, 7.0)
     line.ponged(1, 8.0)
-    assert line.next_timer() == 12.0
+    assert wake(line, 12.0) is None
+    assert line.said() == [SendPing(link=1)]
 
 
 def test_a_ping_that_waits_behind_our_own_audio_is_not_overdue_before_it_has_left() -> None:
     line = Line(Timeouts(ping=5.0, pong=4.0, write=30.0), keepalive=False)
     link = line.serve(1.0)
-    line.sent(link, 5.9)
+    link.sent(5.9)
     assert wake(line, 6.0) is None
     assert line.said() == [SendPing(link=1)]
-    assert line.next_timer() == 35.9  # of the write: nobody can answer what has not left
+    assert line.handle_timer(20.0) is None
+    assert line.said() == [], "nobody can answer what has not left"
     line.written(1, 20.0)
     change = wake(line, 24.0)
     assert change is not None
@@ -130,13 +133,15 @@ def test_what_was_heard_before_the_ping_does_not_put_the_deadline_off() -> None:
 def test_the_deadline_of_a_write() -> None:
     line = Line(Timeouts(ping=1e6, write=3.0), keepalive=False)
     link = line.serve(0.0)
-    line.sent(link, 1.0)
-    line.sent(link, 2.0)  # the first one is what is waited for
+    link.sent(1.0)
+    link.sent(2.0)  # the first one is what is waited for
+    assert wake(line, 3.0) is None
     assert line.next_timer() == 4.0
-    line.written(1, 3.0)
-    assert line.next_timer() == 1e6
-    line.sent(link, 5.0)
-    change = wake(line, 8.0)
+    line.written(1, 3.5)
+    link.sent(5.0)
+    line.written(1, 6.0)
+    link.sent(6.5)
+    change = wake(line, 9.5)
     assert change is not None
     assert change.failure is not None
     assert (change.kind, change.failure.kind) == (ChangeKind.LOST, FailureKind.DEADLINE)
@@ -183,12 +188,12 @@ def test_quiet_is_told_and_nothing_is_done_about_it_here() -> None:
 
 
 def test_keepalive_when_nothing_else_was_sent() -> None:
-    line = Line(Timeouts(ping=1e6, keepalive=6.0))
+    line = Line(Timeouts(ping=1e6, write=1e6, keepalive=6.0))
     link = line.serve(0.0)
     assert wake(line, 6.0) is None
     assert line.said() == [SendText(link=1, text=KEEPALIVE)]
     line.written(1, 6.0)
-    line.sent(link, 9.0)
+    link.sent(9.0)
     line.written(1, 9.0)
     assert wake(line, 12.0) is None
     assert line.said() == []
@@ -209,9 +214,10 @@ def test_a_keepalive_that_does_not_leave_is_a_stall() -> None:
 def test_a_server_reached_directly_is_sent_no_keepalive() -> None:
     line = Line(Timeouts(ping=1e6, keepalive=6.0), keepalive=False)
     link = line.serve(0.0)
-    line.sent(link, 1.0)
+    link.sent(1.0)
     line.written(1, 1.0)
-    assert line.next_timer() == 1e6
+    assert line.handle_timer(1e6 - 1.0) is None
+    assert line.said() == []
 
 
 # --- the budget ---

@@ -114,7 +114,7 @@ class AnyStory(RuleBasedStateMachine):
     @rule()
     def sent(self) -> None:
         assert self.line.serving is not None
-        self.line.sent(self.line.serving, self.now)
+        self.line.serving.sent(self.now)
 
     @precondition(lambda self: self.line.serving is not None)
     @rule(failure=st.sampled_from([LOST, REFUSED]))

@@ -45,7 +45,7 @@ class TimersMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_table_is_the_model(self) -> None:
-        assert self.timers.next() == min(self.model.values(), default=None)
+        assert self.timers.due == min(self.model.values(), default=None)
         assert {timer for timer in Timer if timer in self.timers} == set(self.model)
 
 
@@ -58,7 +58,7 @@ def test_waking_up_at_the_timer_always_finds_something_due(deadlines: dict[Timer
     for timer, deadline in deadlines.items():
         timers[timer] = deadline
     order = []
-    while (wake := timers.next()) is not None:
+    while (wake := timers.due) is not None:
         due = timers.pop_due(wake)
         assert due is not None
         order.append(deadlines[due])

@@ -235,7 +235,7 @@ def test_a_link_that_was_asked_for_the_last_final_has_nothing_else_to_wait_for()
     watch = Watch()
     watch.give(1.0, 1.0, loud=False)
     watch.first.link.take(LinkInput.DRAIN)
-    watch.links.sent(watch.first.link, 1.0)
+    watch.first.link.sent(1.0)
     assert watch.judge(1.0 + MUTE / 2 - 0.01) is None
     change = watch.judge(1.0 + MUTE / 2)
     assert change is not None, "even a silence is answered then"

@@ -26,7 +26,7 @@ def held(*loudness: int) -> ReplayBuffer:
     """One message for each of these peaks."""
     buffer = ReplayBuffer(AudioFormat(sample_rate=RATE))
     for at, loud in enumerate(loudness):
-        buffer.add(message(at, loud))
+        buffer.chunks.append(message(at, loud))
     return buffer
 
 
@@ -187,7 +187,7 @@ def test_what_is_dropped_comes_with_its_level() -> None:
 def test_packets_are_sent_again_whole(encoding: Encoding) -> None:
     buffer = ReplayBuffer(AudioFormat(encoding=encoding))
     for at in range(200):  # of 20 ms
-        buffer.add(Chunk(960 * at, 960 * (at + 1), b"packet" + bytes([at])))
+        buffer.chunks.append(Chunk(960 * at, 960 * (at + 1), b"packet" + bytes([at])))
     again = buffer.replay(2 * 48000 + 100)
     assert again == list(buffer.chunks)[again[0].start // 960 :]
     assert 0.3 <= (2 * 48000 + 100 - again[0].start) / 48000 <= 0.5 + 0.02
@@ -196,7 +196,7 @@ def test_packets_are_sent_again_whole(encoding: Encoding) -> None:
 def test_a_pause_that_an_opus_encoder_tells_of_is_silence() -> None:
     buffer = ReplayBuffer(AudioFormat(encoding="opus"))
     for at in range(1000):
-        buffer.add(Chunk(960 * at, 960 * (at + 1), b"\x08" if 100 <= at < 900 else b"\x08packet"))
+        buffer.chunks.append(Chunk(960 * at, 960 * (at + 1), b"\x08" if 100 <= at < 900 else b"\x08packet"))
     again = buffer.replay(0)
     assert all(one.end == two.start or two.start - one.end > 48000 for one, two in pairwise(again))
     assert len(again) < 300
@@ -206,8 +206,8 @@ def test_the_parts_of_a_page_stay_together() -> None:
     """A page longer than a message comes in pieces; those that tell no time begin or end one that does."""
     buffer = ReplayBuffer(AudioFormat(encoding="ogg_opus"))
     for at in range(10):
-        buffer.add(Chunk(48000 * at, 48000 * at, b"OggS, the head of a page that ends later"))
-        buffer.add(Chunk(48000 * at, 48000 * (at + 1), b"and the rest of it"))
+        buffer.chunks.append(Chunk(48000 * at, 48000 * at, b"OggS, the head of a page that ends later"))
+        buffer.chunks.append(Chunk(48000 * at, 48000 * (at + 1), b"and the rest of it"))
     assert buffer.level(0) == LOUD
     again = buffer.replay(5 * 48000)
     assert again == list(buffer.chunks)[8:]
