@@ -26,13 +26,20 @@ SILENT, SOFT, LOUD = 1, 2, 3  # levels; 0 is left for "not known yet"
 
 _DTX_BYTES = 2
 
+_SIGNS = bytes(128) + b"\xff" * 128  # of each byte, read as a number from -128 to 127
+_SILENT_BYTES = bytes(value % 256 for value in range(1 - SILENCE_PEAK, SILENCE_PEAK))
+
 
 def level(data: bytes, encoding: Encoding) -> int:
     """``SILENT``, ``SOFT`` or ``LOUD``, of one message of audio."""
     if encoding == "linear16":
         # A sample of a magnitude of 256 or more shows in its high byte: one pass in C, and the usual answer.
-        if data[1::2].translate(None, b"\x00\xff"):
+        low, high = data[::2], data[1::2]
+        if high.translate(None, b"\x00\xff"):
             return LOUD
+        # Where the high bytes only repeat the sign of the low ones, these alone are the samples.
+        if low.translate(_SIGNS) == high:
+            return SOFT if low.translate(None, _SILENT_BYTES) else SILENT
     elif encoding in _SILENT_CODES:
         if not data.translate(None, _SILENT_CODES[encoding]):
             return SILENT

@@ -69,6 +69,9 @@ LINKS: LinkTable = {
 del State, Input, Action
 
 
+SERVES = frozenset((LinkState.OPEN, LinkState.DRAINING))  # what a link says counts
+
+
 class Link:
     """One connection: its number, what it was opened with, where it is in its life, and its own timers."""
 
@@ -113,7 +116,7 @@ class Link:
     @property
     def serves(self) -> bool:
         """Whether what it says counts."""
-        return self.state is LinkState.OPEN or self.state is LinkState.DRAINING
+        return self.state in SERVES
 
     def sent(self, now: float) -> None:
         """Something is sent on it: its deadlines look at that when they come."""

@@ -14,7 +14,7 @@ from .commands import KEEPALIVE, AbortLink, CloseLink, Command, OpenLink, SendPi
 from .config import RetryPolicy, Timeouts
 from .errors import Failure, FailureKind
 from .events import LinkLost, LinkOpened
-from .link import Link, LinkAction, LinkInput, LinkState
+from .link import SERVES, Link, LinkAction, LinkInput, LinkState
 from .refusals import silent_close
 from .requests import Request
 from .retry import classify, delay
@@ -210,7 +210,7 @@ class Links:
     def find(self, number: int) -> Link | None:
         """The link of this number, if it serves, or hears beside: what another one hears is heard again by these."""
         for link in (self.serving, self.beside):
-            if link is not None and link.number == number and link.serves:
+            if link is not None and link.number == number and link.state in SERVES:
                 return link
         return None
 

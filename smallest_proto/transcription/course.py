@@ -219,14 +219,16 @@ class Course:
     # Transcripts come in.
 
     def transcribed(self, cursor: Cursor, message: Transcription, now: float) -> None:
-        last = message.is_last
-        draining = cursor.link.state is LinkState.DRAINING
+        last, draining = message.is_last, cursor.link.state is LinkState.DRAINING
         if last and not (draining and self.state is SessionState.ENDING and not self.stream.several):
             message = msgspec.structs.replace(message, is_last=False)  # of a part of the stream, or before its end
-        self.receiver.transcription(cursor, message, self.stream.first.sender, now)
+        if message.is_final:
+            self.receiver.final(cursor, message, self.stream.first.sender, now)
+        else:
+            self.receiver.interim(cursor, message)
         if self.receiver.pausing:
             self.timers[Timer.TURN] = now + _TURN_PAUSE
-        else:
+        elif Timer.TURN in self.timers:
             self.timers.stop(Timer.TURN)
         if last and draining:
             self.part_over(SessionInput.LAST, now)

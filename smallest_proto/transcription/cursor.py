@@ -6,6 +6,7 @@ Positions are samples of the part of the stream that the link serves.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
 from collections import deque
 
 from smallest_proto.audio import Chunk
@@ -33,6 +34,7 @@ class Cursor:
         "_ends",
         "_heard",
         "_holes",
+        "_left_out",
         "_times",
         "asked",
         "asked_at",
@@ -67,13 +69,14 @@ class Cursor:
         self._heard = 0  # how many samples it had been sent by then
         self.judged_to = start  # a suspicion up to here was wrong: the audio before it was no speech
         self._holes: list[tuple[int, int]] = []  # (samples it was sent by then, samples of the stream left out so far)
+        self._left_out = 0  # samples of the stream, in all
         self._ends = array("q")  # of what it was sent and is not final,
         self._times = array("d")  # and when that was
 
     @property
     def lasting(self) -> int:
         """Samples that it was sent: the service's clock of this link."""
-        return self.sent - self.start - (self._holes[-1][1] if self._holes else 0)
+        return self.sent - self.start - self._left_out
 
     @property
     def whole(self) -> bool:
@@ -83,7 +86,9 @@ class Cursor:
     def reach(self, start: int, end: int, now: float) -> None:
         """It is sent the samples from ``start`` to ``end``; what lies between them and the ones before is left out."""
         if start > self.sent:
-            self._holes.append((self.lasting, (self._holes[-1][1] if self._holes else 0) + start - self.sent))
+            lasting = self.lasting
+            self._left_out += start - self.sent
+            self._holes.append((lasting, self._left_out))
             self.sent = start
         if end > self.sent:
             self.sent = end
@@ -97,7 +102,7 @@ class Cursor:
     def heard(self, now: float) -> None:
         """The service said something on it."""
         self.heard_at = now
-        self._heard = self.lasting
+        self._heard = self.sent - self.start - self._left_out
 
     @property
     def unheard(self) -> int:
@@ -111,13 +116,10 @@ class Cursor:
 
     def forget(self, position: int) -> None:
         """Nobody will ask when what lies before ``position`` was sent."""
-        gone = 0
-        for end in self._ends:
-            if end >= position:
-                break
-            gone += 1
+        gone = bisect_left(self._ends, position)
         del self._ends[:gone], self._times[:gone]
 
     def first_sent_after(self, position: int) -> float | None:
         """When the first message that ends after ``position`` was sent, if that is known."""
-        return next((time for end, time in zip(self._ends, self._times, strict=True) if end > position), None)
+        at = bisect_right(self._ends, position)
+        return self._times[at] if at < len(self._times) else None

@@ -12,19 +12,20 @@ from collections import deque
 from itertools import dropwhile
 from typing import NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from smallest_proto.commands import Command
 from smallest_proto.config import TranscriptionConfig
-from smallest_proto.reading import Utterance, Word
+from smallest_proto.reading import Word
 
 from .cursor import Ask, Cursor
 from .events import Event, FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
 from .messages import SpeechOffset, SpeechOnset, Transcription
 from .questions import answered, is_cut, may_settle, settled
-from .repetition import REMEMBERED, Known, Repetition, normalised, same_again, without_words
+from .repetition import REMEMBERED, Known, Repetition, known_as, normalised, same_again, without_words
 from .sending import COVERED, Sender
 from .stream import Part
+from .telling import Teller
 from .timeline import Timeline
 from .turns import TurnAction, TurnInput, Turns, TurnState, says_something
 
@@ -64,16 +65,12 @@ class Receiver:
         self._last: _Last | None = None
         self._since_answer = 0  # words without times that became final after the last answer to a question
         self._blanks = False  # the service ends a final with a blank where words follow
-        self._speakers = self._first_speaker = 0  # how many so far; our number for the link's speaker 0
-        self._full: str | None = None  # the last full_transcript that we told
-        self._links = 0  # that served
-        self.finals = self.timed = 0
-        self.latency_sum = self.latency_max = 0.0
+        self.teller = Teller(output)
         self.use(config, timeline)
 
     def use(self, config: TranscriptionConfig, timeline: Timeline) -> None:
         """From now on messages follow ``config``, and their times ``timeline``."""
-        self._show_words = config.word_timestamps
+        self.teller.show_words = config.word_timestamps
         self._asked_for_vad = bool(config.vad_events)
         self._turns.vad_events = self._asked_for_vad and self._vad_seen
         if timeline is not getattr(self, "timeline", None):
@@ -91,8 +88,7 @@ class Receiver:
         self._repetition = Repetition(known, timeline.seconds(timeline.watermark), whole=cursor.start == 0)
         self._replayed_to, self._caught_up_at = max(sender.sent, cursor.start), None
         self._last = None
-        self._links += 1
-        self._first_speaker = self._speakers
+        self.teller.serve()
         # Only silence is left after the watermark: the new link does not hear the voice end.
         if self._turns.state is TurnState.SETTLED and cursor.start > timeline.watermark:
             self._turns.take(TurnInput.EMPTY_END)
@@ -115,7 +111,7 @@ class Receiver:
             self.timeline.watermark = position
             known, end = list(self._known), self.timeline.seconds(position)
             later = len(known) - min(self._since_answer, len(known))  # said after the question: heard again
-            last = [word if word.end is not None else word._replace(end=end) for word in known[:later][-_IN_A_MARGIN:]]
+            last = [word if word.end is not None else replace(word, end=end) for word in known[:later][-_IN_A_MARGIN:]]
             self._known.clear()
             self._known.extend((*last, *known[later:]))
 
@@ -137,13 +133,6 @@ class Receiver:
                 self._turn_starts(time, inferred=False)
         elif turns.offset(time) in _ENDS:
             self._turn_ends(time)
-
-    def transcription(self, cursor: Cursor, message: Transcription, sender: Sender, now: float) -> None:
-        """Take an interim or a final."""
-        if message.is_final:
-            self._final(cursor, message, sender, now)
-        else:
-            self._heard(cursor, message)
 
     def answer(self, ask: Ask, timeline: Timeline, *, told: int = 0) -> None:
         """Give an event to each finalize() call of ``ask`` that no final answered; ``told``: how many one did."""
@@ -186,7 +175,8 @@ class Receiver:
 
     # Interims.
 
-    def _heard(self, cursor: Cursor, message: Transcription) -> None:
+    def interim(self, cursor: Cursor, message: Transcription) -> None:
+        """Take what the service believes so far."""
         text = message.text
         if not self._repetition.over:
             if cursor.sent <= self.timeline.watermark:
@@ -207,9 +197,11 @@ class Receiver:
 
     # Finals.
 
-    def _final(self, cursor: Cursor, message: Transcription, sender: Sender, now: float) -> None:
+    def final(self, cursor: Cursor, message: Transcription, sender: Sender, now: float) -> None:
+        """Take what the service will not revise."""
         text = message.text
-        words, timed = heard, _ = self._words(cursor, message)
+        words, timed = self._words(cursor, message)
+        said = tuple([Known(known_as(word.text), word.start, word.end) for word in words]) if timed else ()
         begins = self._begins_in_mid_word(text, words)
         if not timed and cursor.sent >= self._replayed_to:
             self._caught_up_at = now if self._caught_up_at is None else self._caught_up_at
@@ -219,10 +211,7 @@ class Receiver:
         if again := self._again(text, words, timed, now, cursor, sender):
             begins = False
             words, text = self._rest(text, words, again)
-        end_of_words = max((word.end for word in words if word.end is not None), default=None) if timed else None
-        start, end = (words[0].start, end_of_words) if words and timed else self._span(cursor)
-        assert start is not None
-        assert end is not None
+        start, end = _reach(words) if words and timed else self._span(cursor)
         spoken = says_something(text)
         probed, ask = answered(cursor, message, end if timed and spoken else None, sender, self.timeline)
         self._interim = None
@@ -240,12 +229,23 @@ class Receiver:
         asked_at = probed if ask is None else ask.position
         latency = None
         if spoken:
-            cut = timed and is_cut(end, cursor, sender, self.timeline)
-            latency = self._take_in(text, words, timed, cut, end, cursor, now)
+            cut = timed and bool(words) and is_cut(end, cursor, sender, self.timeline)
+            latency = self._take_in(text, words, said[again:] if timed else None, cut, end, cursor, now)
         if spoken or asked or message.is_last:
             if not spoken:
                 text, words = "", ()
-            self._tell(cursor, message, text, words, (start, end), latency, asked=asked, begins=begins, unsure=unsure)
+            self.teller.tell(
+                cursor,
+                self.timeline,
+                message,
+                text,
+                words,
+                (start, end),
+                latency,
+                asked=asked,
+                begins=begins,
+                unsure=unsure,
+            )
         if ask is not None:
             self.answer(ask, self.timeline, told=1)
         if asked_at is not None:
@@ -253,16 +253,15 @@ class Receiver:
             self._since_answer = 0
         elif cursor.settled is not None and spoken:
             cursor.settled = cursor.settled[0], now
-        self._remember(message, heard if timed else (), end, now)
+        self._remember(message, said, end, now)
         if action in _ENDS:
             self._turn_ends(end)
 
-    def _remember(self, message: Transcription, heard: tuple[Word, ...], end: float, now: float) -> None:
+    def _remember(self, message: Transcription, said: tuple[Known, ...], end: float, now: float) -> None:
         """Keep a final as the service sent it: it can come twice."""
-        said = tuple(_known(word) for word in heard)
         if message.text:
             if said and self._known and self._known[-1].cut:
-                said = *said[:-1], said[-1]._replace(cut=True)
+                said = *said[:-1], replace(said[-1], cut=True)
             self._last = _Last(message.text, said, end, now)
 
     def _words(self, cursor: Cursor, message: Transcription) -> tuple[tuple[Word, ...], bool]:
@@ -272,8 +271,7 @@ class Receiver:
         timeline = self.timeline
         mended = timeline.mended
         words = timeline.words(message.words, cursor)
-        timed = timeline.mended == mended and all(w.start is not None and w.end is not None for w in words)
-        return self._renumbered(words), timed
+        return self.teller.renumbered(words), timeline.mended == mended
 
     def _again(
         self, text: str, words: tuple[Word, ...], timed: bool, now: float, cursor: Cursor, sender: Sender
@@ -347,7 +345,7 @@ class Receiver:
         self,
         text: str,
         words: tuple[Word, ...],
-        timed: bool,
+        said: tuple[Known, ...] | None,
         cut: bool,
         end: float,
         cursor: Cursor,
@@ -355,96 +353,27 @@ class Receiver:
     ) -> float | None:
         """New words are final: remember them and move the watermark; returns the latency, if known.
 
+        ``said``: the words as they are known from now on, or ``None`` if they have no times.
         A word that a finalize ``cut`` is not finished: the watermark stays before it.
         """
         self._blanks = self._blanks or text[-1:].isspace()
-        if not timed:
-            said = normalised(text)
-            self._known.extend(Known(word, None, None) for word in said)
-            self._since_answer += len(said)
+        if said is None:
+            heard = normalised(text)
+            self._known.extend([Known(word, None, None) for word in heard])
+            self._since_answer += len(heard)
             return None
-        self._known.extend(_known(word) for word in words)
+        self._known.extend(said)
         position = self.timeline.position(end)
         if position <= self.timeline.watermark:
             return None
         sent_at = cursor.sent_at(position)
         if cut:
-            self._known[-1] = self._known[-1]._replace(cut=True)
+            self._known[-1] = replace(self._known[-1], cut=True)
             position = self.timeline.position(words[-1].start or 0.0)
         self.timeline.watermark = max(self.timeline.watermark, position)
         return None if sent_at is None else now - sent_at
 
-    def _renumbered(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
-        """Number speakers over all links: the service counts from 0 on each link."""
-        for word in words:
-            if isinstance(word.speaker, int) and 0 <= word.speaker < 1000:
-                self._speakers = max(self._speakers, self._first_speaker + word.speaker + 1)
-        if not self._first_speaker:
-            return words
-        return tuple(msgspec.structs.replace(word, speaker=self._speaker(word.speaker)) for word in words)
 
-    def _speaker(self, speaker: int | str | None) -> int | str | None:
-        return speaker + self._first_speaker if isinstance(speaker, int) else speaker
-
-    def _utterances(self, cursor: Cursor, utterances: tuple[Utterance, ...], start: float) -> tuple[Utterance, ...]:
-        """The utterances of a final in stream time, without those that were final before ``start``."""
-        moved = self.timeline.utterances(utterances, cursor)
-        if self._first_speaker:
-            moved = tuple(msgspec.structs.replace(one, speaker=self._speaker(one.speaker)) for one in moved)
-        return tuple(one for one in moved if one.end is None or one.end > start)
-
-    def _full_transcript(self, message: Transcription, text: str) -> str | None:
-        """The service's own on the first link. Later links start again: then what was told before, and the new text."""
-        if message.full_transcript is None:
-            return None
-        if self._links > 1 and self._full is not None:
-            blank = "" if not self._full or self._full[-1].isspace() else " "
-            self._full = f"{self._full}{blank}{text}" if text else self._full
-        else:
-            self._full = message.full_transcript
-        return self._full
-
-    def _tell(
-        self,
-        cursor: Cursor,
-        message: Transcription,
-        text: str,
-        words: tuple[Word, ...],
-        span: tuple[float, float],
-        latency: float | None,
-        *,
-        asked: bool,
-        begins: bool,
-        unsure: bool,
-    ) -> None:
-        self.finals += 1
-        if latency is not None:
-            self.timed += 1
-            self.latency_sum += latency
-            self.latency_max = max(self.latency_max, latency)
-        start, end = span
-        self._output.append(
-            FinalTranscript(
-                text=text,
-                start=start,
-                end=end,
-                words=words if self._show_words else (),
-                utterances=self._utterances(cursor, message.utterances, start) if message.utterances else (),
-                language=message.language,
-                languages=message.languages,
-                redacted_entities=message.redacted_entities,
-                full_transcript=self._full_transcript(message, text),
-                emotions=message.emotions,
-                gender=message.gender,
-                session_id=message.session_id,
-                from_finalize=asked,
-                is_last=message.is_last,
-                latency=latency,
-                begins_in_mid_word=begins,
-                may_repeat=bool(text) and unsure,
-            )
-        )
-
-
-def _known(word: Word) -> Known:
-    return Known("".join(normalised(word.text)), word.start, word.end)
+def _reach(words: tuple[Word, ...]) -> tuple[float, float]:
+    """The start of the first of some words that have times, and the latest end."""
+    return words[0].start or 0.0, max([word.end or 0.0 for word in words])

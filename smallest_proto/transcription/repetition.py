@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import takewhile
-from typing import NamedTuple
+from typing import ClassVar
 
 from smallest_proto.reading import Word
+from smallest_proto.values import Value
 
 # Chinese, Japanese, Thai, Lao, Khmer and Burmese are written without blanks: there each character counts as a word.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -34,8 +35,10 @@ _FEWEST = 8  # letters: in a shorter text one difference makes another word
 _MOST_CELLS = 40_000  # cells of an alignment of letters: some milliseconds of work
 
 
-class Known(NamedTuple):
+class Known(Value, frozen=True, gc=False):
     """A word that is final."""
+
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
 
     text: str  # normalised
     start: float | None  # stream seconds; None where words have no times
@@ -59,6 +62,12 @@ def normalised(text: str) -> list[str]:
     return [_normalised(word) for word in _words.findall(text)]
 
 
+@lru_cache(maxsize=4096)
+def known_as(word: str) -> str:
+    """A word of the service in the letters that two hearings of it share; it can hold blanks."""
+    return "".join(normalised(word))
+
+
 def without_words(text: str, count: int) -> str:
     """``text`` without its first ``count`` words."""
     if not count:
@@ -73,9 +82,12 @@ def same_again(known: Sequence[Known], words: Sequence[Word], *, soon: bool = Tr
     A final can come twice, when a finalize races the end of an utterance. It has the same words at the same times.
     ``soon``: it comes so soon after the last one that it can be the same part of a word that a finalize cut.
     """
+    if not known or not words or (known[-1].cut and not soon):
+        return 0
+    first = _normalised(words[0].text)
     for count in range(min(len(known), len(words)), 0, -1):
-        if known[-1].cut and not soon:
-            return 0
+        if known[-count].text != first:
+            continue
         if all(_same_place(known[at - count], words[at], alone=count == 1) for at in range(count)):
             return count
     return 0

@@ -5,9 +5,11 @@ Positions are samples of one part of the stream.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from itertools import zip_longest
+from operator import attrgetter
 
 from smallest_proto.audio import AudioFormat, Chunk
 from smallest_proto.levels import LOUD, SILENT, level, peak
@@ -21,6 +23,9 @@ MOST_MARGIN = 0.5  # seconds
 # more than twice the 0.6 s after which a service ends an utterance, and enough for the soft start of a word.
 SHORT_SILENCE = 3.0  # seconds
 SILENCE_KEPT = 0.75  # seconds, at each end
+
+
+_end = attrgetter("end")
 
 
 class ReplayBuffer:
@@ -143,8 +148,8 @@ class ReplayBuffer:
 
     def _between(self, start: int, end: int) -> Iterator[tuple[int, Chunk]]:
         """Index and chunk of what is held between two positions."""
-        for at, chunk in enumerate(self.chunks):
-            if chunk.start >= end:
+        chunks = self.chunks
+        for at in range(bisect_right(chunks, start, key=_end), len(chunks)):
+            if (chunk := chunks[at]).start >= end:
                 break
-            if chunk.end > start:
-                yield at, chunk
+            yield at, chunk

@@ -203,7 +203,10 @@ class Sender:
 
     def cursor(self, link: Link) -> Cursor | None:
         """Where ``link`` is in this part, if it is sent it."""
-        return next((cursor for cursor in self.cursors if cursor.link is link), None)
+        for cursor in self.cursors:
+            if cursor.link is link:
+                return cursor
+        return None
 
     def begin(self, link: Link, now: float) -> Cursor:
         """Let ``link`` begin a margin before the watermark, or as near to that as audio is held."""

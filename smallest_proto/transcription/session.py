@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from smallest_proto.commands import Command
 from smallest_proto.config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig, check_seconds
 from smallest_proto.errors import Failure
+from smallest_proto.link import LinkState
 from smallest_proto.reading import ErrorMessage, MalformedMessage, UnknownMessage
 from smallest_proto.refusals import closed_failure, message_failure
 from smallest_proto.requests import live_transcription_request
@@ -153,7 +154,8 @@ class TranscriptionSession:
             return
         mended, watermark = part.timeline.mended, part.timeline.watermark
         odd = found.renamed(message.session_id) or type(data) is not str
-        self._course.receiver.settle(cursor, now)
+        if cursor.settled is not None:
+            self._course.receiver.settle(cursor, now)
         if isinstance(message, Transcription):
             odd = odd or message.repaired
             self._course.transcribed(cursor, message, now)
@@ -162,7 +164,7 @@ class TranscriptionSession:
         self._repaired += odd or part.timeline.mended > mended
         if part.timeline.watermark > watermark:
             part.sender.trim()
-        if found.open and cursor.link is self._course.links.serving and part.sender.probe(cursor):
+        if found.state is LinkState.OPEN and found is self._course.links.serving and part.sender.probe(cursor):
             found.sent(now)  # words without times: else we would never know what is final
 
     def pong_received(self, link: int, now: float) -> None:
@@ -224,7 +226,7 @@ class TranscriptionSession:
     @property
     def stats(self) -> SessionStats:
         """What the session did so far."""
-        receiver, first = self._course.receiver, self._course.stream.first
+        teller, first = self._course.receiver.teller, self._course.stream.first
         given, sent, replayed, lost = self._course.stream.counts()
         return SessionStats(
             seconds_given=given,
@@ -233,9 +235,9 @@ class TranscriptionSession:
             seconds_lost=lost,
             seconds_finalised=first.timeline.seconds(first.timeline.watermark),
             links=tuple(self._course.links.records),
-            finals=receiver.finals,
-            final_latency_mean=receiver.latency_sum / receiver.timed if receiver.timed else None,
-            final_latency_max=receiver.latency_max if receiver.timed else None,
+            finals=teller.finals,
+            final_latency_mean=teller.latency_sum / teller.timed if teller.timed else None,
+            final_latency_max=teller.latency_max if teller.timed else None,
             messages_received=self._received,
             messages_repaired=self._repaired,
             messages_ignored=self._ignored,

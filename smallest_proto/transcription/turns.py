@@ -17,7 +17,8 @@ from typing import TypeAlias
 
 from smallest_proto.values import Name
 
-_says_something = re.compile(r"[^\W_]").search  # a letter or a digit of any script
+# Whether a transcript holds a letter or a digit of any script: "." and "।" alone are no speech.
+says_something = re.compile(r"[^\W_]").search
 
 
 class TurnState(Name):
@@ -161,8 +162,3 @@ class Turns:
 
 
 _SPEAKING = frozenset((TurnState.SPEAKING, TurnState.SETTLED))
-
-
-def says_something(text: str) -> bool:
-    """Whether a transcript holds a letter or a digit: "." and "।" alone are no speech."""
-    return _says_something(text) is not None

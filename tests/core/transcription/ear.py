@@ -62,7 +62,14 @@ class Ear:
         self.sender.pump(self.cursor, now)
 
     def hear(self, text: str = "", now: float = 0.0, **fields: Any) -> None:
-        self.receiver.transcription(self.cursor, Transcription(text=text, **fields), self.sender, now)
+        self.take(Transcription(text=text, **fields), now)
+
+    def take(self, message: Transcription, now: float = 0.0) -> None:
+        """The service says this message."""
+        if message.is_final:
+            self.receiver.final(self.cursor, message, self.sender, now)
+        else:
+            self.receiver.interim(self.cursor, message)
         self.sender.trim()
 
     def final(self, text: str = "", now: float = 0.0, **fields: Any) -> None:

@@ -99,7 +99,7 @@ def test_latency_is_from_the_sending_of_the_last_sample_to_the_arrival() -> None
     ear.final("c", now=99.0, words=words(("c", 1.25, 1.5)))  # not after the watermark: of what no more is known
     latencies = [event.latency for event in ear.events() if isinstance(event, FinalTranscript)]
     assert latencies == [0.25, 0.75, None]
-    hearing = ear.receiver
+    hearing = ear.receiver.teller
     assert (hearing.finals, hearing.timed, hearing.latency_sum, hearing.latency_max) == (3, 2, 1.0, 0.75)
 
 
@@ -280,7 +280,7 @@ def test_whatever_is_heard_turns_alternate_and_times_lie_in_the_stream(
     for kind, value in [*steps, ("end", None)]:
         watermark = ear.timeline.watermark
         if kind == "hear":
-            ear.receiver.transcription(ear.cursor, value, ear.sender, 0.0)
+            ear.take(value)
         elif kind in ("onset", "offset"):
             (ear.onset if kind == "onset" else ear.offset)(value)
         elif kind in ("speak", "pause"):
