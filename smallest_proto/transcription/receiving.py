@@ -229,7 +229,7 @@ class Receiver:
         asked_at = probed if ask is None else ask.position
         latency = None
         if spoken:
-            cut = timed and bool(words) and is_cut(end, cursor, sender, self.timeline)
+            cut = timed and is_cut(end, cursor, sender, self.timeline)
             latency = self._take_in(text, words, said[again:] if timed else None, cut, end, cursor, now)
         if spoken or asked or message.is_last:
             if not spoken:
@@ -302,7 +302,7 @@ class Receiver:
 
     def _rest(self, text: str, words: tuple[Word, ...], again: int) -> tuple[tuple[Word, ...], str]:
         """Words and text without the first ``again`` words, which were final before."""
-        spaced = not words or len(text.split()) == len(words)  # else the text has no blanks, or not the same words
+        spaced = not words or len(normalised(text)) == len(words)  # else the text has no blanks, or not the same words
         words = words[again:]
         if spaced:
             return words, without_words(text, again)

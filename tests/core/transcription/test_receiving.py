@@ -305,3 +305,13 @@ def test_whatever_is_heard_turns_alternate_and_times_lie_in_the_stream(
                 if isinstance(event, InterimTranscript) or not (event.from_finalize or event.is_last):
                     assert event.text
     assert not speaking
+
+
+def test_a_final_that_comes_twice_is_told_once_where_some_of_its_words_have_no_blanks() -> None:
+    ear = Ear()
+    ear.speak(1.0)
+    ear.finalize()
+    ear.speak(1.0)
+    for _ in range(2):
+        ear.final("你好 a", words=words(("你好", 0.1, 0.5), ("a", 0.6, 1.0)))
+    assert [event.text for event in ear.events() if isinstance(event, FinalTranscript) and event.text] == ["你好 a"]
