@@ -23,7 +23,7 @@ export BRANCHES
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench streams plugin cuts peers soak docs site style types imports
+.PHONY: help demo test check bench streams plugin cuts peers soak mutants docs site style types imports
 
 help: ## what can be made
 	@echo 'Usage: make TARGET'
@@ -61,6 +61,10 @@ peers: $(VENV)/.develop $(PEERS)/.made ## other people's clients, unmodified, ag
 soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every word counted; the long form of the conformance tests
 	@$(IN) tests/soak/calls.py --seeds 10000 $(ARGS)
 	@SOAK=1 $(PYTEST) tests/core tests/conformance $(ARGS)
+
+mutants: $(VENV)/.develop ## change one thing in the code at a time, and see a test fail: hours, and it goes on where it stopped
+	@$(PIP) --group mutants
+	@$(IN) tests/mutants/run.py $(ARGS)
 
 docs: $(VENV)/.develop ## draw the state machines anew from their tables
 	@$(IN) docs/make_diagrams.py
