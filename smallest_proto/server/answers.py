@@ -46,7 +46,7 @@ class ListedVoice(Value, frozen=True, kw_only=True):
 def error_answer(
     status: int, message: str, request_id: str | None = None, *, headers: Iterable[tuple[str, str]] = ()
 ) -> Response:
-    """An error in the shape of the service, such as 400 for a file that is no audio, or 503 when no worker is free."""
+    """An error as the service writes it: 400 for a file that is not audio, say, or 503 when no worker is free."""
     body = {"error": message.encode("utf-8", "replace").decode()}
     if request_id is not None:
         body["request_id"] = request_id
@@ -54,7 +54,7 @@ def error_answer(
 
 
 def language_answer(code: str, message: str, language: str, request_id: str | None = None) -> Response:
-    """A file in a language that is not to be had here, in the shape that the service's regions have for it."""
+    """The error for a file in a language that this region does not have, as the service writes it."""
     body = {"status": "error", "error_code": code, "message": message, "language": language[:40], "region": "local"}
     return json_answer(400, body if request_id is None else {**body, "request_id": request_id})
 
@@ -79,7 +79,7 @@ def synthesis_error_answer(
     else:
         kind = _SPEECH_ERRORS.get(status) or ("InternalServerError" if status >= 500 else "RequestError")
         body = {"error": kind, "message": message}
-    body["private"] = False  # our messages repeat nothing of the text: a client can show them
+    body["private"] = False  # our messages never repeat the text, so a client can show them
     return json_answer(status, body if request_id is None else {**body, "request_id": request_id}, headers)
 
 
@@ -102,14 +102,14 @@ def sse_audio(audio: bytes) -> bytes:
 
 
 def wav_header(sample_rate: int, size: int) -> bytes:
-    """How a WAV (16 bit, mono) begins that holds ``size`` bytes of samples."""
+    """The header of a WAV (16 bit, mono) with ``size`` bytes of samples."""
     form = struct.pack("<HHIIHH", 1, 1, sample_rate, 2 * sample_rate, 2, 16)
     head = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", size)
     return b"RIFF" + struct.pack("<I", len(head) + size) + head
 
 
 def voices_answer(model: str | None, voices: Iterable[ListedVoice]) -> Response:
-    """The voices of all models, or those of one, each route in its own shape."""
+    """The voices of all models, or of one; each route writes them in its own way."""
     model = model and model.replace("-", "_")
     shape = _catalogued if model is None else _listed
     return json_answer(200, {"voices": [shape(voice) for voice in voices if model is None or model in voice.models]})
@@ -123,7 +123,7 @@ def json_answer(status: int, body: Mapping[str, Any], headers: Iterable[tuple[st
 
 
 def wire_words(heard: Heard, diarize: bool | None) -> list[dict[str, Any]]:
-    """The words of a final as a message or an answer has them."""
+    """The words of a final, as a message or an answer contains them."""
     words = [_set(word) for word in heard.words]
     if diarize:  # a recogniser that cannot tell speakers apart hears one
         words = [{"speaker": 0, "speaker_confidence": 1.0, **word} for word in words]
@@ -131,7 +131,7 @@ def wire_words(heard: Heard, diarize: bool | None) -> list[dict[str, Any]]:
 
 
 def wire_utterances(heard: Heard, diarize: bool | None) -> list[dict[str, Any]]:
-    """The sentences of a final: the recogniser's, or the whole of it as one."""
+    """The sentences of a final: those of the recogniser, or all of it as one."""
     utterances = heard.utterances
     if not utterances and heard.text:
         start, end = (heard.words[0].start, heard.words[-1].end) if heard.words else (None, None)

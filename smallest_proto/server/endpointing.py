@@ -9,14 +9,14 @@ from smallest_proto.config import TranscriptionConfig
 from smallest_proto.reading import Utterance, Word
 from smallest_proto.values import Value
 
-ENDPOINTING_MS = 600  # the service's default: so much silence ends an utterance
-WORDS_PER_FINAL = 10  # the service's default: so many words are a final, in mid-sentence too
+ENDPOINTING_MS = 600  # the service's default: a silence this long ends an utterance
+WORDS_PER_FINAL = 10  # the service's default: this many words become a final, in mid-sentence too
 INTERIM_SECONDS = 0.3  # from one interim to the next, while someone speaks
-VOICE_END_SECONDS = 0.25  # of silence, before a voice counts as ended
+VOICE_END_SECONDS = 0.25  # a silence this long ends a voice
 
 
 class Heard(Value, frozen=True, kw_only=True):
-    """What was said since the last final, as believed now (interim) or for good (final)."""
+    """What was said since the last final: as far as it is known now (interim), or for good (final)."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset(("text", "words", "utterances"))
 
@@ -34,7 +34,7 @@ class VoiceStarted(Value, frozen=True, kw_only=True):
 
 
 class VoiceEnded(Value, frozen=True, kw_only=True):
-    """The voice fell silent, at a time that lies some silence back."""
+    """The voice ended, at a time some silence ago."""
 
     time: float  # seconds of this link's audio
 
@@ -43,7 +43,7 @@ Recognised: TypeAlias = Heard | VoiceStarted | VoiceEnded
 
 
 def pause_seconds(options: TranscriptionConfig) -> float | None:
-    """The silence that makes final what was said, in seconds; ``None`` where only a finalize does.
+    """The seconds of silence that make a final; ``None`` where only a finalize does.
 
     That is ``endpointing_timeout`` or ``eou_timeout_ms``, the shorter if both are set, else the service's default of
     600 ms. With ``endpointing=False`` only an ``eou_timeout_ms`` that was set counts.
@@ -56,9 +56,9 @@ def pause_seconds(options: TranscriptionConfig) -> float | None:
 
 
 def words_limit(options: TranscriptionConfig) -> int | None:
-    """The number of words that makes a final without a pause; ``None`` where there is no limit.
+    """The number of words that makes a final without a pause; ``None``: no limit.
 
-    A ``max_words`` that was set holds with ``finalize_on_words=False`` too, as the service was seen to do.
+    ``max_words`` counts with ``finalize_on_words=False`` too: the service was seen to do that.
     """
     if options.max_words is not None:
         return options.max_words
@@ -68,8 +68,8 @@ def words_limit(options: TranscriptionConfig) -> int | None:
 class Endpointer:
     """Voice, silence and words, each at its sample -> voice events, interims and finals, each at its sample.
 
-    What comes out depends on the samples alone, not on how many came at once: what falls due within a stretch is put
-    out in the order of the samples at which it was due.
+    The result depends on the samples alone, not on the size of the pieces they came in: events come out in the order of
+    the samples at which they were due.
     """
 
     def __init__(self, options: TranscriptionConfig) -> None:
@@ -113,7 +113,7 @@ class Endpointer:
             self.flush()
 
     def flush(self, *, endpoint: bool = False) -> None:
-        """What was said becomes final."""
+        """Make a final of what was said."""
         if self._words:
             words, text = tuple(self._words), self._text
             utterance = Utterance(text=text, start=words[0].start, end=words[-1].end)

@@ -1,9 +1,10 @@
-"""How a service is less than ideal: a value with a seed, so that a test, a soak or a local server can be as awkward.
+"""What a real service does worse than an ideal one, as a value with a seed, so that a test or a local server can do it
+too.
 
-Each field is a kind of thing that real services were seen to do: they round the times of words, cut sentences into
-finals, answer a question without saying so or not at all, say a final twice, and hear the same audio differently the
-second time. ``LiveService`` takes an ``Imperfection`` and does it, link by link: the same seed on the same link does
-the same again, and nothing here asks the world for chance.
+Each field is something that real services were seen to do: they round the times of words, cut sentences into finals,
+answer a finalize without saying so or not at all, send a final twice, and hear the same audio differently the second
+time. ``LiveService`` takes an ``Imperfection`` and does this on each link. The same seed on the same link gives the
+same result; nothing here uses real randomness.
 """
 
 from __future__ import annotations
@@ -23,34 +24,32 @@ from .endpointing import Heard
 
 __all__ = ["Imperfect", "Imperfection"]
 
-EDGE_SECONDS = 0.1  # a word that begins so soon on a link is at its edge: a recogniser has not warmed up
-DRIFT_MOST = 0.05  # seconds: where a drift of the times comes to rest
-TWICE_SECONDS = 0.2  # within which a final was seen to come for a second time
+EDGE_SECONDS = 0.1  # a word that begins this early on a link is at its edge: a recogniser needs a moment to start well
+DRIFT_MOST = 0.05  # seconds: a drift of the times stops growing here
+TWICE_SECONDS = 0.2  # a final was seen to come a second time within this
 BETWEEN_SECONDS = 0.3  # from the first final that answers a finalize to the second
 
 _Item = TypeVar("_Item")
 
 
 class Imperfection(Value, frozen=True, kw_only=True):
-    """What a service does otherwise than an ideal one. Without fields it is one.
-
-    ``kinds`` names what was asked for; ``draw`` makes one of the many by its seed; ``on_link`` is the same service as
-    it is on one of its links.
+    """What a service does worse than an ideal one. Without fields it is ideal. ``kinds`` names what is set; ``draw``
+    makes one from a seed; ``on_link`` is the same service on one of its links.
     """
 
     seed: int = 0
     # The times of words.
     rounding: float = 0.0  # seconds: times are multiples of it
-    jitter: float = 0.0  # seconds: each is off by up to so much, either way
-    bias: float = 0.0  # seconds: all come so much later, or earlier
+    jitter: float = 0.0  # seconds: each is wrong by up to this, either way
+    bias: float = 0.0  # seconds: all are later by this, or earlier
     drift: float = 0.0  # seconds per second of the link's audio, up to 50 ms
     no_times: bool = False  # ``words`` is empty although it was asked for
     # The words.
-    edges: bool = False  # a word that begins in the first 0.1 s of a link is cut, heard otherwise, or not heard
+    edges: bool = False  # a word in the first 0.1 s of a link is cut, changed or missing
     respelled: bool = False  # other letters, case or punctuation on each link
-    joined: bool = False  # two words are written as one, as "five five" is "55"; other ones on each link
+    joined: bool = False  # two words are written as one, as "55" for "five five"; different ones on each link
     # The finals.
-    words_per_final: int | None = None  # a final comes after so many words, in mid-sentence
+    words_per_final: int | None = None  # a final comes after this many words, in mid-sentence
     no_interims: bool = False
     blank: bool = False  # a final's text ends in a blank, unless the speaker paused
     twice: bool = False  # a final can come again within 0.2 s, and the last one can say again what was just said
@@ -63,7 +62,7 @@ class Imperfection(Value, frozen=True, kw_only=True):
     two_answers: bool = False  # what was said comes in two finals
     leaves_word: bool = False  # the word that is being said is left for the next final, where the recogniser can
     # Messages.
-    late: float = 0.0  # seconds: each takes up to so much longer; they stay in order
+    late: float = 0.0  # seconds: each is later by up to this; they stay in order
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -77,7 +76,7 @@ class Imperfection(Value, frozen=True, kw_only=True):
 
     @property
     def time_error(self) -> float:
-        """The most by which the time of a word can be off, in seconds."""
+        """The largest error of the time of a word, in seconds."""
         return self.rounding / 2 + self.jitter + abs(self.bias) + (DRIFT_MOST if self.drift else 0.0)
 
     @classmethod
@@ -106,7 +105,7 @@ class Imperfection(Value, frozen=True, kw_only=True):
 
     @classmethod
     def draw(cls, seed: int) -> Imperfection:
-        """One of the services that there are: some are ideal, most have one kind of imperfection, some have several."""
+        """A service drawn from the seed: some are ideal, most have one kind of imperfection, some several."""
         chance = Chance(seed)
         made = cls(seed=seed)
         how_many = chance("how many")
@@ -126,7 +125,7 @@ class Imperfection(Value, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, seed=int(Chance(self.seed)("link", link) * 2**32))
 
     def options(self, options: TranscriptionConfig) -> TranscriptionConfig:
-        """The options that the recogniser is to have, for those that a client asked for."""
+        """The options for the recogniser, made from those that a client asked for."""
         if self.words_per_final is None or options.max_words is not None:
             return options
         return msgspec.structs.replace(options, max_words=self.words_per_final, finalize_on_words=None)
@@ -174,7 +173,7 @@ class Answer(NamedTuple):
 
 
 class Imperfect:
-    """What an imperfection makes of what a recogniser heard on one link, and of what is said about it."""
+    """What an imperfection makes of the recogniser's results, and of the messages, on one link."""
 
     def __init__(self, imperfection: Imperfection) -> None:
         self._of = imperfection
@@ -184,7 +183,7 @@ class Imperfect:
         self._before: tuple[float, Heard] | None = None  # the last final with words, and when it was told
 
     def heard(self, heard: Heard, now: float) -> Heard | None:
-        """The words and their times as this service tells them; ``None``: it says nothing of them."""
+        """The words and times as this service sends them; ``None``: it sends nothing."""
         of = self._of
         if not heard.final and of.no_interims:
             return None
@@ -225,7 +224,7 @@ class Imperfect:
         return (Answer(heard, labelled),)
 
     def last(self, heard: Heard, now: float) -> Heard:
-        """The last final: some services say again what they have just said."""
+        """The last final: some services repeat what they sent just before."""
         if self._of.twice and not heard.text and self._before is not None:
             time, before = self._before
             if now - time <= TWICE_SECONDS:
@@ -233,7 +232,7 @@ class Imperfect:
         return heard
 
     def messages(self, message: dict[str, Any], delay: float) -> Iterator[tuple[float, dict[str, Any]]]:
-        """A transcription on its way out, as often as it comes: after how many seconds, and it."""
+        """The message, as often as it is sent, each with its delay in seconds."""
         of, text = self._of, message["transcript"]
         self._messages += 1
         chance = self._chance
@@ -305,7 +304,7 @@ class Imperfect:
 
 
 class Chance:
-    """Numbers from 0 to 1 that depend on a seed and on what they are for: no state, no clock, no luck."""
+    """Numbers from 0 to 1 that depend only on a seed and on what they are for."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

@@ -1,8 +1,8 @@
-"""What a client asks for at the service's door, read as the service reads it: forgivingly where it was seen to be so.
+"""The options that a client asks for, read as leniently as the service reads them.
 
-Unknown parameters of a transcription, and values that cannot be, are passed over and noted, not refused: the service
-takes ``numerals=auto`` and ``punctuation=false``. A model, an encoding or a sample rate that there is not is refused.
-The fields of a synthesis are checked, as the service does, and the refusal names the field.
+Unknown parameters of a transcription, and impossible values, are ignored and noted, not refused: the service accepts
+``numerals=auto`` and ``punctuation=false``. A model, an encoding or a sample rate that does not exist is refused. The
+fields of a synthesis are checked, and the refusal names the field; the service does the same.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from smallest_proto.errors import ConfigurationError
 Config = TypeVar("Config", TranscriptionConfig, FileTranscriptionConfig)
 
 DEFAULT_SAMPLE_RATE = 44100  # Hz: the service's own default
-CLONED_VOICE = "voice_"  # how the ids of cloned voices begin, which no list holds
+CLONED_VOICE = "voice_"  # ids of cloned voices begin with this; they are in no list
 
-# Of live audio: with another one all of it is noise, and the service refuses it with 400.
+# For live audio: read with the wrong one it is noise, and the service refuses it with 400.
 _REFUSED = ("encoding", "sample_rate")
 _ELSEWHERE = ("model", "vad", "timeout")  # parameters that are read with the route
-_NO_PARAMETER = frozenset(("extra", "expire_content"))  # what a configuration says elsewhere than in a query
+_NO_PARAMETER = frozenset(("extra", "expire_content"))  # fields of a configuration that are not in the query
 _OF_OLDER_MODELS = ("consistency", "similarity", "enhancement")
 # A context_id says that a socket speaks continuations.
 _SPEECH_FIELDS = tuple(
@@ -32,7 +32,7 @@ _SPEECH_FIELDS = tuple(
 
 
 class FieldError(ConfigurationError):
-    """A field of a request that cannot be had. ``code`` and ``path`` are what the service's refusal says of it."""
+    """A wrong field of a request. ``code`` and ``path`` are what the service's refusal says about it."""
 
     def __init__(self, message: str, path: str, code: str) -> None:
         super().__init__(message)
@@ -41,10 +41,10 @@ class FieldError(ConfigurationError):
 
 
 def read_transcription(config: type[Config], query: Mapping[str, str], **fixed: Any) -> tuple[Config, tuple[str, ...]]:
-    """The options of a query, and what is to be noted about those that were passed over.
+    """The options of a query, and notes about those that were ignored.
 
-    ``fixed`` is what the route says; the query wins, but for the model. Raises ``ConfigurationError`` for a model, and
-    for live audio of a format, that there is not.
+    ``fixed`` is what the route sets; the query wins, except for the model. Raises ``ConfigurationError`` for a model,
+    and for a format of live audio, that does not exist.
     """
     fields = msgspec.structs.fields(config)
     kinds = {field.name: field.type for field in fields if field.name not in _NO_PARAMETER}
@@ -63,8 +63,8 @@ def read_transcription(config: type[Config], query: Mapping[str, str], **fixed: 
     try:
         return config(**{**fixed, **values, "model": fixed["model"]}), _notes_of(notes)
     except ConfigurationError:
-        pass  # of some of them; find out which
-    # What belongs together is tried together, and what needs another one after it.
+        pass  # one of them is wrong: find out which
+    # Options that belong together are tried together; one that needs another is tried after it.
     groups: list[tuple[str, ...]] = [_REFUSED, *((name,) for name in sorted(values) if name not in _REFUSED)]
     for group in (*groups, *groups[1:]):
         given = {name: values[name] for name in group if name in values}
@@ -86,10 +86,10 @@ def _notes_of(notes: Mapping[str, str]) -> tuple[str, ...]:
 def read_synthesis_fields(
     fields: Mapping[str, Any], *, model: str | None = None, voices: Collection[str] | None = None
 ) -> SynthesisConfig:
-    """The options of a synthesis from the fields of its JSON. What is not known is passed over, as the service does.
+    """The options of a synthesis, from the fields of its JSON. Unknown fields are ignored, as the service does.
 
-    ``model`` is that of the path, if it names one; ``voices`` are those that there are beside cloned ones, ``None``:
-    any. Raises ``FieldError`` for what the service does not have.
+    ``model`` is the model of the path, if it names one; ``voices`` are the voices that exist besides cloned ones,
+    ``None``: any. Raises ``FieldError`` for what the service does not have.
     """
     given = {name: fields[name] for name in _SPEECH_FIELDS if fields.get(name) is not None}
     given["model"] = given.get("model", SPEECH_MODELS[0]) if model is None else model
@@ -99,7 +99,7 @@ def read_synthesis_fields(
         )
     given.setdefault("sample_rate", DEFAULT_SAMPLE_RATE)
     if isinstance(given["model"], str) and given["model"].replace("-", "_") in SPEECH_MODELS:
-        for name in _OF_OLDER_MODELS:  # clients of these models send them all the same
+        for name in _OF_OLDER_MODELS:  # clients of these models send them anyway
             given.pop(name, None)
     options = _speech_options(given)
     if model is None and options.current_model is None:
@@ -113,7 +113,7 @@ def read_synthesis_fields(
 
 
 def read_flag(name: str, text: str) -> bool:
-    """``true`` or ``false``, whatever its case. Raises ``ConfigurationError``."""
+    """``true`` or ``false``, in any case. Raises ``ConfigurationError``."""
     value = _value(name, text, bool)
     assert isinstance(value, bool)
     return value
@@ -123,7 +123,7 @@ def _speech_options(given: Mapping[str, Any]) -> SynthesisConfig:
     try:
         return SynthesisConfig(**given)
     except ConfigurationError as error:
-        for name in given:  # the one that cannot be had by itself
+        for name in given:  # the one that is wrong by itself
             try:
                 SynthesisConfig(
                     **{"model": given["model"], name: given[name]} if name != "model" else {name: given[name]}
@@ -134,7 +134,7 @@ def _speech_options(given: Mapping[str, Any]) -> SynthesisConfig:
 
 
 def _code(value: object, text: str) -> str:
-    """The name that the service's validation has for such an error."""
+    """The name of such an error in the service's validation."""
     if "one of" in text:
         return "invalid_enum_value"
     if isinstance(value, (int, float)) and not isinstance(value, bool) and "number" in text:
@@ -143,7 +143,7 @@ def _code(value: object, text: str) -> str:
 
 
 def _value(name: str, text: str, kind: Any) -> Any:
-    """What a text of the query means as a field of this type; one that is a text is for the configuration to check."""
+    """The value of a query's text for a field of this type. A field that is text is checked by the configuration."""
     if name == "keywords":
         return tuple(map(_keyword, text.split(",")))
     kinds = {get_origin(one) or one for one in get_args(kind) or (kind,)}

@@ -1,8 +1,8 @@
-"""What a recogniser is to the service's side, and the two that need no model: for tests, yours and ours.
+"""What the service's side needs of a recogniser, and two that need no model: for tests, yours and ours.
 
-``PlainRecogniser`` says given words at given times, whatever it hears. ``CodedRecogniser`` really listens, but to
-*coded audio*: PCM whose samples say which word they belong to and where in it they are. So a test can count words
-exactly: one that went missing, came twice, or lost a single sample on the way shows in the transcript.
+``PlainRecogniser`` gives set words at set times, whatever it hears. ``CodedRecogniser`` really listens, but to *coded
+audio*: PCM whose samples say which word they belong to and where in it they are. So a test can count words exactly: a
+word that is missing, that came twice or that lost one sample shows in the transcript.
 """
 
 from __future__ import annotations
@@ -55,21 +55,21 @@ __all__ = [
     "words_limit",
 ]
 
-DAMAGED = "?"  # how a word begins that a CodedRecogniser did not hear whole: "?17", or "?" where no word is to be seen
+DAMAGED = "?"  # marks a word that was not heard whole: "?17", or "?" where it is not known which
 MAX_CODED_WORD = 32766  # 16-bit samples carry no higher number
 
 _TRIPLE = struct.Struct("<3h")
 
 
 class Recogniser(Protocol):
-    """Hears one link's audio, in order. It may be slow: a host may call it on any thread, one call at a time."""
+    """Hears the audio of one link, in order. It may be slow: a host may call it on any thread, one call at a time."""
 
     def hear(self, audio: bytes) -> Sequence[Recognised]:
-        """Take audio in the link's format: whole samples (or one packet of opus); return what came of it, in order."""
+        """Take audio in the link's format: whole samples (or one packet of opus); return the results, in order."""
         ...
 
     def finalize(self) -> Sequence[Recognised]:
-        """Make all that was heard so far final. If nothing was said since the last final, there is no final."""
+        """Make a final of all that was heard. If nothing was said since the last final, there is none."""
         ...
 
 
@@ -77,7 +77,7 @@ RecogniserFactory: TypeAlias = Callable[[TranscriptionConfig], Recogniser]  # on
 
 
 class PlainRecogniser:
-    """Says ``words`` as their times come by, whatever the audio is: any encoding, silence too.
+    """Gives ``words`` when their times come, whatever the audio is: any encoding, silence too.
 
     ``words`` are in order, each with ``start`` and ``end`` in seconds of the link's audio. Raises
     ``ConfigurationError`` if they are not.
@@ -88,7 +88,7 @@ class PlainRecogniser:
         self._format = options.audio_format
         self._endpointer = Endpointer(options)
         self._position = 0  # samples heard
-        self._endpointed = 0  # samples of which the endpointer knows
+        self._endpointed = 0  # samples that the endpointer was given
         self._words: deque[tuple[int, int, Word]] = deque()
         last = 0
         for word in words:
@@ -118,7 +118,7 @@ class PlainRecogniser:
         return self._endpointer.take()
 
     def finalize(self) -> Sequence[Recognised]:
-        """A word that is being said is not over: it is left for the next final."""
+        """Leave a word that is not over for the next final."""
         self._endpointer.flush()
         return self._endpointer.take()
 
@@ -139,12 +139,12 @@ class CodedWord(Value, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """How a ``CodedRecogniser`` says it: ``w17``."""
+        """Its text from a ``CodedRecogniser``: ``w17``."""
         return f"w{self.number}"
 
 
 class CodedSpeech(Value, frozen=True, kw_only=True):
-    """Coded audio, and what is to be heard in it."""
+    """Coded audio, and the words in it."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"pcm"})
 
@@ -159,7 +159,7 @@ class CodedSpeech(Value, frozen=True, kw_only=True):
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Its length."""
         return len(self.pcm) / 2 / self.sample_rate
 
 
@@ -208,7 +208,7 @@ def _coded_word(number: int, sample_rate: int) -> bytes:
     return bytes(pcm)
 
 
-_FIRST_PLACE = -8193  # words are loud: nobody takes a part of one for silence
+_FIRST_PLACE = -8193  # words are loud, so that no part of one looks like silence
 
 
 @lru_cache(maxsize=128)
@@ -217,10 +217,10 @@ def _places(pairs: int) -> bytes:
 
 
 class CodedRecogniser:
-    """Recognises coded audio, sample for sample; the same audio gives the same results however it is cut.
+    """Recognises coded audio, sample for sample; the same audio gives the same results in pieces of any size.
 
-    A word that was heard whole is ``w17``. One of which a part is missing (the link began in the middle of it, samples
-    were lost, or a finalize cut it) is ``?17`` with the times of the part; what is no coded audio is ``?``.
+    A word that was heard whole is ``w17``. A word of which a part is missing (the link began in the middle of it,
+    samples were lost, or a finalize cut it) is ``?17``, with the times of the part; what is not coded audio is ``?``.
     Raises ``ConfigurationError`` unless the audio is linear16.
     """
 
@@ -232,7 +232,7 @@ class CodedRecogniser:
         self._endpointer = Endpointer(options)
         self._rest = b""  # samples that need the next ones to be understood
         self._position = 0  # samples understood
-        self._text = ""  # what is being heard, if anything
+        self._text = ""  # the word that is being heard, if any
         self._start = 0  # the sample from which it was heard
         self._coded = b""  # how it must go on,
         self._offset = 0  # from which byte
@@ -250,7 +250,7 @@ class CodedRecogniser:
                 self._endpointer.silence(self._position, self._position + silence // 2)
                 self._position += silence // 2
                 at += silence
-            elif size - at < _TRIPLE.size:  # three samples tell for certain where in a word we are
+            elif size - at < _TRIPLE.size:  # three samples show for certain which part of a word this is
                 break
             else:
                 at += self._begin(data, at)
@@ -258,7 +258,7 @@ class CodedRecogniser:
         return self._endpointer.take()
 
     def finalize(self) -> Sequence[Recognised]:
-        """Make all that was heard final; a word in the middle of which this comes is cut in two damaged ones."""
+        """Make a final of all that was heard; a word that is not over is cut into two damaged ones."""
         if self._text:
             self._whole = False
             self._say_word()
@@ -266,7 +266,7 @@ class CodedRecogniser:
         return self._endpointer.take()
 
     def finalize_words(self) -> Sequence[Recognised]:
-        """Make final the words that are over; one in the middle of which this comes is left for the next final."""
+        """Make a final of the words that are over; one that is not over is left for the next final."""
         self._endpointer.flush()
         return self._endpointer.take()
 
@@ -289,7 +289,7 @@ class CodedRecogniser:
         return length
 
     def _begin(self, data: bytes, at: int) -> int:
-        """Find out of which word these samples are; return how many bytes were none of a word."""
+        """Find the word that these samples belong to; return how many bytes belong to none."""
         first, second, third = _TRIPLE.unpack_from(data, at)
         name, place = (first, second) if first > 0 else (second, first)
         coded = _coded_word(name - 1, self._format.sample_rate) if name > 0 > place else b""
@@ -328,12 +328,14 @@ def _zeros(data: bytes, at: int, size: int) -> int:
     """Bytes of silence from ``at`` on, in whole samples."""
     if data[at] or data[at + 1]:
         return 0
-    rest = data[at : min(size, at + 16384)]  # no more in one round: a long file is not copied again and again
+    rest = data[
+        at : min(size, at + 16384)
+    ]  # at most this in one round, so that a long file is not copied again and again
     return (len(rest) - len(rest.lstrip(b"\0"))) // 2 * 2
 
 
 def _agreement(data: bytes, at: int, coded: bytes, offset: int, length: int) -> int:
-    """Bytes that two stretches of samples have in common, in whole samples, where not all are."""
+    """How many bytes two unequal pieces of audio have in common at the start, in whole samples."""
     low, high = 0, length // 2  # samples: the first low agree, the first high do not
     while high - low > 1:
         middle = (low + high) // 2

@@ -1,7 +1,7 @@
-"""What comes to the service's door: a request is read and let in, or answered.
+"""Requests to the service: each is read and accepted, or answered.
 
-The paths, the options and their checks are those that a client has, read from the other side. A synthesis over HTTP
-says what it wants in its body, a socket in each of its messages; the fields are the same.
+The paths, the options and their checks are those of the client, seen from the other side. A synthesis over HTTP says
+what it wants in its body, a socket in each of its messages; the fields are the same.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ from .answers import (
 from .endpointing import Heard
 from .options import FieldError, read_synthesis_fields, read_transcription
 
-MAX_IDLE = 86_400  # seconds: the longest time for idle links that a synthesis's socket may ask for
+MAX_IDLE = 86_400  # seconds: the longest idle time that a synthesis socket may ask for
 GONE_MODELS = ("lightning", "lightning-large", "lightning-v2")  # the service answers 410
 WRONG_LANGUAGE = "LANGUAGE_NOT_ENABLED_IN_REGION"  # its error_code for a language that a region does not have
 
 _ON_PREMISES = {"timestamps": "word_timestamps", "callback_url": "webhook_url"}
-_SCHEMES = ("bearer", "token")  # of the header Authorization; without a key they are none
+_SCHEMES = ("bearer", "token")  # of the header Authorization; without a key it is no credential
 
 
 class LiveRequest(Value, frozen=True, kw_only=True):
-    """A live transcription that may begin: accept the WebSocket and make a ``LiveService``."""
+    """A live transcription that is accepted: accept the WebSocket and make a ``LiveService``."""
 
     options: TranscriptionConfig  # what the client set; None where the service's default holds
-    gateway: bool  # False on /transcribe: a server reached directly knows no keepalive and shapes its errors otherwise
+    gateway: bool  # False on /transcribe: without the gateway there is no keepalive, and errors look different
     notes: tuple[str, ...] = ()  # for the log: what was asked for and is passed over
-    refused: str | None = None  # the error_code that the link is to be told once it is open
+    refused: str | None = None  # the error_code that is sent once the link is open
 
     @property
     def audio_format(self) -> AudioFormat:
-        """The format of the audio that will come."""
+        """The format of the audio."""
         return self.options.audio_format
 
 
 class FileRequest(Value, frozen=True, kw_only=True):
-    """The transcription of a file that may begin: read the body (at most 250 MB), then give ``file_answer``."""
+    """The transcription of a file that is accepted: read the body (at most 250 MB), then give ``file_answer``."""
 
     options: FileTranscriptionConfig
     content_type: str
@@ -65,14 +65,14 @@ class FileRequest(Value, frozen=True, kw_only=True):
 
 
 class SynthesisRequest(Value, frozen=True, kw_only=True):
-    """A synthesis over HTTP that may begin: read the body, then give it to ``read_synthesis``."""
+    """A synthesis over HTTP that is accepted: read the body, then give it to ``read_synthesis``."""
 
     sse: bool = False  # as server-sent events
     model: str | None = None  # of the model route; None: the body names it
 
 
 class SynthesisSocketRequest(Value, frozen=True, kw_only=True):
-    """A synthesis's WebSocket that may open: accept it and make a ``SynthesisService``."""
+    """A synthesis socket that is accepted: accept it and make a ``SynthesisService``."""
 
     timeout: float | None = None  # seconds without a message from the client after which it is closed
 
@@ -202,7 +202,7 @@ def read_synthesis(request: SynthesisRequest, body: bytes, *, voices: Collection
 
 
 class _Refusal(Exception):
-    """What a request is answered with in place of what it asked for."""
+    """The answer that refuses a request."""
 
     def __init__(self, status: int, message: str, *headers: tuple[str, str], code: str | None = None) -> None:
         super().__init__(message)
@@ -219,7 +219,7 @@ class _Route(Value, frozen=True, kw_only=True):
     gateway: bool = True
     # The service has two defaults (the vendor's API files): without being asked for, words come on the older routes.
     words: bool = True
-    names: Mapping[str, str] = {}  # other names of parameters: as they are there -> as they are elsewhere
+    names: Mapping[str, str] = {}  # parameters with another name on this route: the name there -> the usual name
 
 
 def _route(path: str, query: Mapping[str, str]) -> _Route:
@@ -260,19 +260,19 @@ def _check_key(authorization: str, api_key: str | None) -> None:
     challenge = ("WWW-Authenticate", "Bearer")
     if not key or key.lower() in _SCHEMES:
         raise _Refusal(401, "the API key is missing: send the header Authorization: Bearer KEY", challenge)
-    if api_key is not None and key != api_key:  # a stand-in for the service guards nothing: no constant time
+    if api_key is not None and key != api_key:  # this protects nothing real, so it need not take constant time
         raise _Refusal(401, "the API key is wrong", challenge)
 
 
 def _path_model(route: _Route) -> str | None:
-    """The model that a path names. Raises ``ConfigurationError`` for one that does not speak."""
+    """The model that a path names. Raises ``ConfigurationError`` for one that has no synthesis."""
     if route.model in GONE_MODELS:
         raise _Refusal(410, f"{route.model} is gone: use lightning-v3.1 or lightning-v3.1-pro")
     return SynthesisConfig(model=route.model).model if route.model else None
 
 
 def _idle(query: Mapping[str, str]) -> float | None:
-    """The time for idle links that a client asks for, in whole seconds."""
+    """The idle time that a client asks for, in whole seconds."""
     if (seconds := query.get("timeout")) is None:
         return None
     if not (seconds.isascii() and seconds.isdigit() and len(seconds) < 9 and 1 <= int(seconds) <= MAX_IDLE):
@@ -301,7 +301,7 @@ def _transcription_request(
 
 
 def _live_request(route: _Route, query: Mapping[str, str], refused: str | None) -> LiveRequest:
-    # Who does not ask for voice events gets none.
+    # Without being asked, the service sends no voice events.
     fixed: dict[str, Any] = {"model": route.model, "word_timestamps": route.words, "vad_events": None}
     if "vad" in query and "vad_events" not in query:  # an older name of the same
         query = {**query, "vad_events": query["vad"]}

@@ -1,4 +1,4 @@
-"""What a synthesis socket was sent: its requests, each one or more texts that are spoken in one go.
+"""The requests that a synthesis socket was sent, each with one or more parts that are spoken in one go.
 
 In the plain protocol a request ends with a message without ``continue``; with continuations a context is a request.
 """
@@ -14,18 +14,18 @@ from .states import REQUESTS, RequestAction, RequestInput, RequestState, step
 
 
 class SocketRequest:
-    """What one request has come to. ``context_id``: ``None`` in the plain protocol."""
+    """The state of one request. ``context_id``: ``None`` in the plain protocol."""
 
     def __init__(self, request_id: str, context_id: str | None) -> None:
         self.request_id = request_id
         self.context_id = context_id
         self.fields: dict[str, Any] = {}  # of its messages so far
         self.options: SynthesisConfig | None = None
-        self.buffer = ""  # text that is not to be spoken yet
-        self.due: float | None = None  # when it is, at the latest
+        self.buffer = ""  # text that waits to be spoken
+        self.due: float | None = None  # when it must be spoken, at the latest
         self.seconds = 0.0  # of audio so far
-        self.spoken_at = 0.0  # when the last of it was
-        self.words = 0  # of the texts that were spoken
+        self.spoken_at = 0.0  # when its last part was
+        self.words = 0  # in its parts that were spoken
         self._state = RequestState.EMPTY
 
     def take(self, what: RequestInput) -> RequestAction:

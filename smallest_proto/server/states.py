@@ -78,7 +78,7 @@ class SpeakingAction(Name):
 
 
 class RequestState(Name):
-    """What one request of a synthesis socket has come to; a context is one as well."""
+    """The state of one request of a synthesis socket; a context is one as well."""
 
     EMPTY = "empty"  # nothing of it is to be spoken yet
     SIGNS = "signs"  # the same, and it has signs that cannot be spoken

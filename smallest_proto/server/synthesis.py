@@ -1,11 +1,12 @@
-"""One synthesis socket, seen from the service: both of its protocols, pure as well.
+"""The service's side of one synthesis socket, in both of its protocols; pure as well.
 
-*Plain*: the text of one request comes in fragments with ``continue: true`` and is spoken at ``flush: true`` (or when
-``max_buffer_flush_ms`` is over); one ``complete`` answers the request, which a message without ``continue`` ends. It
-comes ``complete_backoff_ms`` after the last chunk, or before the first one of the next text; a request in which nothing
-was to be spoken has none.
-*Continuations*: messages with a ``context_id``; what is whole sentences is spoken at once, the rest when
-``max_buffer_delay_ms`` is over or the context ends, and ``complete`` follows every part: none is marked as the last.
+*Plain*: the text of a request comes in fragments with ``continue: true``. It is spoken at ``flush: true``, or when
+``max_buffer_flush_ms`` are over. A message without ``continue`` ends the request, and one ``complete`` answers it:
+``complete_backoff_ms`` after the last chunk, or before the first chunk of the next text. A request with nothing to
+speak gets none.
+
+*Continuations*: messages with a ``context_id``. Whole sentences are spoken at once, the rest when
+``max_buffer_delay_ms`` are over or the context ends. ``complete`` follows every part, and none is marked as the last.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from .synthesiser import SpokenPiece, joined, sentence_end
 from .transcription import INACTIVITY_SECONDS, Close, Reply
 
 CHUNK_SECONDS = 0.1  # of audio in one message
-BUFFER_DELAY_MS = 3000  # the service's default: so long may text of a context wait for the end of its sentence
-COMPLETE_BACKOFF_MS = 4000  # the service's default: so long after the last chunk of a plain request comes complete
+BUFFER_DELAY_MS = 3000  # the service's default: text of a context waits this long for the end of its sentence
+COMPLETE_BACKOFF_MS = 4000  # the service's default: complete comes this long after the last chunk of a plain request
 MAX_CONTEXTS = 100  # of one socket, at once
 
 
 class Speak(Value, frozen=True, kw_only=True):
-    """Begin to speak a text: give its first piece to ``spoken``, or the reason why it cannot be had to ``failed``."""
+    """Begin to speak a text: give its first piece to ``spoken``, or the reason why it is impossible to ``failed``."""
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"text"})
 
@@ -61,23 +62,23 @@ class Chunk(Reply, frozen=True, kw_only=True):
 
 
 class Complete(Reply, frozen=True, kw_only=True):
-    """Send the text message that says that a part has been spoken."""
+    """Send the text message that says that a part was spoken."""
 
 
 SynthesisCommand: TypeAlias = Speak | GoOn | Reply | Close
 
 
 class SynthesisService:
-    """One synthesis socket, seen from the service.
+    """The service's side of one synthesis socket.
 
-    Told what comes in (``now`` in seconds of any monotonic clock), asked what is to be done: ``poll_output`` until it
-    gives ``None``, after every call. What it gives next depends on what has come in by then, so a host asks for no more
-    than it can send: ``cancel_request`` takes back what was not asked for yet. Every ``Speak`` and every ``GoOn`` is
-    answered by one call of ``spoken`` or ``failed``, at any later time. Nothing that a client sends raises.
+    Call ``poll_output`` until it gives ``None``, after every other call; ``now`` is seconds of any monotonic clock. A
+    host asks for no more output than it can send, because ``cancel_request`` takes back what was not asked for yet.
+    Answer every ``Speak`` and every ``GoOn`` by one call of ``spoken`` or ``failed``, at any later time. Nothing that a
+    client sends raises.
 
-    What cannot be had is answered with an error, which ends its request or context; the socket goes on. ``voices`` are
-    those that there are beside cloned ones; ``None``: any. After ``inactivity`` seconds without a message from the
-    client (or those that it asked for itself) the socket is closed.
+    What is impossible is answered with an error, which ends its request or context; the socket goes on. ``voices`` are
+    the voices that exist besides cloned ones; ``None``: any. The socket is closed after ``inactivity`` seconds without
+    a message from the client, or after the time that the client asked for.
     """
 
     def __init__(
@@ -96,14 +97,14 @@ class SynthesisService:
         self._contexts: dict[str, SocketRequest] = {}  # those whose text still comes
         self._requests = 0
         self._parts: deque[Part] = deque()  # to be spoken, in order
-        self._completing: deque[tuple[float, SocketRequest]] = deque()  # plain ones, and when their complete is due
-        self._part: Part | None = None  # the one that the host speaks; None where none is wanted
+        self._completing: deque[tuple[float, SocketRequest]] = deque()  # plain requests, and when their complete is due
+        self._part: Part | None = None  # the one that the host speaks; None: none is wanted
         self._out: deque[tuple[SocketRequest | None, Reply | Close]] = deque()
         self._state = SpeakingState.FREE
 
     @property
     def closed(self) -> bool:
-        """``Close`` has been put out: what comes now is passed over."""
+        """``Close`` was given: what comes now is ignored."""
         return self._state in (SpeakingState.CLOSED, SpeakingState.CLOSED_ASKED)
 
     def poll_output(self) -> SynthesisCommand | None:
@@ -131,7 +132,7 @@ class SynthesisService:
     def start(self, now: float) -> None:
         """The WebSocket is open."""
         if self.closed:
-            return  # it failed before
+            return  # it failed before it was open
         self._deadline = now + self._inactivity
 
     def message_received(self, data: str | bytes, now: float) -> None:
@@ -140,7 +141,7 @@ class SynthesisService:
             return
         self._deadline = now + self._inactivity
         fields = read_json_object(data) if isinstance(data, str) else "binary"
-        if isinstance(fields, str):  # what the client said is not repeated: it may be private
+        if isinstance(fields, str):  # the message is not repeated: it may be private
             self._error(f"the message must be a JSON object as text, and it is {fields}", None)
             return
         context_id = fields.get("context_id")
@@ -205,7 +206,7 @@ class SynthesisService:
         # A close frame has room for 123 bytes of reason (RFC 6455, section 5.5).
         self._out.append((None, Close(code=code, reason=message.encode()[:123].decode(errors="ignore"))))
 
-    # What the client says.
+    # What the client sends.
 
     @property
     def _wanted(self) -> list[Part]:
@@ -216,7 +217,7 @@ class SynthesisService:
         return [*([self._plain] if self._plain is not None else []), *self._contexts.values()]
 
     def _request(self, context_id: str | None) -> SocketRequest | None:
-        """The request that a message belongs to, a new one if need be; ``None`` if there are too many."""
+        """The request that a message belongs to, perhaps a new one; ``None`` if there are too many."""
         request = self._plain if context_id is None else self._contexts.get(context_id)
         if request is not None:
             return request
@@ -237,7 +238,7 @@ class SynthesisService:
         if not isinstance(goes_on, bool) or not isinstance(flush, bool):
             raise ConfigurationError("continue and flush must be true or false")
         if text is None and (flush or not goes_on) and request.fields:
-            text = ""  # a message that ends what others brought needs no text
+            text = ""  # the last message of a request needs no text
         if not isinstance(text, str):
             raise ConfigurationError("text is missing: send the text to be spoken as a string")
         if not is_encodable(text):
@@ -263,11 +264,11 @@ class SynthesisService:
             request.due = None if delay is None else now + delay / 1000
 
     def _speak(self, request: SocketRequest, size: int) -> None:
-        """Put so much of the buffer in the row of what is to be spoken."""
+        """Put the first ``size`` characters of the buffer in the queue."""
         text, request.buffer = request.buffer[:size], request.buffer[size:]
         if size or not request.buffer:
-            request.due = None  # what is left begins to wait anew
-        # What is left of a sentence can be its full stop alone.
+            request.due = None  # the wait of the rest begins again
+        # The rest of a sentence can be its full stop alone.
         due = RequestInput.WORDS if any(map(str.isalnum, text)) else RequestInput.SIGNS
         action = request.take(due if text.strip() else RequestInput.BLANK)
         if action is RequestAction.SPEAK and request.options is not None:
@@ -290,7 +291,7 @@ class SynthesisService:
                 self._complete(request, now)
 
     def _cancel(self, context_id: str | None) -> None:
-        """Barge-in: nothing more is said of a context, and nothing answers."""
+        """Barge-in: nothing more of a context is spoken, and there is no answer."""
         if context_id is None:
             self._error("cancel_request needs the context_id of what is to be cancelled", None)
             return
@@ -306,7 +307,7 @@ class SynthesisService:
             self._part = None
             self._take(SpeakingInput.DROP)
 
-    # What the client is told.
+    # What the client is sent.
 
     def _take(self, what: SpeakingInput) -> SpeakingAction:
         action, self._state = step(SPEAKING, self._state, what)
@@ -349,7 +350,7 @@ class SynthesisService:
             self._reply(request, Complete, {"status": "complete"})
 
     def _tell_completes(self, now: float) -> None:
-        """Those that are due; in the order of their requests."""
+        """Send those that are due, in the order of their requests."""
         while self._completing and self._completing[0][0] <= now:
             self._reply(self._completing.popleft()[1], Complete, {"status": "complete"})
 

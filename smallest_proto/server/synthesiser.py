@@ -1,7 +1,7 @@
-"""What a synthesiser is to the service's side, and the one that needs no model: for tests, yours and ours.
+"""What the service's side needs of a synthesiser, and one that needs no model: for tests, yours and ours.
 
 ``CodedSynthesiser`` speaks *coded audio* (``recogniser.py``): samples that say which word they belong to and where in
-it they are. So a test counts words in audio exactly, and a ``CodedRecogniser`` hears what was spoken.
+it they are. So a test can count words in audio exactly, and a ``CodedRecogniser`` hears what was spoken.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Synthesiser(Protocol):
     def speak(self, text: str, *, sample_rate: int, speed: float = 1.0) -> Iterator[SpokenPiece]:
         """Speak ``text`` piece by piece, at ``sample_rate`` Hz and ``speed`` times the natural pace (0.5 to 2).
 
-        Raises ``ConfigurationError`` at once for text in which there is nothing that it can say.
+        Raises ``ConfigurationError`` at once for text with nothing to say.
         """
         ...
 

@@ -1,7 +1,7 @@
-"""The service's side of live transcription, pure as well: for tests, for the local server, for other people's tests.
+"""The service's side of live transcription, pure as well.
 
-``LiveService`` is one live transcription link; ``requests.py`` has let it in. What can be decided without a model is
-decided here; a host moves messages, runs the recogniser (on a thread, if it is slow) and tells the time.
+``LiveService`` is one live transcription link that ``requests.py`` has accepted. It decides all that needs no model; a
+host moves messages, runs the recogniser (on a thread, if it is slow) and tells the time.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from .recogniser import Recogniser
 from .requests import LiveRequest
 from .states import LIVE, LiveAction, LiveInput, LiveState, step
 
-MAX_MESSAGE_BYTES = 2**20  # of audio at once: the service names none, and takes far more than its guidance of 8192
-INACTIVITY_SECONDS = 60.0  # the service closes a link on which the client says nothing for so long
+MAX_MESSAGE_BYTES = (
+    2**20
+)  # in one message: the service names no limit, and accepts far more than the 8192 it recommends
+INACTIVITY_SECONDS = 60.0  # the service closes a link without a message from the client for so long
 
 _GROUPS = ("north_indic",)  # of languages, beside multi and multi-...
 _CLIENT_MESSAGES = (FINALIZE, CLOSE_STREAM, KEEPALIVE)
@@ -44,7 +46,7 @@ class Hear(Value, frozen=True, kw_only=True):
 class Finalize(Value, frozen=True, kw_only=True):
     """Finalize the recogniser, then give its results to ``finalized``."""
 
-    leaves_word: bool = False  # the word that is being said is left for the next final, where the recogniser can
+    leaves_word: bool = False  # a word that is not over is left for the next final, if the recogniser can
 
     def ask(self, recogniser: Recogniser) -> Sequence[Recognised]:
         """Finalize ``recogniser``; one that can leave a word has ``finalize_words`` for it."""
@@ -71,21 +73,21 @@ ServiceCommand: TypeAlias = Hear | Finalize | Reply | Close
 
 
 class LiveService:
-    """One live transcription link, seen from the service.
+    """The service's side of one live transcription link.
 
-    Told what comes in (``now`` in seconds of any monotonic clock), asked what is to be done: ``poll_output`` until it
-    gives ``None``, after every call. ``Hear`` and ``Finalize`` go to the recogniser in order, and their results come
-    back by ``recognised`` and ``finalized`` in the same order, at any later time. Nothing that a client sends raises.
+    Call ``poll_output`` until it gives ``None``, after every other call; ``now`` is seconds of any monotonic clock.
+    Give ``Hear`` and ``Finalize`` to the recogniser in order, and its results to ``recognised`` and ``finalized`` in
+    the same order, at any later time. Nothing that a client sends raises.
 
-    Over 1 MiB in one binary message is an error message and a close with 1009; a text message that is not understood
-    is an error message, and the link goes on; ``{"type":"end"}`` of older clients is passed over. ``inactivity``: after
-    so many seconds without a message from the client the link is closed with 1000.
+    More than 1 MiB in one binary message gets an error message and a close with 1009. A text message that is not
+    understood gets an error message, and the link goes on; ``{"type":"end"}`` of older clients is ignored. After
+    ``inactivity`` seconds without a message from the client the link is closed with 1000.
 
-    A final ends in a blank where words follow, and its words in one speaker, 0, where ``diarize`` asks for speakers
-    that the recogniser does not name. A language that is refused is told over the open link, as the service does.
+    The text of a final ends in a blank where words follow. Where ``diarize`` is on and the recogniser names no
+    speakers, its words have speaker 0. A language that is refused is reported over the open link, as the service does.
 
-    ``imperfection`` makes it as awkward as the world is. Then it is to be given as it is on this link
-    (``imperfection.on_link(3)``), and the recogniser is to be made with ``recogniser_options``.
+    ``imperfection`` makes it as awkward as real services are. Give it as it is on this link
+    (``imperfection.on_link(3)``), and make the recogniser with ``recogniser_options``.
     """
 
     def __init__(
@@ -104,22 +106,22 @@ class LiveService:
         self._session_id = session_id
         self._inactivity = inactivity
         self._width = request.audio_format.sample_width or 1
-        self._part = b""  # of a sample whose rest comes with the next message
+        self._part = b""  # of a sample: the rest comes with the next message
         self._deadline: float | None = None
         self._out: deque[ServiceCommand] = deque()
-        self._later: deque[tuple[float, ServiceCommand]] = deque()  # what an imperfect service says late, and when
+        self._later: deque[tuple[float, ServiceCommand]] = deque()  # what an imperfect service sends late, and when
         self._finalizing: deque[LiveInput] = deque()  # what the results of each Finalize under way are
         self._state = LiveState.OPEN
         self._full = ""  # all finals
 
     @property
     def recogniser_options(self) -> TranscriptionConfig:
-        """The options that the recogniser of this link is to have."""
+        """The options for the recogniser of this link."""
         return self._imperfection.options(self._options)
 
     @property
     def closed(self) -> bool:
-        """``Close`` has been put out: what comes now is passed over."""
+        """``Close`` was given: what comes now is ignored."""
         return self._state is LiveState.CLOSED
 
     def poll_output(self) -> ServiceCommand | None:
@@ -134,7 +136,7 @@ class LiveService:
     def start(self, now: float) -> None:
         """The WebSocket is open."""
         if self.closed:
-            return  # it failed before
+            return  # it failed before it was open
         self._deadline = now + self._inactivity
         if self._refused is not None:
             self.fail("the language is not enabled in this region", 1008, now, error_code=self._refused)
@@ -168,7 +170,7 @@ class LiveService:
         if action is LiveAction.NOTHING:
             return
         finals = [at for at, item in enumerate(items) if isinstance(item, Heard) and item.final]
-        # The answer is the last final; with nothing said there is none, and an empty one answers.
+        # The last final is the answer. If nothing was said there is none, and the answer is empty.
         answer = finals[-1] if finals else len(items)
         for item in items[:answer]:
             self._tell(item, now)
@@ -214,7 +216,7 @@ class LiveService:
             self._finalize(LiveInput.LAST)
         elif kind == "keepalive" and self._gateway:
             self._reply({"type": "pong"}, now)
-        elif kind != "end":  # what the client said is not repeated: it may be private
+        elif kind != "end":  # the message is not repeated: it may be private
             known = _CLIENT_MESSAGES if self._gateway else _CLIENT_MESSAGES[:2]
             self._error("unknown message: " + " or ".join(known), now)
 
@@ -278,7 +280,7 @@ class LiveService:
 
     @property
     def _tells_all(self) -> bool:
-        """Groups of languages come with the whole transcript, English never does, whatever was asked for."""
+        """Groups of languages always get the whole transcript, English never, whatever was asked for."""
         language = self._options.language
         return (
             language in _GROUPS
@@ -303,7 +305,7 @@ class LiveService:
         self._put(Close(code=code, reason=reason.encode()[:123].decode(errors="ignore")), now)
 
     def _put(self, command: Reply | Close, now: float, delay: float = 0.0) -> None:
-        """Put it out after ``delay``, and after what was put out before it."""
+        """Give it after ``delay``, and after all that was given before it."""
         if self._later or delay:
             self._later.append((max(now + delay, self._later[-1][0] if self._later else now), command))
         else:
