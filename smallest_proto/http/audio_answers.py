@@ -1,4 +1,4 @@
-"""What an answer over HTTP that holds audio is: a body of audio, or server-sent events with pieces of it.
+"""Reads an HTTP answer with audio: a body that is audio, or server-sent events with pieces of it.
 
 Facts of the wire: the vendor's OpenAPI file for Lightning (August 2026). An answer that is no audio (the page of a
 proxy, an error with a status of success) is a failure and never audio.
@@ -23,26 +23,26 @@ from .chunks import Chunker
 from .sse import MAX_EVENT_BYTES, ServerSentEvent, SseDecoder
 
 MAX_WAV_HEAD = 4096  # bytes in which a WAV says how long it is
-UNKNOWN_LENGTH = 0x7FFFFF00  # and more: what streaming encoders write where they do not know it, as they do with 0
+UNKNOWN_LENGTH = 0x7FFFFF00  # or more, or 0: streaming encoders write this when they do not know the length
 
-# Content types of answers that are no audio. PCM goes by many names, and by none.
+# Content types that are not audio. PCM has many names, or none.
 _FOREIGN = re.compile(r"text/(?!event-stream$).*|.*[/+](json|xml|html|problem)", re.I)
-_LIKE_TEXT = re.compile(rb"\s{0,64}(\{|<[!?a-z]|<?\Z)", re.I)  # where JSON or a page begins, or could with more
-_NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # what neither holds, and what PCM soon does
+_LIKE_TEXT = re.compile(rb"\s{0,64}(\{|<[!?a-z]|<?\Z)", re.I)  # how JSON or a page begins, or may begin
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # neither has such bytes; PCM soon does
 _ERROR_STATUS = re.compile(r"error|[45][0-9][0-9]")
 
 
 class AudioSource(Protocol):
-    """What the body of a success is, once it is no answer of something else."""
+    """Reads the body of a success, once it is known to be audio."""
 
     chunker: Chunker
     settled: bool  # its end is known already
 
     def feed(self, data: bytes) -> list[AudioChunk]:
-        """A part of the body: the audio that is whole with it."""
+        """Take a part of the body; return the audio that is complete now."""
 
     def end(self) -> tuple[list[AudioChunk], Failure | None]:
-        """No more will come: the audio that was left, and what is wrong, if anything is."""
+        """The body has ended: return the audio that was left, and what is wrong, if anything."""
 
 
 class AudioBody:
@@ -61,7 +61,7 @@ class AudioBody:
         return [] if (chunk := self.chunker.take(data)) is None else [chunk]
 
     def end(self) -> tuple[list[AudioChunk], Failure | None]:
-        # A body that lasts to the end of the connection cannot be told from one that was cut, but for this.
+        # If the body ends with the connection, only this shows whether it was cut.
         length, came = wav_length(self._head), self.chunker.size
         if length is None or came >= length:
             return [], None
@@ -70,7 +70,7 @@ class AudioBody:
 
 
 def wav_length(head: bytes | bytearray) -> int | None:
-    """How many bytes a WAV has up to the end of its audio, as its head says; ``None`` where it does not say it."""
+    """The bytes of a WAV up to the end of its audio, as its header says; ``None`` if it does not say."""
     at = 12
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return None
@@ -98,7 +98,7 @@ class AudioEvents:
         return chunks
 
     def end(self) -> tuple[list[AudioChunk], Failure | None]:
-        # Without the blank line after it an event counts if it is whole in itself: then its JSON can be read.
+        # The last event may lack its blank line: it counts if its JSON is complete.
         event = self._decoder.end()
         chunk = None if event is None else self._read(event)
         if not self.settled:
@@ -108,10 +108,10 @@ class AudioEvents:
 
     def _read(self, event: ServerSentEvent) -> AudioChunk | None:
         if self.settled:
-            return None  # what comes after the end finds nobody
+            return None  # events after the end are ignored
         frame = _read_frame(event.data)
         if isinstance(frame, str):
-            if event.type in ("audio", "message"):  # others can hold what they like
+            if event.type in ("audio", "message"):  # other events may hold anything
                 self._fail(f"the data of an event is {frame}")
             return None
         status = None if frame.status is None else str(frame.status)
@@ -128,7 +128,7 @@ class AudioEvents:
 
 
 class AudioReader:
-    """Lets an audio source read a success, unless it is an answer of text: that is a failure."""
+    """Gives a success to an audio source, unless it is text: that is a failure."""
 
     def __init__(self, source: AudioSource, *, limit: int) -> None:
         self._source = source
@@ -136,7 +136,7 @@ class AudioReader:
         self._status = 0
         self._headers: Headers = ()
         self._foreign = False  # the content type is one of text
-        self._held: bytearray | None = bytearray()  # what could be text so far; None: it is audio
+        self._held: bytearray | None = bytearray()  # what may be text so far; None: it is audio
 
     @property
     def settled(self) -> bool:
@@ -201,7 +201,7 @@ _decoder = msgspec.json.Decoder(_Frame)
 
 
 def _read_frame(data: str) -> _Frame | str:
-    """The data of an event, or the reason why it is none. Never raises."""
+    """The data of an event, or what is wrong with it. Never raises."""
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

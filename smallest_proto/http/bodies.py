@@ -1,4 +1,4 @@
-"""What the body of a good HTTP answer means: a ``Reader`` says it, when all is there or while it comes."""
+"""Readers of the body of a good HTTP answer: when it is complete, or while it comes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from smallest_proto.errors import Failure, FailureKind
 
-MAX_ANSWER_BYTES = 64 * 2**20  # days of words; more is no answer of this service
+MAX_ANSWER_BYTES = 64 * 2**20  # enough for days of words; more is not from this service
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 Answer = TypeVar("Answer")
@@ -19,20 +19,20 @@ class Reader(Protocol[Answer_co]):
 
     @property
     def settled(self) -> bool:
-        """Whether the outcome is known already: the rest of the body is not needed."""
+        """Whether the outcome is known, and the rest of the body is not needed."""
 
     def begin(self, status: int, headers: Headers) -> None:
         """A success begins."""
 
     def feed(self, data: bytes) -> Sequence[Answer_co]:
-        """A part of the body: what can be put out of it now."""
+        """Take a part of the body; return what can be given out now."""
 
     def end(self) -> Sequence[Answer_co | Failure]:
-        """No more will come: what is still to be put out, the outcome last."""
+        """The body has ended: return what is left, the outcome last."""
 
 
 class WholeBody(Generic[Answer]):
-    """Keeps the body, at most 64 MiB of it, and reads it when it is whole."""
+    """Keeps the body, at most 64 MiB of it, and reads it when it is complete."""
 
     def __init__(self, read: Callable[[int, Headers, bytes], Answer | Failure]) -> None:
         self._read = read

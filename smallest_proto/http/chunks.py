@@ -11,7 +11,7 @@ from smallest_proto.synthesis.events import AudioChunk
 
 
 class Chunker:
-    """Takes the bytes of one segment in pieces of any size; a part of a sample waits for its other part."""
+    """Takes the bytes of one segment in pieces of any size; a part of a sample waits for the rest."""
 
     __slots__ = ("_held", "_rate", "_segment", "_width", "samples", "size")
 
@@ -34,7 +34,7 @@ class Chunker:
         return None if self._width is None else self.samples / self._rate
 
     def take(self, data: bytes) -> AudioChunk | None:
-        """The audio that is whole with ``data``, if there is any."""
+        """The audio that is complete with ``data``, if any."""
         width = self._width
         if self._held:
             data = self._held + data

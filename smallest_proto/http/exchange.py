@@ -1,4 +1,4 @@
-"""One HTTP exchange as a state machine: a request goes out, one answer or one failure comes of it.
+"""One HTTP exchange as a state machine: a request, and one answer or one failure.
 
 ``HttpExchange`` knows HTTP alone: status, the deadline, what a refusal means, when to try again. What the body of a
 good answer means, a ``Reader`` says: all at its end (``WholeBody``), or while it comes. Each try has one of its own.
@@ -34,7 +34,7 @@ class ExchangeFailed(Value, frozen=True, kw_only=True):
 
 
 class ExchangeRetried(Value, frozen=True, kw_only=True):
-    """A try failed; another one follows by itself. Nothing of an answer was put out before."""
+    """A try failed, and another one follows by itself. Nothing of an answer was given out before."""
 
     failure: Failure
     retry_in: float  # seconds until the next try
@@ -47,9 +47,9 @@ class State(Name):
     WAITING = "waiting"  # the request is out, no status has come
     ANSWERED = "answered"  # a success: its body is coming
     REFUSED = "refused"  # any other status: its body is coming, and may say why
-    OVER = "over"  # the try is over: it is decided at once what follows
+    OVER = "over"  # the try is over; what follows is decided at once
     PAUSED = "paused"  # between two tries
-    ENDED = "ended"  # the one outcome has been put out
+    ENDED = "ended"  # the outcome was given out
 
 
 class Input(Name):
@@ -61,29 +61,30 @@ class Input(Name):
     REFUSAL = "refusal"  # any other status
     DATA = "data"
     SETTLED = "settled"  # the reader knows the outcome before the body ends
-    DAMAGED = "damaged"  # the body cannot be read: it is not compressed as it should be
-    OVERFLOW = "overflow"  # data beyond the bound of a refusal
+    DAMAGED = "damaged"  # the body cannot be read: its compression is broken
+    OVERFLOW = "overflow"  # more data than a refusal may have
     END = "end"
     FAILURE = "failure"
     DEADLINE = "deadline"
     ABORT = "abort"
-    AGAIN = "again"  # the try failed, and another one may help
-    OUTCOME = "outcome"  # it did not fail, or no other try follows
+    AGAIN = "again"  # the try failed, and another one may succeed
+    OUTCOME = "outcome"  # it succeeded, or no other try follows
 
 
 class HttpExchange(Generic[Answer]):
     """One request and its one outcome, without I/O and without a clock.
 
-    Tell it what happens, with ``now`` in seconds of any monotonic clock; after each call drain ``poll_output()`` and
-    wake up at ``get_timer()``. Outputs are ``SendRequest`` first, then what the reader makes of the body as it comes,
-    ``AbortRequest`` where a try ends before its answer does, and last exactly one of the reader's outcome and
-    ``ExchangeFailed``. Where another try may help (429, 5xx, no connection, a lost one), and nothing of an answer was
-    put out, ``ExchangeRetried`` comes in its place, and ``SendRequest`` once more at the next timer: as often as
-    ``retry`` says, and no later than ``timeouts.response`` after the start. Nothing may be told of a try after its end.
-    What the peer does wrong never raises. Calls out of order raise ``LocalProtocolError`` and change nothing.
+    Tell it what happens, with ``now`` in seconds of any monotonic clock. After each call take all of ``poll_output()``,
+    and call ``handle_timer`` at ``get_timer()``. The outputs: first ``SendRequest``; then what the reader makes of the
+    body as it comes; ``AbortRequest`` if a try ends before its answer; last, exactly one of the reader's outcome and
+    ``ExchangeFailed``. If another try may succeed (429, 5xx, no connection, a lost one) and nothing of an answer was
+    given out, ``ExchangeRetried`` comes in place of the failure, and ``SendRequest`` again at the next timer: as often
+    as ``retry`` says, and no later than ``timeouts.response`` after the start. Tell it nothing about a try after its
+    end.
 
-    ``make_reader`` makes the reader of one try. ``repeatable``: whether a request can be sent again when it is not
-    known whether the service took it.
+    What the peer does wrong never raises. Calls out of order raise ``LocalProtocolError`` and change nothing.
+    ``make_reader`` makes the reader of one try. ``repeatable``: whether to send a request again when it is not known
+    whether the service took it.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class HttpExchange(Generic[Answer]):
         self._first = timeouts.response if first is None else first
         self._patience = self._first
         self._longest = longest
-        self._until = math.inf  # when all of this try is to be there
+        self._until = math.inf  # when all of this try must be here
         self._latest = 0.0  # no try begins after it
         self._failures = 0
         self._state = State.IDLE
@@ -120,11 +121,11 @@ class HttpExchange(Generic[Answer]):
 
     @property
     def ended(self) -> bool:
-        """Whether the outcome has been put out."""
+        """Whether the outcome was given out."""
         return self._state is State.ENDED
 
     def start(self, now: float) -> None:
-        """Begin: puts out ``SendRequest``."""
+        """Begin: gives ``SendRequest``."""
         self._step(Input.START, now)
 
     def response_started(self, status: int, headers: Iterable[tuple[str, str]], now: float) -> None:
@@ -140,11 +141,11 @@ class HttpExchange(Generic[Answer]):
         self._step(Input.OVERFLOW if over else Input.DATA, now, data)
 
     def response_ended(self, now: float) -> None:
-        """The answer is whole."""
+        """The answer is complete."""
         self._step(Input.END, now)
 
     def exchange_failed(self, failure: Failure, now: float) -> None:
-        """No connection could be made, or it was lost before the answer was whole."""
+        """There was no connection, or it was lost before the answer was complete."""
         self._step(Input.FAILURE, now, failure)
 
     def abort(self, now: float) -> None:
@@ -152,7 +153,7 @@ class HttpExchange(Generic[Answer]):
         self._step(Input.ABORT, now)
 
     def handle_timer(self, now: float) -> None:
-        """Time has passed. May be called at any time."""
+        """Time has passed. Call it at any time."""
         while self._timers.pop_due(now) is not None:
             self._step(Input.DEADLINE, now)
 
@@ -173,7 +174,7 @@ class HttpExchange(Generic[Answer]):
         if action is not None:
             action(self, value, now)
 
-    # What happens on the way; the value is what the input brought.
+    # The actions of the table; the value is what the input brought.
 
     def _begin(self, _: None, now: float) -> None:
         self._latest = now + self._timeouts.response
@@ -194,7 +195,7 @@ class HttpExchange(Generic[Answer]):
         for piece in self._decoder.feed(data):
             if made := self._reader.feed(piece):
                 self._outputs.extend(made)
-                self._retry = _NEVER  # what was put out cannot be taken back
+                self._retry = _NEVER  # what was given out cannot be taken back
                 self._patience = self._timeouts.audio
                 self._timers[Timer.RESPONSE] = min(now + self._patience, self._until)
             if self._reader.settled:
@@ -231,7 +232,7 @@ class HttpExchange(Generic[Answer]):
         self._refused += data
 
     def _refuse(self, _: Failure | None, now: float) -> None:
-        # Also where the connection was lost: the status says more, and servers that refuse a file hang up early.
+        # Also if the connection was lost: the status says more, and servers that refuse a file close early.
         self._judge(refusal(self._status, self._headers, bytes(self._refused)), now)
 
     def _cut_refusal(self, data: bytes | None, now: float) -> None:
@@ -267,7 +268,7 @@ class HttpExchange(Generic[Answer]):
     def _worth_another(self, failure: Failure) -> bool:
         if failure.kind is FailureKind.DISCONNECTED and not self._repeatable:
             return False
-        answered = failure.status is not None  # else there was no connection, or it was lost
+        answered = failure.status is not None  # else the connection failed
         return classify(failure) is not Verdict.FINAL and (answered or failure.kind in _NO_CONNECTION)
 
     def _pause(self, retried: ExchangeRetried, now: float) -> None:
@@ -314,7 +315,7 @@ _TABLE: dict[tuple[State, Input], tuple[_Action | None, State]] = {
     (State.OVER, Input.OUTCOME): (HttpExchange._end, State.ENDED),
     (State.PAUSED, Input.DEADLINE): (HttpExchange._send, State.WAITING),
     (State.PAUSED, Input.ABORT): (HttpExchange._drop_unsent, State.ENDED),
-    # What was under way when a try, or the exchange, ended is of no interest.
+    # What still arrives after the end of a try, or of the exchange, is ignored.
     (State.PAUSED, Input.INTERIM): (None, State.PAUSED),
     (State.PAUSED, Input.SUCCESS): (None, State.PAUSED),
     (State.PAUSED, Input.REFUSAL): (None, State.PAUSED),

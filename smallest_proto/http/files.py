@@ -59,7 +59,7 @@ class FileTranscript(Value, frozen=True, kw_only=True):
 
 
 class TranscriptionAccepted(Value, frozen=True, kw_only=True):
-    """The service works on it and will answer by webhook."""
+    """The service accepted it and will answer by webhook."""
 
     request_id: str | None
     content_expiry: str | None = None  # as in ``FileTranscript``
@@ -93,7 +93,7 @@ class FileTranscription(HttpExchange[FileTranscript | TranscriptionAccepted]):
 
 
 def read_file_answer(status: int, headers: Headers, body: bytes) -> FileTranscript | TranscriptionAccepted | Failure:
-    """What a success says about a file. Never raises: of each field is kept what can be understood."""
+    """Read the answer about a file. Never raises: it keeps what can be understood of each field."""
     answer = read_json_object(body)
     if isinstance(answer, str):
         return no_answer(status, headers, body, f"its body is {'empty' if not body.strip() else answer}")
@@ -108,7 +108,7 @@ def read_file_answer(status: int, headers: Headers, body: bytes) -> FileTranscri
             return TranscriptionAccepted(request_id=job, content_expiry=content_expiry(headers))
         return no_answer(status, headers, body, "there is no transcription in it")
     metadata = answer.get("metadata")
-    fields = {**answer, **(metadata if isinstance(metadata, dict) else {})}  # each stands in one of the two
+    fields = {**answer, **(metadata if isinstance(metadata, dict) else {})}  # each field is in one of the two
 
     def number(*names: str) -> float | None:
         return next((read for name in names if (read := read_number(fields.get(name))) is not None), None)

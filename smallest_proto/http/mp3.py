@@ -1,4 +1,4 @@
-"""Several MP3s as one. Their frames follow each other as they are; what tells of one file alone is said of all.
+"""Joins several MP3s into one. Their frames stay as they are; the header that describes one file describes all.
 
 Facts of the format: ISO 11172-3 and 13818-3, and the head that encoders write since Xing and LAME.
 """
@@ -15,7 +15,7 @@ _BITRATES = {
 }
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 
-_HEAD = re.compile(rb"Xing|Info|VBRI")  # a first frame with this says how long the file is, and sounds of nothing
+_HEAD = re.compile(rb"Xing|Info|VBRI")  # a first frame with this says how long the file is, and is silent
 _HEAD_WITHIN = 64  # bytes from the beginning of the frame
 _FRAMES, _BYTES, _PLACES, _QUALITY = 1, 2, 4, 8  # what it can say, in this order, by the bits of its flags
 _PADDING = 21  # bytes from the name of the encoder in it to the samples that are to be left out
@@ -23,7 +23,7 @@ _TAG = 128  # bytes of an ID3v1 at the end
 
 
 def joined(files: Iterable[bytes]) -> bytes:
-    """One MP3 that sounds as these do, one or more, one after the other. What is no MP3 stays as it is."""
+    """One MP3 that plays these one after the other. What is not MP3 stays as it is."""
     heads, bodies = zip(*map(_parted, files), strict=True)
     audio = b"".join(bodies)
     head = next(filter(None, heads), b"")
@@ -31,7 +31,7 @@ def joined(files: Iterable[bytes]) -> bytes:
 
 
 def _parted(file: bytes) -> tuple[bytes, bytes]:
-    """The frame of a file that is its head, if it has one, and those that sound; without tags (ID3)."""
+    """The header frame of a file, if it has one, and its frames of sound; without tags (ID3)."""
     start, end = 0, len(file)
     if file[:3] == b"ID3" and len(file) > 10:
         start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(file[6:10], (21, 14, 7, 0), strict=True))
@@ -44,7 +44,7 @@ def _parted(file: bytes) -> tuple[bytes, bytes]:
 
 
 def _head_of(head: bytes, audio: bytes) -> bytes:
-    """``head`` as it tells of all of ``audio``."""
+    """``head``, changed to describe all of ``audio``."""
     head_match = _HEAD.search(head, 0, _HEAD_WITHIN)
     if head_match is None or head_match[0] == b"VBRI":
         return b""
@@ -59,7 +59,7 @@ def _head_of(head: bytes, audio: bytes) -> bytes:
         if flags & flag and at + size <= len(frame):
             frame[at : at + size] = value or frame[at : at + size]
             at += size
-    if at + _PADDING + 3 <= len(frame):  # its second half is samples to be left out at the end: none
+    if at + _PADDING + 3 <= len(frame):  # its second half says how many samples to drop at the end: none
         frame[at + _PADDING + 1] &= 0xF0
         frame[at + _PADDING + 2] = 0
     return bytes(frame)

@@ -1,4 +1,4 @@
-"""The audio of several requests as that of one: no header, no torn sample and no step between two of them."""
+"""Joins the audio of several requests: no header, no split sample and no click between two of them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from smallest_proto.config import SynthesisConfig
 from .mp3 import joined
 
 _FADE = 0.005  # seconds: too short to be heard, long enough for a step not to click
-_LOUD = 512  # of 32768: a step of so much is heard as a click
+_LOUD = 512  # of 32768: a larger step is heard as a click
 
 
 class Seam(Protocol):
     """Joins the audio of one request after the other."""
 
     def feed(self, data: bytes) -> bytes:
-        """Audio of the present request, in whole samples where they can be told apart: what can go out."""
+        """Take audio of the present request; return what can go out, in whole samples where the format has them."""
         ...
 
     def next(self) -> bytes:
-        """The present request is over, and another one follows: what can go out of it."""
+        """The present request is over, and another one follows: return what can go out."""
         ...
 
     def end(self) -> bytes:
-        """The last one is over: what is left."""
+        """The last one is over: return what is left."""
         ...
 
 
@@ -43,7 +43,7 @@ def seam_of(config: SynthesisConfig) -> Seam:
 
 
 class _Samples:
-    """Audio whose samples can be told apart: an end that is not silent fades out, such a beginning fades in.
+    """Audio with samples of a fixed size: an end that is not silent fades out, a beginning that is not fades in.
 
     ``scale`` makes samples less loud, each by its own share, unless the ``edge`` of them is silent.
     """
@@ -108,7 +108,7 @@ def _g711(silence: int) -> Callable[[bytes, Sequence[float], int], bytes]:
 
 
 class _Wav:
-    """A header that is true needs the size of all: nothing goes out before the end."""
+    """The header needs the size of all, so nothing goes out before the end."""
 
     def __init__(self, samples: _Samples, rate: int) -> None:
         self._samples = samples
@@ -131,7 +131,7 @@ class _Wav:
 
 
 class _Mp3:
-    """Whole files become one: its head says how long it is, so nothing goes out before the end."""
+    """Complete files become one. Its header says how long it is, so nothing goes out before the end."""
 
     def __init__(self) -> None:
         self._files = [bytearray()]

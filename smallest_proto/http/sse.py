@@ -22,16 +22,16 @@ class ServerSentEvent(Value, frozen=True, kw_only=True):
 
 
 class SseDecoder:
-    """Takes bytes as they come; puts out the events that are whole with them. It never raises.
+    """Takes bytes as they come, and gives the events that are complete. It never raises.
 
-    An event over 16 MiB is none: the decoder is ``overflowed`` then and takes no more.
+    An event of over 16 MiB is not accepted: the decoder is ``overflowed`` then, and takes no more.
     """
 
     __slots__ = ("_after_cr", "_data", "_first", "_line", "_size", "_type", "overflowed", "retry")
 
     def __init__(self) -> None:
         self._line: list[bytes] = []  # the parts of a line whose end has not come
-        self._first = True  # no line has ended: a byte order mark may stand before it
+        self._first = True  # no line has ended yet: it may begin with a byte order mark
         self._after_cr = False  # a LF that comes now belongs to the CR before it
         self._type = ""
         self._data: list[str] = []
@@ -40,7 +40,7 @@ class SseDecoder:
         self.overflowed = False
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
-        """A part of the stream: the events that it makes whole."""
+        """Take a part of the stream; return the events that are complete now."""
         if self._after_cr and data:
             data = data[data[0] == 0x0A :]
             self._after_cr = False
@@ -70,7 +70,7 @@ class SseDecoder:
         return self._dispatch()
 
     def _end_line(self, line: bytes) -> ServerSentEvent | None:
-        """``line`` has its end, and perhaps not its beginning."""
+        """``line`` is complete, or at least its end."""
         if self._line:
             line = b"".join((*self._line, line))
             self._line.clear()

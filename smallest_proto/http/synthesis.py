@@ -1,4 +1,4 @@
-"""HTTP synthesis: one exchange whose audio is given out while it comes, as a body or as server-sent events.
+"""Synthesis over HTTP: the audio is given out while it comes, as a body or as server-sent events.
 
 Facts of the wire: the vendor's OpenAPI file for Lightning (August 2026). An answer that is no audio (the page of a
 proxy, an error with a status of success) is a failure and never audio.
@@ -28,7 +28,7 @@ from .chunks import Chunker
 from .exchange import ExchangeFailed, ExchangeRetried, HttpExchange
 from .seams import Seam, seam_of
 
-# What the speech of a text is at most: what is longer has no end, and is not waited for.
+# The longest that the speech of a text can be: longer audio is taken as endless, and given up.
 LEAST_BOUND = 60.0  # seconds
 SLOWEST = 4.0  # seconds of a character: "9" is a word, a sign of mathematics several, and both at half the speed
 WIDEST = 2  # bytes of a sample; mp3 needs fewer
@@ -41,12 +41,11 @@ Output: TypeAlias = ExchangeCommand | AudioChunk | SpeechFinished | ExchangeRetr
 class Synthesis:
     """The synthesis of a whole text: ``AudioChunk``s while they come, then ``SpeechFinished``.
 
-    A text of over 250 characters is asked for in several requests, one after the other, each of whole sentences; their
-    audio is joined (of wav, which says how long it is, nothing comes before the end of the last). What is told and
-    asked of it is what an ``HttpExchange`` has; each request is tried again as long as none of its own audio was given
-    out, and what came before it is kept. With ``sse`` the service sends the audio while it makes it (pcm, ulaw,
-    alaw). Raises ``ConfigurationError`` for a text that cannot be spoken and for what the route, the model or
-    server-sent events do not have.
+    A text of over 250 characters goes in several requests, one after the other, each of whole sentences, and their
+    audio is joined. (A wav says how long it is, so nothing of it comes before the end.) It has the calls of an
+    ``HttpExchange``. Each request is tried again as long as none of its own audio was given out; what came before it is
+    kept. With ``sse`` the service sends the audio while it makes it (pcm, ulaw, alaw). Raises ``ConfigurationError``
+    for a text that cannot be spoken and for what the route, the model or server-sent events do not have.
     """
 
     def __init__(
@@ -80,11 +79,11 @@ class Synthesis:
 
     @property
     def ended(self) -> bool:
-        """Whether the outcome has been put out."""
+        """Whether the outcome was given out."""
         return len(self._left) == 1 and self._left[0].ended
 
     def start(self, now: float) -> None:
-        """Begin: puts out ``SendRequest``."""
+        """Begin: gives ``SendRequest``."""
         self._left[0].start(now)
         self._take(now)
 
@@ -99,12 +98,12 @@ class Synthesis:
         self._take(now)
 
     def response_ended(self, now: float) -> None:
-        """The answer is whole."""
+        """The answer is complete."""
         self._left[0].response_ended(now)
         self._take(now)
 
     def exchange_failed(self, failure: Failure, now: float) -> None:
-        """No connection could be made, or it was lost before the answer was whole."""
+        """There was no connection, or it was lost before the answer was complete."""
         self._left[0].exchange_failed(failure, now)
         self._take(now)
 
@@ -114,7 +113,7 @@ class Synthesis:
         self._take(now)
 
     def handle_timer(self, now: float) -> None:
-        """Time has passed. May be called at any time."""
+        """Time has passed. Call it at any time."""
         self._left[0].handle_timer(now)
         self._take(now)
 
@@ -127,7 +126,7 @@ class Synthesis:
         return self._left[0].get_timer()
 
     def _take(self, now: float) -> None:
-        """What the request under way put out; go on to the next one where it is over."""
+        """Take the outputs of the current request; if it is over, go on to the next one."""
         while (output := self._left[0].poll_output()) is not None:
             if isinstance(output, ExchangeFailed):
                 self._forget()
@@ -166,7 +165,7 @@ class Synthesis:
             self._outputs.append(chunk)
 
     def _forget(self) -> None:
-        """What was still to be asked for is not, and an exchange that is kept does not keep what was to be said."""
+        """Drop the requests that are left, and with them their text, which is private."""
         while len(self._left) > 1:
             self._left.pop()
 
@@ -195,7 +194,7 @@ class PieceSynthesis(HttpExchange[AudioChunk | SpeechFinished]):
             timeouts=timeouts,
             retry=retry,
             jitter=jitter,
-            # A whole reply may begin only when all of it is made; events begin with the first sound.
+            # A plain answer may begin only when all audio is made; events begin with the first of it.
             first=timeouts.audio if sse else timeouts.response,
             longest=timeouts.response + seconds,  # the service speaks faster than one hears
         )

@@ -68,7 +68,7 @@ class VoiceList(HttpExchange[Voices]):
 
 
 def read_voices(status: int, headers: Headers, body: bytes, *, model: str | None = None) -> Voices | Failure:
-    """What a success says of voices. Never raises: of each voice is kept what can be understood."""
+    """Read the answer about voices. Never raises: it keeps what can be understood of each voice."""
     answer = read_json_object(body)
     if isinstance(answer, str):
         return no_answer(status, headers, body, f"its body is {'empty' if not body.strip() else answer}")
@@ -110,5 +110,5 @@ def _read_voice(read: Any, *, model: str | None) -> Voice | None:
 
 
 def _texts(read: Any) -> tuple[str, ...]:
-    """The texts of a list, or a text alone."""
+    """The texts of a list, or a single text."""
     return read_each(read if isinstance(read, list) else [read], read_text) or ()

@@ -30,15 +30,15 @@ class WordSpoken(Value, frozen=True, kw_only=True):
 
     segment: int
     text: str
-    # It with the signs and blanks around it, as the text has them: one after the other they are the text. Of a word
-    # that is said in another way than it is written ("$5") they are the words that the service named.
+    # The word with the signs and blanks around it, as in the text: put together they are the text. For a word
+    # that is not spoken as it is written ("$5") it is the words that the service named.
     written: str = ""
     start: float
     end: float
 
 
 class SegmentDone(Value, frozen=True, kw_only=True):
-    """A segment has been spoken to its end."""
+    """A segment was spoken to its end."""
 
     segment: int
     seconds: float  # of audio

@@ -30,11 +30,11 @@ from smallest_proto.values import Value
 
 
 class _Answer(Value, frozen=True, kw_only=True):
-    """What every message of the service says of what it answers."""
+    """What every message of the service has: what it answers."""
 
     request_id: str | None = None  # the service's own name for one synthesis
     context_id: str | None = None  # ours, echoed, with continuations
-    repaired: bool = False  # something in it was not as it should be
+    repaired: bool = False  # a field of it was wrong
 
 
 class AudioMessage(_Answer, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class AudioMessage(_Answer, frozen=True, kw_only=True):
 
     PRIVATE: ClassVar[frozenset[str]] = frozenset({"data"})
 
-    data: bytes | None  # PCM; None: there was some, and it could not be decoded
+    data: bytes | None  # PCM; None: it could not be decoded
 
 
 class WordMessage(_Answer, frozen=True, kw_only=True):
@@ -56,11 +56,11 @@ class WordMessage(_Answer, frozen=True, kw_only=True):
 
 
 class CompleteMessage(_Answer, frozen=True, kw_only=True):
-    """``complete``: what was asked for so far has been spoken; with continuations more can follow."""
+    """``complete``: all that was asked for so far was spoken; with continuations more can follow."""
 
 
 class RefusalMessage(_Answer, frozen=True, kw_only=True):
-    """``error``: a close can follow, and need not."""
+    """``error``: a close may follow."""
 
     error: ErrorMessage
 
@@ -130,7 +130,7 @@ def _typed(wire: _Wire, *, repaired: bool) -> Message:
 
 
 def _repaired(read: dict[str, Any]) -> Message:
-    """Keep of each field what can be understood."""
+    """Keep what can be understood of each field."""
     nested = read.get("data")
     inner = nested if isinstance(nested, dict) else {}
     wire = _Wire(
@@ -161,7 +161,7 @@ def _name(text: str | None) -> str | None:
 
 
 class MessageWriter:
-    """What the service is told, in either of its two protocols: each message says all of the voice again.
+    """Makes the messages to the service, in either protocol: each names the voice and its options again.
 
     ``words``: whether word times are asked for.
     """
@@ -178,7 +178,7 @@ class MessageWriter:
             self._fields[delay] = value
 
     def text(self, text: str, context: str) -> str:
-        """A piece of the text; more follows. ``context`` is the segment's name, which plain messages leave out."""
+        """A piece of the text; more follows. ``context`` names the segment; plain messages leave it out."""
         return self._message(context, text=text, **{"continue": True})
 
     def end(self, context: str) -> str:

@@ -1,4 +1,4 @@
-"""A text in pieces that the service takes at a time, cut where nobody hears it: at the end of a sentence."""
+"""A text cut into pieces of the size that the service takes, at the ends of sentences, where it is not heard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 PIECE = 250  # characters of one request: the vendor's advice, and what its own SDK sends at a time
 
-# The best place first: the end of a sentence, of a clause, of a word. Scripts without blanks have signs of their own.
+# The best place first: the end of a sentence, a clause, a word. Scripts without blanks have their own signs.
 _ENDS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -17,7 +17,7 @@ _ENDS = tuple(
         r"[^\S\u00a0\u2007\u202f]+",
     )
 )
-# "Dr. ", "e.g. ", "J. ": no end of a sentence, or of one so short that another place will do.
+# "Dr. ", "e.g. ", "J. ": not the end of a sentence, or of a very short one, where another place will do.
 _ABBREVIATION = re.compile(r"(?<![^\s(\"“])(?:[A-Z][a-z]{0,3}|[a-z](?:\.[a-z])*)\.\s+\Z")
 _LONGEST = 12  # characters of such an abbreviation, or of a letter with all its marks
 

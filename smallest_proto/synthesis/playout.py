@@ -1,7 +1,7 @@
-"""The audio of one segment on its way to the application: never a torn sample, and word times beside it.
+"""The audio of one segment on its way to the application: samples are never split, and word times come with it.
 
-What was given out cannot be taken back. Where a lost link is to be made good to the word, audio is held back until the
-word that it belongs to is known whole: then what came out is exactly the text up to ``Script.spoken``, and the next
+Audio that was given out cannot be taken back. To continue at the right word after a lost link, audio is held back until
+its word is known to be complete. Then all that was given out is exactly the text up to ``Script.spoken``, and the next
 link begins there.
 """
 
@@ -18,11 +18,11 @@ from .script import Script
 
 _WIDTH = 2  # bytes of a sample: a socket carries linear16 alone
 MAX_REQUESTS = 64  # names that the service gives to parts of a segment, kept at once; a sentence is a part
-_ROUNDED = 0.01  # seconds: by so much may a time be rounded up
+_ROUNDED = 0.01  # seconds: a time may be rounded up by this
 _OFF = 0.05  # seconds: recognisers' word times were seen to be off by tens of milliseconds; these can be as well
 _SHORTEST = 0.08  # seconds: no word is shorter
 _LONGEST = 1e5  # seconds: more than a day of audio is no time of a word
-_MOST_HELD = 1.5  # seconds: no word lasts longer, and of a voice without word times no more is kept waiting
+_MOST_HELD = 1.5  # seconds: no word is longer; no more audio waits for a word time that may never come
 
 
 class _Clock:
@@ -73,11 +73,11 @@ class Playout:
         self._clocks: dict[str | None, _Clock] = {}  # of the present link's requests
         self._newest: str | None = None  # request
         self._ends_unplaced = False  # what was given out ends with words whose place in the text is not known
-        self.misleading = False  # the service told of times that make no sense: its words prove nothing any more
+        self.misleading = False  # the service gave impossible times: its words prove nothing any more
         self.base = 0  # where the audio of the present link begins
         self.out = 0  # the end of what was given out
         self.whole = 0  # the end of the last word given out whole whose place in the text is known
-        self.timed = False  # the service told where a word is
+        self.timed = False  # the service gave the time of a word
 
     @property
     def received(self) -> int:
@@ -96,7 +96,7 @@ class Playout:
         return max(0, self.received - max(timed, self.base)) / self._rate
 
     def covers_words(self, *, nearly: bool) -> bool:
-        """Whether all came of the audio of the words that the service told of; ``nearly``: as far as times are true."""
+        """Whether all audio of the words that the service named is here; ``nearly``: as far as its times are right."""
         end = self.received + self._rate * (_OFF if nearly else _ROUNDED)
         return all(last <= end for last, _, _ in self._words)
 
@@ -113,7 +113,7 @@ class Playout:
         return self.out == self.whole
 
     def restart(self) -> None:
-        """The next link begins where what was given out ends; what was held back comes again."""
+        """The next link begins where the audio given out ends; what was held back comes again."""
         self.base = self.out
         self._half = b""
         self._held.clear()
@@ -149,14 +149,14 @@ class Playout:
             self._early.append(word)
 
     def settle_all(self) -> None:
-        """All that was sent so far has come: give it out, whatever is known of its words."""
+        """All audio of what was sent is here: give it out, whatever is known of its words."""
         hold = self._hold
         self.finish()
         self._hold = hold
         self.whole, self._script.spoken = self.out, self._script.sent
 
     def finish(self) -> None:
-        """All of the segment has come: nothing is held back."""
+        """All audio of the segment is here: hold nothing back."""
         self._hold = False
         if self._early:
             self._begin(self._newest)
@@ -184,7 +184,7 @@ class Playout:
         zero = clock.zero(self.base, round(start * rate))
         last = zero + round(end * rate)
         if last <= (self._words[-1][0] if self._words else self.whole):
-            self.misleading = True  # it was told already, or its time counts from somewhere else
+            self.misleading = True  # it came before, or its time counts from another place
         place = self._script.follow(word.text)
         event = WordSpoken(
             segment=self._segment,

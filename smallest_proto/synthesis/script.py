@@ -1,4 +1,4 @@
-"""The text of one segment: given token by token, sent in whole words, known to be spoken word by word."""
+"""The text of one segment: it comes in tokens, is sent in whole words, and is known to be spoken word by word."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _SYLLABLE = re.compile("[\u2e80-\uffdc]")
 _LETTERS = "[^\\s\u2e80-\uffdc]*"  # of a script that has blanks between words
 _TOKEN = re.compile(f"[\u2e80-\uffdc](?<={_WORD.pattern})|{_LETTERS}?(?:{_WORD.pattern}){_LETTERS}")
 _INSIDE = re.compile("[^\\W\u2e80-\uffdc]{2}")  # between two such letters no word begins or ends
-_MOST_SKIPPED = 8  # words of a text that are said in other ones, in a row: "$1,234,567.89" is one
-_FARTHEST = 400  # characters from one word that is told to the next one
+_MOST_SKIPPED = 8  # words in a row that are spoken otherwise than written: "$1,234,567.89" is one
+_FARTHEST = 400  # characters from one word that the service names to the next
 _ENDED = re.compile(r"[.!?…。！？।][\"'”’»)\]]*\s*\Z")
 
 
@@ -35,7 +35,7 @@ def says_something(text: str) -> bool:
 
 
 class Place(NamedTuple):
-    """Where a word that the service told of stands in the text."""
+    """Where a word that the service named is in the text."""
 
     end: int | None  # of the word, with the signs that belong to it; None: that is not known, or not yet
     written: str  # the word as it reads there, with what stands between the one before it and it
@@ -67,9 +67,9 @@ class Script:
         self.closed = False  # no more of it comes
         self.begin = self.sent = self.timed = self.spoken = 0
         self._half = ""  # of a surrogate pair: tokens of language models can end within one
-        self._searched = 0  # up to there the text has no place where it may be cut, but such as no word stands before
+        self._searched = 0  # before this the text cannot be cut, except in front of its first word
         self._counted = (0, 0, 0)  # timed and sent when the letters between were counted last, and their number
-        self._unplaced = 0  # words since ``timed`` that do not stand there
+        self._unplaced = 0  # words since ``timed`` that are not in the text
         self._guess: int | None = None  # the end of the last of them, if it stands a little later in the text
 
     @property
@@ -91,11 +91,11 @@ class Script:
 
     @property
     def speechless(self) -> bool:
-        """Whether there are signs in it, such as an emoji, and nothing that can be said. Signs of a pause are none."""
+        """Whether it has signs, such as an emoji, and nothing that can be spoken. Signs of a pause do not count."""
         return self.wordless(0) and any(unicodedata.category(sign) == "So" for sign in self.text)
 
     def wordless(self, start: int) -> bool:
-        """Whether nothing can be said of what follows ``start``, as far as it is given."""
+        """Whether the text so far has nothing to speak after ``start``."""
         return _WORD.search(self.text, start) is None
 
     def wordless_sent(self, start: int) -> bool:
@@ -103,7 +103,7 @@ class Script:
         return _WORD.search(self.text, start, self.sent) is None
 
     def fragments(self) -> Iterator[str]:
-        """What is to be sent now: whole words with the white space around them. It counts as sent."""
+        """What to send now: whole words with the white space around them. From now on it counts as sent."""
         while (end := self._cut()) > self.sent:
             for piece in pieces_of(self.text[self.sent : end]):
                 self.sent += len(piece)
@@ -116,10 +116,10 @@ class Script:
         self._unplaced, self._guess = 0, None
 
     def follow(self, word: str) -> Place:
-        """The service told of ``word``, which is the next one of the text as a rule.
+        """The service named ``word``. As a rule it is the next word of the text.
 
-        It can be another way to say what is written ("five dollars" for "$5"). Then no place is known until two words
-        in a row stand in the text again, not further on than such words could have led.
+        It can also be spoken otherwise than written ("five dollars" for "$5"). Then no place is known until two words
+        in a row are in the text again, no further on than such words can have led.
         """
         start = self.timed if self._guess is None else self._guess
         index = self._find(word, start)
@@ -141,16 +141,16 @@ class Script:
 
     @property
     def all_timed(self) -> bool:
-        """Whether the time of the last word of the text was told."""
+        """Whether the service gave the time of the last word of the text."""
         return self.wordless(self.timed)
 
     @property
     def perhaps_all_timed(self) -> bool:
-        """Whether it was, or a word that can be it: no other one follows that would confirm it."""
+        """The same, or the time of a word that can be it: no other one follows that would confirm it."""
         return self.all_timed or (self._guess is not None and self.wordless(self._guess))
 
     def _search(self, word: str) -> int:
-        """Where ``word`` stands, after no more other words than were told of in their place; or -1."""
+        """Where ``word`` is, with no more unknown words before it than the service named; or -1."""
         most = min(self._unplaced, _MOST_SKIPPED)
         index = self._find(word, self.timed)
         while index >= 0 and len(_TOKEN.findall(self.text, self.timed, index)) <= most:
@@ -170,7 +170,7 @@ class Script:
 
     @property
     def untimed(self) -> int:
-        """Letters and digits that were sent and whose time the service has not told.
+        """Letters and digits that were sent and have no time yet.
 
         A sign of a script that writes a syllable with it counts for three.
         """
@@ -181,7 +181,7 @@ class Script:
         return self._counted[2]
 
     def _cut(self) -> int:
-        """Up to where text may be sent: the end of the last whole word."""
+        """The end of the text that may be sent: that of the last whole word."""
         start, end = self.sent, len(self.text) if self.closed else self._last_break
         if _WORD.search(self.text, start, end) is not None:
             return end

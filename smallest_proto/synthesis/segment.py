@@ -1,15 +1,16 @@
-"""One segment of a synthesis: its text, its audio, and how sure it is that all of it has been spoken.
+"""One segment of a synthesis: its text, its audio, and how certain it is that all of it was spoken.
 
-Plain messages prove the end with ``complete``. With continuations a ``complete`` follows every part that the service
-makes of the text and none is marked as the last, so the end is inferred, from the strongest sign that there is:
+In the plain protocol ``complete`` proves the end. With continuations a ``complete`` follows every part that the service
+makes of the text, and none is marked as the last. So the end is inferred, from the best evidence:
 
-1. Word times: the last word of the text was told, its audio is here, and a ``complete`` came after it. That is a proof.
-2. Signs: a ``complete`` after the last word was sent, or the last word was told, audio as long as a fast speaker needs
-   at least for the text, and then half a second of silence. One ``complete`` can answer the whole text, so they are not
-   counted. Wrong only where the service makes several parts of the text, pauses between two of them, and spoke the
-   first ones so slowly that they could be all; what comes after the pause is not heard then.
-3. Audio that is too short for the text is never an end: after the longest silence the link is given up. Nor is a
-   ``complete`` without any audio, in either protocol.
+1. Word times: the service named the last word of the text, its audio is here, and a ``complete`` came after it. That is
+   a proof.
+2. Signs: a ``complete`` came after the last word was sent, or the last word was named; there is as much audio as a fast
+   speaker needs for the text; and then half a second of silence. One ``complete`` can answer the whole text, so they
+   are not counted. This is wrong only if the service makes several parts of the text, pauses between two of them, and
+   spoke the first ones so slowly that they could be all. What comes after the pause is lost then.
+3. Audio that is too short for the text is never an end: after the longest silence the session gives the link up. A
+   ``complete`` without any audio is no end either, in both protocols.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from .states import SEGMENTS, SegmentAction, SegmentInput, SegmentState
 _SETTLE = 0.5  # seconds of silence after strong signs
 _FASTEST = 20.0  # letters that are spoken in a second at the natural pace; 12 to 15 is usual
 _UNDER_WAY = frozenset((SegmentState.SAYING, SegmentState.ASKED, SegmentState.REFUSED))
-_MOST_MUTE = 2  # links in a row that said ``complete`` and sent no audio: then the fault is in the text
+_MOST_MUTE = 2  # links in a row that sent ``complete`` and no audio: then the fault is in the text
 
 
 class Segment:
-    """One utterance. ``resume``: another link may go on within it; ``hold``: see ``Playout``."""
+    """One utterance. ``resume``: another link may continue in the middle of it; ``hold``: see ``Playout``."""
 
     def __init__(
         self,
@@ -54,8 +55,8 @@ class Segment:
         self.context = ""  # its name on the present link
         self.requests: deque[str] = deque(maxlen=MAX_REQUESTS)  # the service's names for what came
         self.sounded_at = 0.0  # when audio came last, or all of it was asked for
-        self._mute = 0  # links that said complete in place of audio, since audio came
-        self.tries = 0  # links that it was begun on since audio of it was given out
+        self._mute = 0  # links that sent complete and no audio, since audio came
+        self.tries = 0  # links that it began on since audio of it was given out
         self._begun_at = 0  # how much was given out when it was last begun
         self._completes = 0  # on the present link
         self._completed = 0  # the end of the text that was sent when the last of them came
@@ -65,12 +66,12 @@ class Segment:
 
     @property
     def under_way(self) -> bool:
-        """Whether some of it is with the service."""
+        """Whether the service was sent some of it."""
         return self.state in _UNDER_WAY
 
     @property
     def untouched(self) -> bool:
-        """Whether no audio of it came over the present link."""
+        """Whether no audio of it came on the present link."""
         return self.playout.received == self.playout.base
 
     def take(self, what: SegmentInput) -> SegmentAction:
@@ -79,20 +80,20 @@ class Segment:
         return action
 
     def begin(self, context: str) -> None:
-        """The present link is told of it, as ``context``."""
+        """The present link is sent it, as ``context``."""
         self.context = context
         self.tries = 1 if self.playout.out > self._begun_at else self.tries + 1
         self._begun_at = self.playout.out
 
     def rewind(self) -> None:
-        """What is said of it next begins with the first word that was not given out."""
+        """Begin again with the first word that was not given out."""
         self.script.restart()
         self.playout.restart()
         self._completes = self._completed = 0
         self.requests.clear()
 
     def heard(self, message: ServiceMessage, now: float) -> SegmentInput | None:
-        """The service said something of it: is that its end?"""
+        """A message about it came: is that its end?"""
         if message.request_id is not None and message.request_id not in self.requests:
             self.requests.append(message.request_id)
         if isinstance(message, AudioMessage) and message.data:
@@ -103,11 +104,13 @@ class Segment:
         return self._complete() if isinstance(message, CompleteMessage) else None
 
     def _complete(self) -> SegmentInput | None:
-        """The service said ``complete``: is that its end?"""
+        """``complete`` came: is that its end?"""
         self._completes += 1
         self._completed = self.script.sent
         if self.state is SegmentState.REFUSED:
-            return SegmentInput.PROOF if self._all_words_timed() else None  # it can be that of what was not refused
+            return (
+                SegmentInput.PROOF if self._all_words_timed() else None
+            )  # it may be about the part that was not refused
         if self.state is not SegmentState.ASKED:
             return None  # a part of it was complete
         if self._plain and self.untouched:
@@ -115,7 +118,7 @@ class Segment:
         return SegmentInput.PROOF if self._plain or self._all_words_timed(perhaps=True) else None
 
     def silent(self) -> SegmentInput:
-        """The service was silent for as long as ``due`` said: is that its end?"""
+        """There was silence until ``due``: is that its end?"""
         return SegmentInput.SIGNS if self._long_enough else self._stuck()
 
     def _stuck(self) -> SegmentInput:
@@ -124,18 +127,18 @@ class Segment:
 
     @property
     def can_begin_again(self) -> bool:
-        """Whether another link can take it up without a word repeated or skipped."""
+        """Whether another link can continue without a word repeated or skipped."""
         return self.playout.out == 0 or (self._resume and self.playout.between_words)
 
     def left(self) -> SegmentInput:
         """The service closed the link in good order, as it may after a ``complete``, and it ``seems_spoken``."""
         if self.state is SegmentState.ASKED:
             return SegmentInput.PROOF if self._all_words_timed() else SegmentInput.SIGNS
-        self.playout.settle_all()  # that was what it was sent so far; the next link is sent the rest
+        self.playout.settle_all()  # it spoke all that it was sent; the next link is sent the rest
         return SegmentInput.LOST
 
     def lost(self, *, hopeless: bool = False) -> SegmentInput:
-        """The link is gone, or worth nothing: is anything left, and can another one go on?
+        """The link is gone, or useless: is anything left, and can another link continue?
 
         Links that live, but never speak, are counted here: the connection forgives each of them. ``hopeless``: another
         try could not help.
@@ -150,11 +153,11 @@ class Segment:
         return SegmentInput.LOST
 
     def due(self, longest: float, now: float) -> float:
-        """When it is to be judged if nothing comes. What brings no audio does not put that off for ever."""
+        """When to judge it if nothing comes. Messages without audio do not delay that for ever."""
         return min(now + self._patience(longest), self.sounded_at + longest)
 
     def _patience(self, longest: float) -> float:
-        """Seconds of silence after which it is to be judged."""
+        """Seconds of silence after which to judge it."""
         if self._all_words_timed(perhaps=True):
             return min(self._settle, longest)
         return self._settle if self.seems_spoken else longest
@@ -173,11 +176,11 @@ class Segment:
 
     @property
     def seems_spoken(self) -> bool:
-        """Whether a complete and the audio say that all that was sent has been spoken."""
+        """Whether a ``complete`` and the audio show that all that was sent was spoken."""
         return self._completes > 0 and self.script.wordless_sent(self._completed) and self._long_enough
 
     def _all_words_timed(self, *, perhaps: bool = False) -> bool:
-        """Whether word times show that all of it is here; ``perhaps``: or that it can be, if something else says so."""
+        """Whether word times show that all of it is here; ``perhaps``: or do not exclude it."""
         script, playout = self.script, self.playout
         timed = script.all_timed or (perhaps and script.perhaps_all_timed)
         return (
@@ -198,7 +201,7 @@ class Segment:
 
 
 class History:
-    """What a link has behind it: by that a late message is told from one that is about the present."""
+    """What happened on a link before: it shows whether a message is late, or about the present segment."""
 
     __slots__ = ("_done", "_requests", "cancelled", "named")
 
@@ -225,7 +228,7 @@ class History:
         return segment
 
     def _repeated(self, request_id: str | None, segment: Segment) -> bool:
-        """Whether a ``complete`` is one that the last segment has had already, as far as can be told."""
+        """Whether a ``complete`` is about the last segment, as far as can be known."""
         if request_id is not None:
             return request_id in self._requests and request_id not in segment.requests
         return self._done and segment.untouched

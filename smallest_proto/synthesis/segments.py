@@ -13,11 +13,11 @@ from .script import NOTHING_TO_SAY
 from .segment import Segment
 from .states import SegmentAction, SegmentInput, SegmentState
 
-_TELLING = 1.0  # seconds of audio within which a voice with word times has told of a word
+_TELLING = 1.0  # seconds of audio: a voice with word times has named a word by then
 
 
 class Segments:
-    """``resume``: hold audio back so that a lost link can be made good to the word, as long as the voice has times."""
+    """``resume``: hold audio back, to continue at the right word after a lost link, as long as the voice has times."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Segments:
 
     @property
     def first(self) -> Segment:
-        """The segment whose turn it is."""
+        """The segment that is spoken now."""
         return self._row[0]
 
     @property
@@ -53,7 +53,7 @@ class Segments:
 
     @property
     def under_way(self) -> Segment | None:
-        """The segment of which something is with the service."""
+        """The segment that the service was sent some of."""
         return self._row[0] if self._row and self._row[0].under_way else None
 
     def add(self, text: str) -> None:
@@ -87,13 +87,15 @@ class Segments:
             self.given -= 1
 
     def pass_over_speechless(self) -> None:
-        """Of first segments in which there are signs and nothing to say, tell that they are not spoken."""
+        """Report first segments with signs and nothing to speak as not spoken."""
         while self._row and self._row[0].script.closed and self._row[0].script.speechless:
             self._row[0].take(SegmentInput.DROP)
-            self.cut(Failure(kind=FailureKind.SERVICE, reason=NOTHING_TO_SAY, final=True))  # as it would tell of it
+            self.cut(
+                Failure(kind=FailureKind.SERVICE, reason=NOTHING_TO_SAY, final=True)
+            )  # as the service would say it
 
     def finish(self, *, certain: bool) -> None:
-        """The first segment has been spoken to its end."""
+        """The first segment was spoken to its end."""
         segment = self._row.popleft()
         playout = segment.playout
         playout.finish()
@@ -103,7 +105,7 @@ class Segments:
         self._output.append(SegmentDone(segment=segment.number, seconds=playout.seconds, certain=certain))
 
     def cut(self, failure: Failure | None) -> None:
-        """The first segment was cut off. If more of its text can come, it stays, and passes that over."""
+        """The first segment was cut off. If more of its text can come, it stays, and ignores that."""
         self.unspoken = self.unspoken or failure
         first = self._row[0]
         self._tell(first, failure)
@@ -113,7 +115,7 @@ class Segments:
             self._row.popleft()
 
     def drop(self, failure: Failure | None) -> None:
-        """None of them is spoken any further."""
+        """Stop all of them."""
         for segment in self._row:
             segment.script.close()
             if segment.script.wordless(0) and not segment.script.speechless:

@@ -84,7 +84,7 @@ class SynthesisSession:
         self._segments = Segments(config, resume=resume, most_retries=retry.max_retries, output=self._output)
         self._links = Links(
             live_synthesis_request(config, endpoint, idle=idle),
-            keepalive=False,  # there is no such message; an idle link that is closed is opened again when it is needed
+            keepalive=False,  # there is no such message; if an idle link is closed, a new one opens when it is needed
             timeouts=timeouts,
             retry=retry,
             jitter=jitter,
@@ -96,7 +96,7 @@ class SynthesisSession:
         self._history = History()
         self._received = self._repaired = self._ignored = 0
 
-    # What the application tells.
+    # Calls of the application.
 
     def start(self, now: float) -> None:
         """Open the first link. Text can be given at once; it waits for the link."""
@@ -147,15 +147,15 @@ class SynthesisSession:
         self._over(now, clean=first is None or (self._history.cancelled and self._history.named))
 
     def prewarm(self, now: float) -> None:
-        """See to it that a link is open, or will be, before there is text for it."""
+        """Open a link, if there is none, before there is text for it."""
         self._step(SynthesisInput.PREWARM, now)
         self._links.want(now)
 
     def abort(self, now: float) -> None:
-        """End at once, wherever the session is. Once it has ended this does nothing."""
+        """End at once, in any state. Once it has ended this does nothing."""
         self._step(SynthesisInput.ABORT, now)
 
-    # What the transport tells. A number of a link that is gone finds nobody.
+    # Calls of the driver. What it says about a link that is gone is ignored.
 
     def link_opened(self, link: int, now: float) -> None:
         """The WebSocket of ``link`` is open."""
@@ -203,7 +203,7 @@ class SynthesisSession:
         while (change := self._links.handle_timer(now)) is not None:
             self._changed(change, now)
 
-    # What is asked.
+    # Outputs.
 
     def poll_output(self) -> Command | SpeechEvent | None:
         """The next command or event, in order, or ``None``."""
@@ -220,7 +220,7 @@ class SynthesisSession:
 
     @property
     def idle(self) -> bool:
-        """Whether no segment is under way or waits."""
+        """Whether no segment is being spoken or waits."""
         return not self._segments
 
     @property
@@ -257,14 +257,14 @@ class SynthesisSession:
         return None
 
     def _pump(self, now: float) -> None:
-        """Send what of the first segment can be sent; go on to the next one if nothing of it is left to say."""
+        """Send what can be sent of the first segment; if nothing of it is left to speak, go on to the next one."""
         self._segments.pass_over_speechless()
         if not self._segments:
             self._over(now, clean=True)
             return
         segment, script = self._segments.first, self._segments.first.script
         if segment.state is SegmentState.WAITING and script.closed and script.wordless(script.spoken):
-            self._take(segment, SegmentInput.PROOF, now)  # what was left of it after a lost link is no word
+            self._take(segment, SegmentInput.PROOF, now)  # after a lost link no word of it is left
             return
         self._links.want(now)
         link = self._links.serving
@@ -287,10 +287,10 @@ class SynthesisSession:
         link.sent(now)
 
     def _heard(self, link: Link, segment: Segment, message: ServiceMessage, now: float) -> None:
-        """The service said something of the segment under way."""
+        """A message about the segment that is being spoken."""
         if segment.state is SegmentState.REFUSED and segment.can_begin_again:
-            return  # all of it is said again, so what comes now would be heard twice
-        if isinstance(message, AudioMessage) and message.data is None:  # what is missing could not be told later
+            return  # all of it will be sent again, so what comes now would be heard twice
+        if isinstance(message, AudioMessage) and message.data is None:  # later nobody could say what is missing
             self._changed(self._links.abandon(link, _DAMAGED, now), now)
             return
         over = segment.heard(message, now)
@@ -302,7 +302,7 @@ class SynthesisSession:
             link.timers[Timer.REFUSED] = max(link.timers[Timer.REFUSED], segment.sounded_at + CLOSE_FOLLOWS)
 
     def _refused(self, link: Link, segment: Segment | None, message: RefusalMessage, now: float) -> None:
-        """The service told of an error: of one message, or of the link, then a close follows."""
+        """The service sent an error: about one message, or about the link, and then a close follows."""
         failure = message_failure(message.error)
         if segment is not None:
             segment.take(SegmentInput.REFUSAL)
@@ -312,13 +312,13 @@ class SynthesisSession:
                 self._go_over(link, segment, failure, now)
             else:
                 self._links.doubt(link, failure, now, Timer.REFUSED)
-        elif message.context_id is None and self.idle:  # after a minute without text, say
+        elif message.context_id is None and self.idle:  # as after a minute without text
             self._changed(self._links.abandon(link, failure, now), now)
         else:
             self._ignored += 1
 
     def _changed(self, change: Change | None, now: float) -> None:
-        """The connection changed: take the text on from there."""
+        """A link changed: go on from there."""
         if change is None:
             return
         first = self._segments.under_way
@@ -334,7 +334,7 @@ class SynthesisSession:
             self._judge(first, change, now)
 
     def _judge(self, segment: Segment, change: Change, now: float) -> None:
-        """What the change is to the segment under way."""
+        """What the change means for the segment that is being spoken."""
         if change.kind is ChangeKind.QUIET:
             self._take(segment, segment.silent(), now, _SILENT)
         elif change.kind is ChangeKind.REFUSED and change.failure is not None:
@@ -347,9 +347,9 @@ class SynthesisSession:
                 self._links.want(now)
 
     def _go_over(self, link: Link, segment: Segment, failure: Failure, now: float) -> None:
-        """The service refused something on ``link``, which lives: say it again on another one, or tell what is lost.
+        """The service refused something on ``link``, which lives: try again on another link, or report what is lost.
 
-        Not on the same one: what it still says could be of either try.
+        Not on the same link: what still comes on it could be about either try.
         """
         what = segment.lost(hopeless=classify(failure) is Verdict.FINAL)
         if what is SegmentInput.LOST:
@@ -378,7 +378,7 @@ class SynthesisSession:
             self._over(now, clean=what is SegmentInput.PROOF)
 
     def _over(self, now: float, *, clean: bool) -> None:
-        """Nothing is under way any more; ``clean``: nor can anything come of what was."""
+        """No segment is being spoken any more; ``clean``: and nothing can still come of the last one."""
         link = self._links.serving
         if link is not None:
             link.timers.stop(Timer.QUIET)
@@ -393,7 +393,7 @@ class SynthesisSession:
             self._pump(now)
 
     def _gone(self, now: float) -> None:
-        """A link has said goodbye, perhaps the last one."""
+        """A link has closed, perhaps the last one."""
         if self._state is SynthesisState.CLOSING and self._links.idle:
             unspoken = self._segments.unspoken
             what = SynthesisInput.LINKS_GONE if unspoken is None else SynthesisInput.LINKS_GONE_UNSPOKEN

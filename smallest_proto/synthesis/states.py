@@ -79,11 +79,11 @@ del State, Input, Action
 class SegmentState(Name):
     """Where a segment is in its life."""
 
-    WAITING = "waiting"  # nothing of it is with the service; it may have been, on a link that was lost
+    WAITING = "waiting"  # the present link was sent nothing of it
     SAYING = "saying"  # its text goes out; more can come
     ASKED = "asked"  # all of it was sent, and its end
-    REFUSED = "refused"  # the service refused something of it; what it did not refuse is heard first
-    CUT = "cut"  # it was cut off and told of: what is still given of its text is passed over
+    REFUSED = "refused"  # the service refused something of it; audio of the rest comes first
+    CUT = "cut"  # it was cut off, and the application knows: more of its text is ignored
     OVER = "over"
 
 
