@@ -1,4 +1,4 @@
-"""The course of a live stream that is shown to a person: what went out when, what came back when, what that says."""
+"""The figures of a live stream: when audio went out, when finals came back, and what follows from that."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Course:
         return now - sent
 
     def accuracy(self, reference: str) -> str:
-        """How much of what was said was heard, in one line."""
+        """How much was recognised correctly, in one line."""
         errors = word_errors(reference, " ".join(final.text for final in self._finals))
         return (
             f"Word error rate    {errors.rate:.1%}  ({errors.substituted} of {errors.reference_words} words other, "
@@ -65,14 +65,14 @@ class Course:
         )
 
     def effort(self) -> str:
-        """What it cost to hear it, in one line."""
+        """What it cost, in one line."""
         clock, processor = (end - begin for begin, end in zip(self._begun, self._ended, strict=True))
         spent, kind = (processor, " of processor time, server and client,") if self._paced else (clock, "")
         audio = self.sent_seconds
         return f"Real-time factor   {spent / audio:.2f}  ({spent:.1f} s{kind} for {audio:.1f} s of audio)"
 
     def latency(self) -> list[str]:
-        """How long it took to be heard, in one line, if there is anything to say of it."""
+        """How long finals took, in one line, if it is known."""
         if not self._paced:
             return ["Latency            not measured: it means something in real time alone; leave out --fast"]
         if not self._latencies:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from .problems import printed_through
 
-_REDRAWN = 1 / 12  # seconds: more often nobody sees
+_REDRAWN = 1 / 12  # seconds: nobody sees more
 
 
 class Display:
@@ -76,7 +76,7 @@ class Display:
 
     def _draw(self) -> None:
         self._erase()
-        # In the last column a terminal is in two minds about the next line; and what scrolled away cannot be erased.
+        # Terminals differ about the last column; and what scrolled away cannot be erased.
         width, height = max(1, self._console.width - 1), max(1, self._console.height - 1)
         lines = [line.copy() for line in self._lines(width, height)[-height:]]
         for line in lines:

@@ -1,4 +1,4 @@
-"""What became of a stream's links, told to a person: a line for each time that the stream was without one."""
+"""What happened to the links of a stream: a line for each time that it had none."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from smallest_proto.stats import SessionStats
 from smallest_proto.synthesis.events import SpeechEvent
 from smallest_proto.transcription.events import AudioLost, Event
 
-_WORTH_A_LINE = 1.0  # seconds of waiting of which somebody wants to know before they are over
+_WORTH_A_LINE = 1.0  # seconds: a longer wait is announced
 
 
 def tell_left(say: Callable[[str], None], left: Sequence[object]) -> None:
-    """Say which faults that were asked for did not happen, if any."""
+    """Print which faults that were asked for did not happen, if any."""
     if left:
         say(f"Did not happen, as no link got so far: {', '.join(map(str, left))}")
 
@@ -39,7 +39,7 @@ class Outages:
         self._opened_at = 0.0
         self._lost_at: float | None = None  # while there is none
         self._again = 0.0  # seconds of audio that the next one is sent again
-        self._unsaid: list[str] = []  # of this outage, and not said yet
+        self._unsaid: list[str] = []  # about this outage, and not printed yet
 
     def heard(self, event: Event | SpeechEvent, stats: SessionStats | None = None) -> None:
         """An event, and what the session that hears did until now.
@@ -48,7 +48,7 @@ class Outages:
         """
         if isinstance(event, LinkLost):
             if self._open is None and event.failure.kind is FailureKind.CONNECT:
-                # That is a wrong URL far more often than a bad moment: not worth a wait.
+                # A wrong URL is far more likely than a bad moment, so there is no wait.
                 raise event.failure.error()
             self._lost(event, stats)
         elif isinstance(event, LinkOpened):
@@ -65,7 +65,7 @@ class Outages:
         now = self._clock()
         if self._lost_at is None:
             self._lost_at = now
-            # No link hears anything until the next one is open, so this is what that one begins with.
+            # The next link begins with this audio.
             self._again = stats.seconds_sent - stats.seconds_finalised if stats else 0.0
         what = f"lost after {now - self._opened_at:.1f} s" if event.link == self._open else "did not open"
         self._unsaid.append(f"link {event.link} {what}: {event.failure.reason}")

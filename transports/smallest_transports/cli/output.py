@@ -1,4 +1,4 @@
-"""Where transcripts and speech go: standard output, or files that are whole or not there."""
+"""Where transcripts and speech go: standard output, or files that are complete or not there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_out(content: str | bytes) -> None:
             out.flush()
             out.buffer.write(_encoded(content))
         out.flush()
-    except BrokenPipeError:  # the reader has had enough
+    except BrokenPipeError:  # the reader has closed the pipe
         raise
     except OSError as error:
         kept = keep(content, "output" if isinstance(content, str) else "speech")
@@ -47,7 +47,7 @@ def show(line: str = "") -> None:
 
 
 def keep(content: str | bytes, name: str) -> str:
-    """What was paid for is not lost because of where it was to go: where it is now, as the end of a sentence."""
+    """Keep paid work that cannot be written: where it is now, as the end of a sentence."""
     try:
         folder = Path(tempfile.mkdtemp(prefix="smallest-proto-"))
         (folder / name).write_bytes(_encoded(content))

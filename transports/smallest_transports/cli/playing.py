@@ -10,7 +10,7 @@ from typing import Any
 
 from .problems import Problem
 
-_PIECE_SECONDS = 0.1  # written at once: a stop is heard so soon
+_PIECE_SECONDS = 0.1  # written at once, so that a stop is heard soon
 
 
 class Player:

@@ -1,4 +1,4 @@
-"""What goes wrong, in one line that says what would be right. The key is in none of it."""
+"""Errors in one line that says what would be right. The key is never in it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def redact(text: str) -> str:
 
 
 def set_debug(context: click.Context) -> None:
-    """Tell more of errors from here on."""
+    """Print more about errors from now on."""
     context.find_root().meta[_DEBUG] = True
 
 
@@ -81,7 +81,7 @@ _displays: list[Callable[[str], None]] = []
 
 @contextlib.contextmanager
 def printed_through(display: Callable[[str], None]) -> Iterator[None]:
-    """Lines that are said meanwhile are given to what draws on the terminal: they would run into what it has drawn."""
+    """Give lines that are printed meanwhile to what draws on the terminal, or they would mix with it."""
     _displays.append(display)
     try:
         yield

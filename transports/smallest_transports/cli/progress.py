@@ -54,7 +54,7 @@ class Progress:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """The bars are off the screen while lines are written."""
+        """Take the bars off the screen while lines are written."""
         with self._display.hidden() if self._display is not None else contextlib.nullcontext():
             yield
 
@@ -91,7 +91,7 @@ class Bar:
         say(text)
 
     def line(self, width: int) -> Text:
-        """It, in so many columns: of a long name the end is what tells it from others."""
+        """The bar in this many columns. Of a long name the end is shown: it differs most."""
         seconds = int(time.monotonic() - self._begun)
         after = f"  {seconds // 60}:{seconds % 60:02d}"
         filled = round(_BAR * self._part) if self._part is not None else 0

@@ -1,4 +1,4 @@
-"""Signs that a terminal does not have: no line is lost for one of them."""
+"""Characters that a terminal cannot show: no line is lost because of one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 import sys
 
 _ERRORS = "smallest-proto-plain"
-# Our own typography, and that of transcripts; of anything else a question mark is left.
+# Common characters of our output and of transcripts; any other becomes a question mark.
 _PLAIN = {"–": "-", "—": "-", "━": "-", "→": "->", "…": "...", "’": "'", "‘": "'", "“": '"', "”": '"', "⧵": "\\"}
 
 

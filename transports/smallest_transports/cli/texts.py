@@ -33,7 +33,7 @@ def given_text(words: Sequence[str], *, local: bool) -> str:
 
 
 def pieces_of(text: str) -> list[str]:
-    """The text in pieces that one request takes, without what makes no sound."""
+    """The text in pieces for one request each, without those that make no sound."""
     return [piece for piece in pieces.pieces_of(text, within_words=True) if says_something(piece)]
 
 

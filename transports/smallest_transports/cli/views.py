@@ -1,4 +1,4 @@
-"""A live stream as a person sees it: on a terminal text that moves until it is settled, in a pipe a line a final."""
+"""Shows a live stream: on a terminal text that changes until it is final, in a pipe a line for each final."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .output import show
 from .problems import say
 from .running import stream_pieces
 
-_INTERIM_LINES = 4  # of text that moves: its end is what is new
+_INTERIM_LINES = 4  # of text that changes: its end is new
 
 
 async def show_live(

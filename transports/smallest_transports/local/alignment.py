@@ -37,25 +37,25 @@ class Aligner:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # No beam: with one the search loses synthetic voices and gives no alignment at all.
+        # No beam: with one the search fails on synthetic voices.
         self._decoder: Any = soundswallower.Decoder(
             hmm=soundswallower.get_model_path("en-us"), loglevel="FATAL", beam=0.0, wbeam=0.0, pbeam=0.0
         )
 
     def align(self, samples: Samples, words: Sequence[str]) -> tuple[Span, ...] | None:
-        """When each word is said, from the first sample on; ``None`` if words and audio do not fit together."""
+        """The times of each word, from the first sample on; ``None`` if words and audio do not match."""
         with self._lock:
             keys = [self._key(word) for word in words]
             if not keys or None in keys:
                 return None
             try:
                 return self._align(to_linear16(samples), " ".join(map(str, keys)), len(keys))
-            except (RuntimeError, ValueError):  # what the library raises where no path leads through the audio
+            except (RuntimeError, ValueError):  # the library raises this if words and audio do not match
                 return None
 
     def _align(self, pcm: bytes, text: str, count: int) -> tuple[Span, ...] | None:
         decoder = self._decoder
-        decoder.reinit_feat()  # or what it learned from the speaker before would move the times of this one
+        decoder.reinit_feat()  # or what it learned from the last speaker would move the times of this one
         decoder.set_align_text(text)
         decoder.start_utt()
         for at in range(0, len(pcm), _PIECE):
@@ -66,7 +66,7 @@ class Aligner:
         return tuple(spans) if len(spans) == count else None
 
     def _key(self, word: str) -> str | None:
-        """The dictionary's name of a word, which is added if it is not there."""
+        """The dictionary's name of a word; adds the word if it is not there."""
         key = re.sub(r"[^\w']|_", "", word.lower())
         if not key or self._decoder.lookup_word(key):
             return key or None
@@ -126,7 +126,7 @@ def _spell(match: re.Match[str]) -> str:
 
 
 def spread(words: Sequence[str], start: float, end: float) -> tuple[Span, ...]:
-    """Times for words that could not be aligned: each gets a part of ``start`` to ``end`` as long as it is long."""
+    """Times for words that could not be aligned: each gets a share of ``start`` to ``end`` by its length."""
     lengths = [len(word) + 1 for word in words]
     step = (end - start) / max(1, sum(lengths))
     spans: list[Span] = []

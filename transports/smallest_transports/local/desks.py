@@ -1,4 +1,4 @@
-"""What the local server does for a request that needs no live link: files are transcribed, texts are spoken.
+"""What the local server does besides live links: it transcribes files and speaks texts.
 
 Each desk has its places and its threads, and tells what is over its bounds, or over those of a plan.
 """
@@ -29,11 +29,11 @@ from .voices import NAMES
 
 logger = logging.getLogger(__name__)
 
-RETRY_AFTER = 2  # seconds: what a client is told when all places are taken
+RETRY_AFTER = 2  # seconds: for a client that comes when all places are taken
 SPEECH_THREADS = 2  # a sentence takes some 20 ms: links share them
-FULL_SECONDS = 1.0  # how long one synthesis more than there are places may wait for one
-FILE_PIECE = 64_000  # bytes: 2 s of a file go to the recogniser at once, so that a stop is heard soon
-# Files that wait for their turn are in memory: so many, and so many bytes of them.
+FULL_SECONDS = 1.0  # seconds that a synthesis may wait for a place
+FILE_PIECE = 64_000  # bytes: the recogniser gets 2 s of a file at once, so that it can be stopped soon
+# Files that wait are in memory: at most this many, and this many bytes.
 WAITING_FILES = 100
 WAITING_FILE_BYTES = 2**30
 
@@ -58,7 +58,7 @@ class FileDesk:
         self._threads.shutdown()
 
     async def answer(self, request: FileRequest, body: bytes, request_id: str, gone: Callable[[], bool]) -> Response:
-        """Transcribe a file, when it is its turn. ``gone`` says whether the client is."""
+        """Transcribe a file when its turn comes. ``gone`` says whether the client is gone."""
         loop = asyncio.get_running_loop()
         if (refusal := self._limits.file(request.options.model, loop.time(), request_id)) is not None:
             return refusal
@@ -90,8 +90,8 @@ class FileDesk:
         return file_answer(request, heard, seconds, request_id, size=len(body), took=loop.time() - began)
 
     def _transcribe(self, options: FileTranscriptionConfig, body: bytes) -> tuple[list[Heard], float]:
-        """What is said in a file, and how long it is. Runs on a thread."""
-        # Imported here, as a recogniser that is plugged in needs none of the engines.
+        """The results for a file, and its length. Runs on a thread."""
+        # Imported here: with a recogniser of your own the engines need not be installed.
         from .files import read_body
         from .pcm import SAMPLE_RATE, to_linear16
         from .recogniser import LocalRecogniser, file_recogniser_options

@@ -1,4 +1,4 @@
-"""Speech as a client asked for it: 16-bit samples, piece by piece -> pcm, wav, mp3, ulaw, alaw."""
+"""Encodes speech as the client asked for it: 16-bit samples, piece by piece -> pcm, wav, mp3, ulaw, alaw."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Encoder(Protocol):
 
 
 def encoder(options: SynthesisConfig) -> Encoder:
-    """The encoder for ``output_format``. Raises ``ConfigurationError`` for mp3 where libsndfile has none."""
+    """The encoder for ``output_format``. Raises ``ConfigurationError`` for mp3 if libsndfile cannot write it."""
     if options.output_format == "pcm":
         return _Pcm()
     if options.output_format == "wav":
         return _Wav(options.sample_rate)
-    # Imported here: without these formats a synthesiser that is plugged in needs neither numpy nor libsndfile.
+    # Imported here: with a synthesiser of your own the other formats need neither numpy nor libsndfile.
     import soundfile
 
     if options.output_format == "mp3":
@@ -47,7 +47,7 @@ class _Pcm:
 
 
 class _Wav:
-    """All of it comes at the end: the header says exactly how long it is, as the service's does."""
+    """All of it comes at the end, because the header says how long it is, as in the service."""
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate
@@ -78,7 +78,7 @@ class _G711:
 
 
 class _Mp3:
-    """All of it comes at the end: the head of the file says how long it is."""
+    """All of it comes at the end, because the header says how long it is."""
 
     def __init__(self, sample_rate: int) -> None:
         import soundfile

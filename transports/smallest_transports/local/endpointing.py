@@ -23,11 +23,11 @@ from smallest_proto.values import Value
 from .pcm import SAMPLE_RATE
 from .voice_activity import FRAME
 
-BEGINS, GOES_ON = 0.5, 0.35  # voice probabilities: a voice that was heard may become fainter before it counts as gone
+BEGINS, GOES_ON = 0.5, 0.35  # voice probabilities: a voice may become fainter before it counts as gone
 ONSET_FRAMES = 2  # in a row, before a voice counts: a click is shorter
-LEAD = 10 * FRAME  # samples before the voice that belong to a stretch: the first sounds of a word can be faint
-TRAIL = 6 * FRAME  # samples after it, likewise
-SHORTEST_VOICE = 3  # frames: less in a whole stretch is no word
+LEAD = 10 * FRAME  # samples before the voice: the first sounds of a word can be faint
+TRAIL = 6 * FRAME  # samples after the voice, likewise
+SHORTEST_VOICE = 3  # frames: a stretch with fewer holds no word
 SHORT_PAUSE = 5 * FRAME  # samples
 LONG = 6 * SAMPLE_RATE  # samples from which a stretch may end at a short pause
 LONGEST = 14 * SAMPLE_RATE  # samples: the model was made for stretches of a few seconds, and decoding has to keep up
@@ -54,7 +54,7 @@ class Endpointer:
         self._voice_end_silence = round(VOICE_END_SECONDS * SAMPLE_RATE)
         self._out: list[Decision] = []
         self._position = 0  # the end of the last frame
-        self._floor = 0  # what lies before it belongs to stretches that are over
+        self._floor = 0  # everything before it belongs to stretches that are over
         self._speaking = False  # between VoiceStarted and VoiceEnded
         self._onset = 0  # frames in a row with a voice
         self._voice_end = 0  # where a voice was last heard
@@ -89,12 +89,12 @@ class Endpointer:
 
     @property
     def open(self) -> Stretch | None:
-        """The open stretch as far as it goes now, ``None`` if nobody has spoken since the last one."""
+        """The open stretch up to now, ``None`` if nobody has spoken since the last one."""
         return self._open(self._position) if self._voiced else None
 
     @property
     def settled(self) -> bool:
-        """More silence adds nothing to the open stretch: what is decoded of it now holds for its final."""
+        """More silence would not change the open stretch: its text is final already."""
         return self._position >= self._voice_end + TRAIL
 
     @property
@@ -144,7 +144,7 @@ class Endpointer:
     def _cut_inside(self) -> None:
         """The stretch is too long and the speaker goes on: cut where a voice is least likely."""
         likely = self._likely
-        # A frame is as silent as its neighbours let it be: one dip inside a word is no gap between two words.
+        # The neighbours count too: one quiet frame inside a word is no gap between two words.
         at = min(
             range(len(likely) // 2, len(likely) - 1),
             key=lambda i: (likely[i - 1] + 2 * likely[i] + likely[i + 1], -i),
@@ -153,7 +153,7 @@ class Endpointer:
         assert stretch is not None
         self._finish(stretch)
         self._likely = likely[at:]
-        self._voiced = SHORTEST_VOICE  # the speech goes on: what is left of it belongs to a word
+        self._voiced = SHORTEST_VOICE  # the speech goes on: the rest belongs to a word
 
     def _begin(self, start: int) -> None:
         self._start = self._voice_start = start
@@ -165,7 +165,7 @@ class Endpointer:
             return
         speaking = self._voice_end == self._position
         if speaking and self._voiced < SHORTEST_VOICE:
-            return  # somebody has just begun: what was heard of it belongs to what follows
+            return  # somebody has just begun: that belongs to the next stretch
         if self._voiced >= SHORTEST_VOICE:
             self._out.append(msgspec.structs.replace(stretch, endpoint=endpoint))
         self._start, self._voiced, self._likely = None, 0, []

@@ -23,7 +23,7 @@ from smallest_proto.reading import read_json_object
 from smallest_proto.server.answers import Response, error_answer
 from smallest_proto.values import Value
 
-REFUSAL_RETRY_AFTER = 1  # seconds: what a client is told that is refused on purpose with 429 or 503
+REFUSAL_RETRY_AFTER = 1  # seconds: sent with a 429 or 503 that is played on purpose
 
 _ERROR = '{"type":"error","status":"error","message":"something went wrong"}'
 _GARBAGE: tuple[str | bytes, ...] = (
@@ -37,7 +37,7 @@ _GARBAGE: tuple[str | bytes, ...] = (
     '{"status":"news","data":{}}',
     b"\x00\xff",
 )
-_RESERVED_CODES = frozenset((1004, 1005, 1006, 1015))  # of WebSocket closes: no close frame may carry them
+_RESERVED_CODES = frozenset((1004, 1005, 1006, 1015))  # codes that no close frame may carry
 _WRITTEN = re.compile(r"([a-z-]+)(?::([0-9.]+))?(?:@([0-9.]+))?(?:x([0-9]+))?")
 
 
@@ -45,37 +45,37 @@ class Harmed(Protocol):
     """What can be done to a link. None of it waits."""
 
     def lose(self) -> None:
-        """Break the connection (RST): what is under way is lost."""
+        """Break the connection (RST): data that is on its way is lost."""
 
     def half_open(self) -> None:
-        """Read and write nothing any more, and tell nobody: the socket stays open."""
+        """Stop reading and writing, without a sign: the socket stays open."""
 
     def stall(self, seconds: float | None) -> None:
-        """Read nothing any more, for some seconds or for ever; what was heard is still answered."""
+        """Stop reading, for some seconds or for ever; what was read is still answered."""
 
     def mute(self) -> None:
-        """Read on and answer pings, but say nothing any more."""
+        """Read on and answer pings, but send no messages any more."""
 
     def say(self, data: str | bytes) -> None:
         """Send a message, whatever it is."""
 
     def tear(self) -> None:
-        """Cut the next audio that goes out in the middle of a sample, where any does."""
+        """Cut the next audio that is sent in the middle of a sample."""
 
     def hang_up(self, code: int, reason: str = "") -> None:
         """Close the WebSocket."""
 
 
 class _Kind(NamedTuple):
-    """What a fault does, and what is to be known of it beside that."""
+    """What a fault does, and its properties."""
 
     do: Callable[[Harmed, float | None], None]
     value: str = ""  # what its value is; empty: it has none
     allowed: Callable[[float], bool] = math.isfinite
-    needed: bool = False  # it cannot do without one
+    needed: bool = False  # it needs one
     timed: bool = True  # it happens after some seconds of audio; else at a moment of its own
     harmless: bool = False  # the link goes on
-    completes: int | None = None  # how often the end of speech is told where it happens to that
+    completes: int | None = None  # how often ``complete`` is sent, if it happens to that
 
 
 def _talk_nonsense(link: Harmed, _: float | None) -> None:
@@ -132,8 +132,8 @@ class Fault(Value, frozen=True, kw_only=True):
 
     name: str
     value: float | None = None  # seconds of a stall, close code, HTTP status
-    at: float = 0.0  # seconds of audio that went over the link by then
-    times: int = 1  # so many links
+    at: float = 0.0  # seconds of audio on the link before it happens
+    times: int = 1  # how many links it happens to
 
     def __post_init__(self) -> None:
         kind = FAULTS.get(self.name)
@@ -179,7 +179,7 @@ def read_fault(text: str) -> Fault:
 
 
 def links_of(faults: Iterable[Fault]) -> int:
-    """How many links they happen to, in all: links that are dead for the client can still take a place."""
+    """How many links they happen to: links that are dead for the client can still take a place."""
     return sum(fault.times for fault in faults)
 
 
@@ -193,11 +193,11 @@ class FaultPlan:
 
     @property
     def left(self) -> tuple[Fault, ...]:
-        """What did not happen yet, or not often enough."""
+        """The faults that did not happen yet, or not often enough."""
         return tuple(self._left)
 
     def refusal(self, request_id: str) -> Response | None:
-        """The answer in place of a WebSocket, if it is time for one."""
+        """The answer in place of a WebSocket, if a refusal is due."""
         if not self._left or (fault := self._left[0]).name != "refuse":
             return None
         self.happened()
@@ -206,7 +206,7 @@ class FaultPlan:
         return error_answer(status, "refused on purpose", request_id, headers=headers)
 
     def drops(self, seconds: float) -> bool:
-        """Whether an answer that holds so much audio by now is to break; if so, it has happened."""
+        """Whether to break an answer that has this much audio now; if so, the fault has happened."""
         due = bool(self._left) and self._left[0].name == "drop" and seconds >= self._left[0].at
         if due:
             self.happened()
@@ -222,7 +222,7 @@ class FaultPlan:
 
 
 class LinkFaults:
-    """What a plan has for one link, which tells it what comes in, or goes out."""
+    """The faults of one link, which reports what comes in or goes out."""
 
     def __init__(self, plan: FaultPlan, link: Harmed) -> None:
         self._plan = plan
@@ -232,7 +232,7 @@ class LinkFaults:
         self._over = False
 
     def audio_came(self, seconds: float) -> None:
-        """So much more audio went over the link; 0 when it opens."""
+        """This much more audio went over the link; 0 when it opens."""
         self._seconds += seconds
         while (fault := self._next()) is not None and FAULTS[fault.name].timed and self._seconds >= fault.at:
             self._do(fault)
@@ -244,7 +244,7 @@ class LinkFaults:
             self._do(fault)
 
     def complete_due(self) -> int:
-        """The end of speech is to be told: how often."""
+        """How often to send ``complete``."""
         fault = self._next()
         times = None if fault is None else FAULTS[fault.name].completes
         if fault is None or times is None:

@@ -1,4 +1,4 @@
-"""One WebSocket of the local server: what every link has, and what can be done to it."""
+"""One WebSocket of the local server: what all links share, and the faults that can be played on one."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Command: TypeAlias = ServiceCommand | SynthesisCommand
 
 
 class Connection(NamedTuple):
-    """One connection of a client: what its bytes mean, and where they come from and go to."""
+    """One connection of a client: its wire, and its streams."""
 
     wire: ServerConnection
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
     def reset(self) -> None:
-        """Break it (RST): what is under way is lost."""
+        """Break it (RST): data that is on its way is lost."""
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.writer.transport.abort()
 
@@ -61,7 +61,7 @@ class Service(Protocol):
 class Link:
     """Moves messages between one client and its ``Service``. It decides nothing.
 
-    What a bad network or a bad service would do to it is a method; ``faults`` says what is done on purpose, and when.
+    The faults of a bad network or a bad service are methods; ``faults`` says which are played, and when.
     """
 
     def __init__(self, service: Service, connection: Connection, faults: FaultPlan) -> None:
@@ -81,7 +81,7 @@ class Link:
         self._faults = LinkFaults(faults, self)
 
     def open(self, early: Sequence[ServerEvent]) -> None:
-        """The WebSocket was accepted; ``early`` is what the client said before it knew."""
+        """The WebSocket was accepted; ``early`` is what the client sent before."""
         self._service.start(self._loop.time())
         self._take(early)
         self._faults.audio_came(0.0)
@@ -92,26 +92,26 @@ class Link:
         self._service.fail(message, code, self._loop.time())
         self._drain()
 
-    # What can be done to it. Whoever does it drains.
+    # The faults. The caller drains afterwards.
 
     def lose(self) -> None:
-        """Break the connection: the client gets a reset, and what was under way is lost."""
+        """Break the connection: the client gets a reset, and data that is on its way is lost."""
         self._connection.reset()
 
     def half_open(self) -> None:
-        """Read and write nothing any more, and tell nobody: the socket stays open until the time for idle links."""
+        """Stop reading and writing, without a sign: the socket stays open until the idle time is over."""
         self._write = _write_nothing
         self.mute()
         self.stall()
 
     def stall(self, seconds: float | None = None) -> None:
-        """Read nothing any more, for ``seconds`` or for ever. What was heard is still answered."""
+        """Stop reading, for ``seconds`` or for ever. What was read is still answered."""
         self._stalled = True
         if seconds is not None:
             self._resuming = self._loop.call_later(seconds, self._resume)
 
     def mute(self) -> None:
-        """Read on and answer pings, but say nothing any more."""
+        """Read on and answer pings, but send no messages any more."""
         self._muted = True
 
     def say(self, data: str | bytes) -> None:
@@ -129,20 +129,20 @@ class Link:
             self._closing = self._loop.call_later(CLOSING_SECONDS, self._writer.transport.abort)
 
     def tear(self) -> None:
-        """Cut the next audio that goes out in the middle of a sample, where any does."""
+        """Cut the next audio that is sent in the middle of a sample."""
 
     def _resume(self) -> None:
         self._stalled = False
         self._drain()
 
     async def read(self) -> None:
-        """Read what the client says, until the connection is over."""
+        """Read what the client sends, until the connection is over."""
         try:
             while not self._wire.finished:
                 await self._room.wait()
                 self._take(self._wire.receive_data(await self._reader.read(2**16)))
                 if not self._wire.finished:
-                    await self._writer.drain()  # a client that does not read is not listened to either
+                    await self._writer.drain()  # read nothing from a client that does not read
         except OSError:
             pass  # it is gone
         finally:
@@ -179,7 +179,7 @@ class Link:
             self.hang_up(command.code, command.reason)
 
     def _settle(self) -> None:
-        """After anything happened: what is to go out goes, and what is waited for is what is due."""
+        """After each change: send what is ready, and set the timer."""
         data = self._wire.data_to_send()
         if data and not self._writer.transport.is_closing():
             self._write(data)
@@ -207,4 +207,4 @@ class Link:
 
 
 def _write_nothing(_: bytes) -> None:
-    """What a half-open connection does with what is to go out."""
+    """A half-open connection drops what is sent."""

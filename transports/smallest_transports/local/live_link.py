@@ -22,11 +22,11 @@ from .places import Place, Places
 
 logger = logging.getLogger(__name__)
 
-STEP_SECONDS = 5.0  # of audio that the recogniser hears in one go: a step cannot be called off
+STEP_SECONDS = 5.0  # of audio that the recogniser hears at once: a step cannot be stopped
 # So much audio may wait for the recogniser (17 minutes at 16 kHz): then nothing more is read from the socket. Until
 # then all is read, as a ping, or the end of the connection, comes behind the audio.
 MAX_WAITING_BYTES = 32 * 2**20
-FULL_SECONDS = 1.0  # how long a link more than there are places may wait for one: a client that goes over to a new link
+FULL_SECONDS = 1.0  # how long a link may wait for a place: a client that changes to a new link
 
 
 class LiveLink(Link):
@@ -45,14 +45,14 @@ class LiveLink(Link):
         self._format = request.audio_format
         self._jobs: deque[Hear | Finalize] = deque()  # for the recogniser
         self._waiting = 0  # bytes of audio in them
-        self._work = asyncio.Event()  # there are jobs, or there never will be any again
+        self._work = asyncio.Event()  # there are jobs, or no more will come
         self._hurry: Callable[[], None] = _nothing
         self._place: Place | None = None
         super().__init__(self._live, connection, faults)
 
     @property
     def recogniser_options(self) -> TranscriptionConfig:
-        """With what the recogniser for ``run`` is to be made."""
+        """The options for the recogniser of ``run``."""
         return self._live.recogniser_options
 
     async def run(self, recogniser: Recogniser, threads: Executor, places: Places) -> None:
@@ -60,7 +60,7 @@ class LiveLink(Link):
 
         The place is free again as soon as the recogniser has done all, or the client is gone.
         """
-        # More than a Recogniser must have: a local one can be told that a final is wanted now.
+        # The local recogniser can be told that a final is wanted now; others need not have that.
         self._hurry = getattr(recogniser, "hurry", _nothing)
         work = asyncio.ensure_future(self._in_place(recogniser, threads, places))
         try:
@@ -73,7 +73,7 @@ class LiveLink(Link):
                 work.cancel()  # it waits for one
             else:
                 self._place.leave()
-            await asyncio.wait([work])  # a step that is being computed cannot be called off
+            await asyncio.wait([work])  # a step that is being computed cannot be stopped
 
     async def _in_place(self, recogniser: Recogniser, threads: Executor, places: Places) -> None:
         self._place = await places.wait(FULL_SECONDS)
@@ -110,11 +110,11 @@ class LiveLink(Link):
         return self._waiting < MAX_WAITING_BYTES
 
     def _seconds(self, size: int) -> float:
-        """How long so many bytes of audio last; of opus, of which only a decoder knows, a guess."""
+        """Seconds of this many bytes of audio; a guess for opus."""
         return size / ((self._format.sample_width or 0.2) * self._format.sample_rate)
 
     async def _recognise(self, recogniser: Recogniser, threads: Executor) -> None:
-        """One job after the other. What waits is heard together, so that a recogniser that is behind catches up."""
+        """Do one job after the other. Audio that waits is heard at once, so that a slow recogniser catches up."""
         while True:
             await self._work.wait()
             if self._over:
@@ -160,4 +160,4 @@ class LiveLink(Link):
 
 
 def _nothing() -> None:
-    """What to do to hurry a recogniser that cannot be hurried."""
+    """For a recogniser that cannot be hurried."""

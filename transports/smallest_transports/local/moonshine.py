@@ -27,7 +27,7 @@ _HASHES = {  # SHA-256 of the files that this decoder was written for
     "tokenizer.bin": "6884b35fd6377d4c4d32336a0bc152f36b64d1e45b6503683cdc238250a8472d",
 }
 _SHORTEST = 4000  # samples: the encoder's first layers need about this much
-_TOKENS_PER_SECOND = 6.5  # nobody speaks faster; a decoder that does has begun to repeat itself
+_TOKENS_PER_SECOND = 6.5  # nobody speaks faster; a decoder with more has begun to repeat itself
 _START, _END = 1, 2  # tokens
 _HEADS, _HEAD_WIDTH = 8, 36  # the shape of the decoder's attention cache
 _MARKS = (b"<unk>", b"<s>", b"</s>")  # the vocabulary's own, as are <<ST_0>> and on: never text
@@ -35,7 +35,7 @@ _WORD_MARK = "▁".encode()  # begins a word in a SentencePiece vocabulary
 
 
 class SpokenWord(NamedTuple):
-    """A word and how sure the model is of it."""
+    """A word, and how sure of it the model is."""
 
     text: str
     confidence: float  # 0..1, of its least sure token

@@ -1,4 +1,4 @@
-"""A bounded number of places; who comes when all are taken may wait for one."""
+"""A limited number of places; when all are taken, one may wait."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Places:
         try:
             await asyncio.wait([turn], timeout=seconds)
         except asyncio.CancelledError:
-            if turn.done():  # it came in the same moment
+            if turn.done():  # it came at the same moment
                 self._give_back()
             raise
         finally:
@@ -69,7 +69,7 @@ class Places:
         return Place(self._give_back) if turn.done() else None
 
     def _give_back(self) -> None:
-        if self._waiting:  # the place goes from hand to hand
+        if self._waiting:  # the place goes to the one who waits
             self._waiting.popleft().set_result(None)
         else:
             self._taken -= 1

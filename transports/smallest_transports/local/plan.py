@@ -12,7 +12,7 @@ from smallest_proto.values import Value
 from .places import Places
 
 MINUTE = 60.0  # seconds
-RETRY_AFTER = 1  # seconds: what a client is told that does too much at once
+RETRY_AFTER = 1  # seconds: for a client that does too much at once
 
 
 class Plan(Value, frozen=True, kw_only=True):
@@ -35,14 +35,14 @@ PLANS: Mapping[str, Plan] = {"standard": Plan()}
 
 
 class Limits:
-    """How much of a plan is taken; without a plan there is no end to anything."""
+    """How much of a plan is in use; without a plan there is no limit."""
 
     def __init__(self, plan: Plan | None = None) -> None:
         self._plan = plan
         self.live = Places(plan.live if plan is not None else None)
         self.requests = Places(plan.requests if plan is not None else None)
         self.sockets = Places(plan.sockets if plan is not None else None)
-        self._files: dict[str, deque[float]] = {}  # when those of a model came, within the last minute
+        self._files: dict[str, deque[float]] = {}  # of each model: when files came, within the last minute
 
     def file(self, model: str, now: float, request_id: str) -> Response | None:
         """A file comes: the answer that refuses it, or ``None``."""
@@ -59,14 +59,14 @@ class Limits:
         return error_answer(429, message, request_id, headers=(("Retry-After", str(wait)),))
 
     def too_many_live(self, request_id: str) -> Response:
-        """The answer to one live transcription more than the plan has."""
+        """The answer to a live transcription beyond the plan."""
         return error_answer(429, too_many("live sessions"), request_id, headers=(("Retry-After", str(RETRY_AFTER)),))
 
     def too_much_speech(self, what: str, request_id: str) -> Response:
-        """The answer to one synthesis, or synthesis socket, more than the plan has."""
+        """The answer to a synthesis, or synthesis socket, beyond the plan."""
         return synthesis_error_answer(429, too_many(what), request_id, headers=(("Retry-After", str(RETRY_AFTER)),))
 
 
 def too_many(what: str) -> str:
-    """What is said of more than the plan has."""
+    """The words for more than the plan allows."""
     return f"concurrency limit reached: too many {what} at once for this plan"

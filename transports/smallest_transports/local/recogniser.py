@@ -32,12 +32,12 @@ from .voice_activity import FRAME, VoiceActivity
 logger = logging.getLogger(__name__)
 
 INTERIM_SAMPLES = round(INTERIM_SECONDS * SAMPLE_RATE)
-BEHIND_SAMPLES = 2 * INTERIM_SAMPLES  # who gives more at once has waited for this recogniser: no interim then
-COUNT_SAMPLES = SAMPLE_RATE  # so often words are counted, where a number of them makes a final
-FASTEST = 0.2  # seconds: nobody says more words than one in so much time
+BEHIND_SAMPLES = 2 * INTERIM_SAMPLES  # a host that gives more at once is behind: no interim then
+COUNT_SAMPLES = SAMPLE_RATE  # how often words are counted, if a number of them makes a final
+FASTEST = 0.2  # seconds: nobody says a word in less
 WORDS_AHEAD = 2  # words heard beyond those of a final: until then the last of them may still change
-INTERIM_PAUSE = 3 * FRAME  # samples of silence after which an interim would only say again what the last one said
-VOICE_MARGIN = 0.1  # seconds by which a word may begin before the voice was noticed, or end after it
+INTERIM_PAUSE = 3 * FRAME  # samples of silence after which an interim would repeat the last one
+VOICE_MARGIN = 0.1  # seconds: a word may begin this long before the voice was noticed, or end this long after
 
 _PUNCTUATION = '.,?!;:…"“”()'
 _IGNORED = (
@@ -49,7 +49,7 @@ _IGNORED = (
     "emotion_detection",
     "gender_detection",
 )
-_ENGLISH = ("en", "multi-eu", "multi-asian", "multi-indic")  # the service's names of languages that hold English
+_ENGLISH = ("en", "multi-eu", "multi-asian", "multi-indic")  # the service's names of languages that include English
 
 
 class Engines:
@@ -81,7 +81,7 @@ class Style(Value, frozen=True, kw_only=True):
     capitalize: bool = True
 
     def apply(self, word: SpokenWord) -> SpokenWord:
-        """The word as it is to be written; its text is empty if nothing is left of it."""
+        """The word as it is written; its text is empty if nothing is left."""
         text = word.text if self.punctuate else word.text.strip(_PUNCTUATION)
         return SpokenWord(text if self.capitalize else text.lower(), word.confidence)
 
@@ -92,7 +92,7 @@ class _Decoded(NamedTuple):
     start: int
     end: int
     words: tuple[SpokenWord, ...]
-    timed: tuple[Word, ...] | None = None  # the same with times, once they were asked for
+    timed: tuple[Word, ...] | None = None  # the same with times, once they are needed
 
     def is_of(self, stretch: Stretch) -> bool:
         return (self.start, self.end) == (stretch.start, stretch.end)
@@ -175,7 +175,7 @@ class LocalRecogniser:
         self._interim_at = position + max(INTERIM_SAMPLES, (position - stretch.start) // 12)
         words = self._decode(stretch, self._hurry.is_set)
         if words and settled:
-            self._timed(stretch)  # the final is likely to want it, and has it then
+            self._timed(stretch)  # the final will probably need it
         text = " ".join(word.text for word in (words or ())[self._final_words :])
         if not text or text == self._interim_text:
             return []
@@ -195,13 +195,13 @@ class LocalRecogniser:
         words = [word.text.strip(_PUNCTUATION).lower() for word in self._decode(stretch) or ()]
         before, self._counted = self._counted, words
         wanted = self._final_words + limit
-        # A model that hears half a sentence can end it by itself: what it says twice it has heard.
+        # A model that hears half a sentence can invent its end: only words that came twice count.
         if len(words) < wanted + WORDS_AHEAD or words[: wanted + 1] != before[: wanted + 1]:
             return []
         return [_heard(self._next_words(stretch, limit), endpoint=False)]
 
     def _next_words(self, stretch: Stretch, limit: int) -> tuple[Word, ...]:
-        """Words of a stretch that are not final yet, in time; from now on they are."""
+        """Words of a stretch that are not final yet, with times; from now on they are."""
         words = tuple(word for word in self._timed(stretch) if _middle(word) > self._final_until)[:limit]
         if words:
             self._final_until = words[-1].end or self._final_until
@@ -217,7 +217,7 @@ class LocalRecogniser:
         return [_heard(part, endpoint=stretch.endpoint and part is parts[-1]) for part in parts]
 
     def _decode(self, stretch: Stretch, given_up: Callable[[], bool] = lambda: False) -> tuple[SpokenWord, ...] | None:
-        """The words of a stretch; ``None`` once it is given up."""
+        """The words of a stretch; ``None`` if it was given up."""
         if self._decoded is None or not self._decoded.is_of(stretch):
             heard = self._models.moonshine.transcribe(self._samples(stretch), given_up)
             if heard is None:
@@ -243,7 +243,7 @@ class LocalRecogniser:
         voice = (stretch.voice_start / SAMPLE_RATE - offset, stretch.voice_end / SAMPLE_RATE - offset)
         if spans is None:
             spans = spread(texts, *voice)
-        # The aligner can take a faint noise before or after the voice for a part of a word.
+        # The aligner can mistake a faint noise before or after the voice for a part of a word.
         first, last = max(0.0, voice[0] - VOICE_MARGIN), voice[1] + VOICE_MARGIN
         last = min(last, (stretch.end - stretch.start) / SAMPLE_RATE)
 
@@ -306,7 +306,7 @@ _noted: set[str] = set()
 
 
 def note_ignored(options: TranscriptionConfig | FileTranscriptionConfig) -> None:
-    """Say in the log, once for each, what of the options that were set this recogniser cannot do."""
+    """Log, once for each, which of the options this recogniser does not have."""
     for name in _IGNORED:
         if getattr(options, name, None):
             _note(f"the local server's recogniser does not know {name}: it is accepted and ignored")

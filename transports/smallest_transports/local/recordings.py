@@ -1,4 +1,4 @@
-"""Human speech to try things with, and what is said in it.
+"""Human speech for trials, and its text.
 
 The recording is one that the package of the recogniser's weights carries. The text is in the public domain.
 """

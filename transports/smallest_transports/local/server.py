@@ -184,7 +184,7 @@ class LocalServer:
             if request is not None and not self._stopping:
                 await self._serve(request, connection)
         except (OSError, asyncio.TimeoutError):
-            pass  # the client is gone, or never said what it wanted
+            pass  # the client is gone, or sent no request
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
@@ -197,7 +197,7 @@ class LocalServer:
         deadline = loop.time() + HEAD_SECONDS
         while not connection.wire.finished:
             wait = self._inactivity
-            if not connection.wire.has_head:  # byte by byte it would never end
+            if not connection.wire.has_head:  # else a request sent byte by byte would never end
                 wait = min(wait, max(0.0, deadline - loop.time()))
             data = await asyncio.wait_for(connection.reader.read(2**18), wait)
             for event in connection.wire.receive_data(data):
@@ -241,14 +241,14 @@ class LocalServer:
             await _see_off(connection)
 
     def _note(self, notes: Iterable[str]) -> None:
-        """Say in the log what is passed over, once for each."""
+        """Log what is ignored, once for each."""
         for note in notes:
             if note not in self._noted:
                 self._noted.add(note)
                 logger.warning("%s", note)
 
     def _keep(self, link: Link, connection: Connection) -> None:
-        """The connection of this task is a link now: stopping says goodbye to it."""
+        """The connection of this task is a link now: the server closes it when it stops."""
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = link
@@ -306,15 +306,15 @@ async def _respond(answer: Response, connection: Connection) -> None:
 
 
 async def _see_off(connection: Connection) -> None:
-    """The answer is whole: send the rest of it, and close so that none of it is lost."""
+    """The answer is complete: send the rest, and close so that none of it is lost."""
     wire, reader, writer = connection
     writer.write(wire.data_to_send())
     await writer.drain()
-    if not writer.can_write_eof():  # TLS says goodbye in its own way
+    if not writer.can_write_eof():  # TLS has its own close
         writer.close()
         await asyncio.wait_for(writer.wait_closed(), CLOSING_SECONDS)
         return
-    # A client that is still sending would lose the answer if the socket were closed under what it sends.
+    # If the socket were closed while the client still sends, it would lose the answer.
     writer.write_eof()
     deadline = asyncio.get_running_loop().call_later(CLOSING_SECONDS, writer.transport.abort)
     try:
@@ -344,6 +344,6 @@ def _warm_ear() -> None:
 
 
 def _warm_voice() -> None:
-    """The first text takes longer than any other: say one."""
+    """Speak one text: the first takes longer than any other."""
     for _ in _local_synthesiser().speak("Good morning.", sample_rate=24000):
         pass

@@ -1,4 +1,4 @@
-"""Speech over HTTP: one answer or server-sent events, sent while it is made."""
+"""Synthesis over HTTP: one answer or server-sent events, sent while the audio is made."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SSE_SECONDS = 0.02  # of audio in one event, as the service has it
 
 
 class SynthesisAnswer:
-    """The answer to one request. What cannot be spoken is answered as a whole; a failure in mid-speech cuts it off."""
+    """The answer to one request. A text that cannot be spoken gets an error; a failure later cuts the answer off."""
 
     def __init__(
         self, connection: Connection, threads: Executor, faults: FaultPlan, voices: Collection[str] | None = None
@@ -40,7 +40,7 @@ class SynthesisAnswer:
     async def give(
         self, request: SynthesisRequest, body: bytes, synthesiser: Synthesiser, request_id: str
     ) -> Response | bool:
-        """Answer; or say how to refuse. ``True``: the answer is whole, ``False``: it broke off."""
+        """Answer, or return the refusal. ``True``: the answer is complete, ``False``: it broke off."""
         run = asyncio.get_running_loop().run_in_executor
         try:
             order = read_synthesis(request, body, voices=self._voices)
@@ -66,7 +66,7 @@ class SynthesisAnswer:
                     self._connection.reset()
                     return False
             if self._connection.reader.at_eof():
-                return False  # the client is gone; where nothing is sent before the end, only this tells
+                return False  # the client is gone; if nothing is sent before the end, only this shows it
             try:
                 piece = await run(self._threads, next, pieces, None)
             except Exception as error:  # as above

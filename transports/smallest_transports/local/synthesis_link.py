@@ -53,7 +53,7 @@ class SynthesisLink(Link):
             await self.read()
         finally:
             self._over = True
-            work.cancel()  # it may wait for a client that reads no more
+            work.cancel()  # it may wait for a client that has stopped reading
             await asyncio.wait([work])
             self._request.leave()
 
@@ -61,13 +61,13 @@ class SynthesisLink(Link):
         self._torn = True
 
     def _drain(self) -> None:
-        if self._speech.closed:  # the close does not wait until there is room for it
+        if self._speech.closed:  # the close does not wait for room
             super()._drain()
         self._work.set()
         self._settle()
 
     async def _speak(self, synthesiser: Synthesiser, threads: Executor) -> None:
-        """One command after the other, each when there is room for what it sends."""
+        """Do one command after the other, each when there is room for its data."""
         pieces: Iterator[SpokenPiece] = iter(())
         while not self._over:
             command = self._speech.poll_output()
@@ -121,7 +121,7 @@ class SynthesisLink(Link):
 
 
 class _Pieces(Iterator[SpokenPiece]):
-    """What a synthesiser makes of one text; asked for on a thread, from the first piece on."""
+    """The pieces of one text; each is made on a thread."""
 
     def __init__(self, synthesiser: Synthesiser, command: Speak) -> None:
         self._begin = partial(
@@ -136,7 +136,7 @@ class _Pieces(Iterator[SpokenPiece]):
 
 
 def torn(text: str) -> tuple[str, str]:
-    """A message with audio as two, cut in the middle of a sample."""
+    """A message with audio, as two that are cut in the middle of a sample."""
     message = msgspec.json.decode(text)
     audio = base64.b64decode(message["data"]["audio"])
     cut = len(audio) // 2 | 1

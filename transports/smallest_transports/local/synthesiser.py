@@ -25,7 +25,7 @@ from .pcm import to_linear16
 
 VOICE_RATE = 24000  # Hz: what the voice speaks at
 
-_MOST_PHONEMES = 400  # of one piece: the voice was not trained on longer ones
+_MOST_PHONEMES = 400  # of one piece: the voice was not trained on longer pieces
 _SILENT = frozenset(' .,?!;:—…"“”()')  # what stands between phonemes and makes no sound of its own
 _UNIT = 0.025  # seconds of one step of the duration predictor
 _DURATIONS = b"/Clip_output_0"  # its output inside the network's graph
@@ -51,7 +51,7 @@ class HibariSynthesiser:
         options.log_severity_level = 3
         network = Path(self._hibari.model_path).read_bytes()
         self._network: Any = onnxruntime.InferenceSession(network + _one_more_output(_DURATIONS), options)
-        _ = self._hibari.g2p  # loaded now, not within the first sentence
+        _ = self._hibari.g2p  # loaded now, not at the first sentence
 
     def speak(self, text: str, *, sample_rate: int = VOICE_RATE, speed: float = 1.0) -> Iterator[SpokenPiece]:
         check_sayable(text)
@@ -66,14 +66,14 @@ class HibariSynthesiser:
         return (self._say(piece, sample_rate, speed) for piece in chain((first,), pieces))
 
     def _pieces(self, text: str) -> Iterator[list[_Token]]:
-        """What is said in one go each; a long text is read while it is said."""
+        """The pieces to speak one by one; a long text is read while it is spoken."""
         for sentence in self._hibari.split_sentences(text):
             with self._lock:  # the dictionary reader keeps notes while it reads
                 words = self._read(sentence)
             yield from split(words)
 
     def _read(self, sentence: str) -> list[_Token]:
-        """The words of a sentence, each as it stands there and as it is read."""
+        """The words of a sentence, each as it is written and as it is read."""
         g2p = self._hibari.g2p
         words: list[_Token] = []
         joined = False
@@ -120,7 +120,7 @@ def verbatim(words: Sequence[str], read: Sequence[_Token]) -> list[_Token]:
             continue
         names = [word for word in words[i:k] if any(map(str.isalnum, word))]
         groups = min(len(names), len(tokens))
-        if not groups and tokens:  # read, and not to be found in the text: a part of the word before it
+        if not groups and tokens:  # not in the text: a part of the word before it
             names, before = [named[-1].text if named else " ".join(texts[j:m])], named[-1:]
             del named[-1:]
             tokens, groups = [*before, *tokens], 1
@@ -132,7 +132,7 @@ def verbatim(words: Sequence[str], read: Sequence[_Token]) -> list[_Token]:
 
 
 def split(words: Sequence[_Token]) -> list[list[_Token]]:
-    """A sentence -> pieces that the voice can say in one go, cut after a comma or the like where there is one."""
+    """A sentence in pieces that the voice can speak, cut after a comma or the like if there is one."""
     pieces: list[list[_Token]] = []
     piece: list[_Token] = []
     size = clause = 0

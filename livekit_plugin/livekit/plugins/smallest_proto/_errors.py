@@ -12,11 +12,11 @@ from smallest_proto import Failure, FailureKind
 from smallest_proto.retry import classify
 from smallest_proto.statuses import Verdict
 
-_NO_GOODBYE = 1006  # WebSocket close code: the connection was lost, nobody closed it
+_NO_GOODBYE = 1006  # WebSocket close code: the connection was lost without a close
 
 
 def api_error(failure: Failure, *, final: bool = False) -> APIError:
-    """The exception that tells of ``failure``; ``final``: no other try follows, whatever it was."""
+    """The exception for ``failure``; ``final``: no other try follows, whatever it was."""
     retryable = not final and classify(failure) is not Verdict.FINAL
     status = failure.status
     if status is None and failure.kind is FailureKind.DISCONNECTED and failure.code != _NO_GOODBYE:

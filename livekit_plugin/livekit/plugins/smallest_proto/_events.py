@@ -30,7 +30,7 @@ from smallest_proto.transcription.turns import says_something
 
 
 def speech_event(event: Event, *, language: str, offset: float, request_id: str) -> SpeechEvent | None:
-    """What the framework is told of an event of a live transcription, or ``None``.
+    """The framework's event for an event of a live transcription, or ``None``.
 
     ``language`` is that of the configuration, for what names none; ``offset`` is in seconds.
     """
@@ -54,7 +54,7 @@ def speech_event(event: Event, *, language: str, offset: float, request_id: str)
 
 
 def file_event(transcript: FileTranscript, *, language: str, request_id: str) -> SpeechEvent:
-    """What the framework is told of a transcribed file. Times are seconds from its start."""
+    """The framework's event for a transcribed file. Times are seconds from its start."""
     words = transcript.words
     data = SpeechData(
         language=LanguageCode(transcript.language or language),

@@ -19,7 +19,7 @@ _REASONS = {
 
 
 class AudioLostError(APIError):
-    """Audio that no connection heard, or that none will be asked about again. The stream goes on without it."""
+    """Audio for which there will be no transcript. The stream goes on without it."""
 
     def __init__(self, lost: AudioLost, offset: float) -> None:
         self.start_time = lost.start + offset  # seconds, as in SpeechData
@@ -33,4 +33,4 @@ class AudioLostMetrics(STTMetrics):
     """The metric beside an ``AudioLostError``: no usage, and how much was lost."""
 
     lost_duration: float
-    """Seconds of audio that were given up."""
+    """Seconds of audio without a transcript."""

@@ -158,7 +158,7 @@ class Adjustable(ABC):
         finalize_on_words: NotGivenOr[bool] = NOT_GIVEN,
         max_words: NotGivenOr[int] = NOT_GIVEN,
     ) -> None:
-        """Go over to other options without a gap: the connection in use hears on until a new one is open.
+        """Change to other options without a gap: the present connection goes on until a new one is open.
 
         If the service refuses them the stream goes on with the old ones, and an ``error`` event tells of it. A new
         sample rate holds for the frames pushed from now on.

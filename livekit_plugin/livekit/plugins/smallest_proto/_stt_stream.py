@@ -84,7 +84,7 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
         self._requested = {wanted.config: wanted}  # and all that the service was asked for: some of it may be refused
         self._held: list[rtc.AudioFrame] = []  # frames shorter than a message
         self._held_samples = 0
-        self._request_id = ""  # the service's name for the connection that spoke last
+        self._request_id = ""  # the service's name for the connection of the last event
         self._end: SessionEnded | None = None
 
     @property
@@ -168,7 +168,7 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
             self._warn(api_error(end.failure))
 
     async def _feed(self, stream: TranscriptionStream) -> None:
-        """What is pushed goes to the transcription."""
+        """Give what is pushed to the transcription."""
         with contextlib.suppress(RemoteError):  # the events tell of it
             async for item in self._input_ch:
                 if isinstance(item, rtc.AudioFrame):
@@ -182,7 +182,7 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
             await stream.end_input()
 
     async def _hear(self, stream: TranscriptionStream) -> None:
-        """What the transcription tells goes to the framework."""
+        """Give the events of the transcription to the framework."""
         with contextlib.suppress(RemoteError):  # the last event holds it
             async for event in stream:
                 self._tell(event, stream)
@@ -226,7 +226,7 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
         self._owner.emit("metrics_collected", metrics)
 
     def _warn(self, error: APIError, what_follows: str = "") -> None:
-        """Tell of what went wrong and does not end the stream."""
+        """Report an error that does not end the stream."""
         logger.warning("%s%s", error.message, what_follows, extra={"stt": self._owner.label})
         self._emit_error(error, recoverable=True)
 

@@ -226,7 +226,7 @@ class TTS(tts.TTS[str]):
         return client
 
     def warn(self, error: APIError, retry_in: float) -> None:
-        """Tell of what went wrong and does not end what is being spoken."""
+        """Report an error that does not end the speech."""
         logger.warning("%s; trying again in %.1f s", error.message, retry_in, extra={"tts": self.label})
         # Not by the stream's own way: that would take the segment's metrics back.
         self.emit("error", tts.TTSError(timestamp=time.time(), label=self.label, error=error, recoverable=True))
@@ -328,7 +328,7 @@ class SynthesizeStream(tts.SynthesizeStream):
             raise error
 
     async def _feed(self, first: str, stream: SynthesisStream) -> None:
-        """What is pushed is to be spoken."""
+        """Give what is pushed to the synthesis."""
         with contextlib.suppress(RemoteError):  # the events tell of it
             self._mark_started()
             await stream.send_text(first)
@@ -339,7 +339,7 @@ class SynthesizeStream(tts.SynthesizeStream):
             await stream.end_input()
 
     async def _hear(self, stream: SynthesisStream, output_emitter: tts.AudioEmitter) -> APIError | None:
-        """What is spoken goes to the framework, to the end of the segment; or what it failed of."""
+        """Give the audio to the framework, to the end of the segment, or the error that ended it."""
         with contextlib.suppress(RemoteError):  # the last event holds it
             async for event in stream:
                 if isinstance(event, AudioChunk):
@@ -359,7 +359,7 @@ class SynthesizeStream(tts.SynthesizeStream):
                     return api_error(event.failure, final=True)
                 elif isinstance(event, SessionEnded) and event.reason is not EndReason.COMPLETED:
                     return APIError("the synthesis ended before all was spoken", retryable=False)
-        output_emitter.push(_moment(self._config.sample_rate))  # the core found nothing to say
+        output_emitter.push(_moment(self._config.sample_rate))  # the text has nothing to speak
         return None
 
 

@@ -1,4 +1,4 @@
-"""The outer shape of an audio file: where in it the parts lie that libsndfile can read each for itself."""
+"""The outer shape of an audio file: where the parts are that libsndfile can read one by one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Reader: TypeAlias = Callable[[Data, int], Shape]
 
 _PAGE = 27  # bytes of an Ogg page before its table of segments (RFC 3533)
 _BEGINS = 2  # the flag of the first page of a stream
-_UNKNOWN = 0xFFFFFFFF  # the length of a Sun audio file that its writer did not know
+_UNKNOWN = 0xFFFFFFFF  # the length in a Sun audio file if its writer did not know it
 
-# What libsndfile cannot read and PyAV can, by the name under which people know it.
+# What PyAV can read and libsndfile cannot, by its common name.
 _MEDIA = (
     (4, rb"ftyp", "an MP4 (m4a, mov) file"),
     (0, rb"\x1a\x45\xdf\xa3", "a WebM or Matroska file"),
@@ -28,7 +28,7 @@ _MEDIA = (
 
 
 def shape_of(data: Data) -> Shape:
-    """The parts of a file. What is not known here is one part: libsndfile decides."""
+    """The parts of a file. A file of unknown shape is one part: libsndfile decides."""
     start = after_tags(data)
     reader = _reader(data, start)
     shape = reader(data, start) if reader is not None else Shape([])
@@ -36,7 +36,7 @@ def shape_of(data: Data) -> Shape:
 
 
 def is_file(data: Data) -> bool:
-    """Whether it begins as a file that says what it holds: raw samples hardly ever do."""
+    """Whether it begins like a file with a header: raw samples hardly ever do."""
     return media_name(data) is not None or _reader(data, after_tags(data)) not in (None, mpeg_parts)
 
 
@@ -74,7 +74,7 @@ def _reader(data: Data, start: int) -> Reader | None:
     return mpeg_parts if start or mpeg_parts(data, start, probe=True).parts else None
 
 
-# How a file begins that says nothing of its end, so that the next one of its kind behind it is looked for.
+# How files begin that do not say where they end: the next beginning is the end.
 _JOINS = {
     b"fLaC": rb"fLaC[\x00\x80]\x00\x00\x22",  # the first block is STREAMINFO, of 34 bytes (RFC 9639)
     b"FORM": rb"FORM.{4}AIF[FC]",
@@ -92,7 +92,7 @@ def _ogg_parts(data: Data, start: int) -> Shape:
     """A chain of streams: each begins with first pages, which stand together, then others."""
     begins, at, within, notes = [start], start, False, []
     while at < len(data):
-        if data[at : at + 4] != b"OggS":  # damaged: libsndfile skips it as well
+        if data[at : at + 4] != b"OggS":  # damaged: libsndfile skips this too
             at = page if (page := data.find(b"OggS\0", at)) >= 0 else len(data)
             continue
         head = data[at : at + _PAGE]
@@ -111,7 +111,7 @@ def _ogg_parts(data: Data, start: int) -> Shape:
 
 
 def _sun_parts(data: Data, start: int) -> Shape:
-    """Sun and NeXT audio, whose length can be a 0 that nobody came back to."""
+    """Sun and NeXT audio; its writer may have left the length 0."""
     head = data[start : start + 24]
     if len(head) < 24:
         return Shape([])
@@ -129,7 +129,7 @@ def _mp4_parts(data: Data, start: int) -> Shape:
         size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         if name == b"ftyp" and at > start:
             begins.append(at)
-        if size == 1:  # the length stands behind the name
+        if size == 1:  # the length follows the name
             size = int.from_bytes(data[at + 8 : at + 16], "big")
         at = at + size if size >= 8 else len(data)  # 0: to the end
     notes = ["breaks off: its last part is not whole"] if at > len(data) else []

@@ -1,4 +1,4 @@
-"""A file of any kind, decoded as it is asked for: mono samples at 16 kHz."""
+"""Decodes a file of any kind, piece by piece: mono samples at 16 kHz."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from .mixing import Channels, Mixer
 from .parts import Data, Part, Window
 
 READABLE = "WAV, MP3, FLAC, OGG or another that soundfile reads"
-_BLOCK = 1  # seconds that are decoded at once: a long file is never held at its full rate and width
-_TOLERANCE = 0.1  # seconds that a file may lack of what it tells of: encoders round up
-_RATES = range(1000, 1_000_001)  # Hz: a damaged head can say anything, and a second of it would fill the memory
+_BLOCK = 1  # seconds that are decoded at once, so that a long file needs little memory
+_TOLERANCE = 0.1  # seconds that a file may be shorter than it says: encoders round up
+_RATES = range(1000, 1_000_001)  # Hz: a damaged header can say anything, and fill the memory
 _CHANNELS = range(1, 65)  # the most that microphones have in one file, in ambisonics
-_LOUDEST = 16.0  # of full scale: nothing that was recorded, and small enough to be counted with
+_LOUDEST = 16.0  # of full scale: no recording is louder
 _UNKNOWN = 2**48  # frames: libsndfile's word for a FLAC stream that says no length is larger
 _SUBTYPES = {"linear16": "PCM_16", "linear32": "PCM_32", "alaw": "ALAW", "mulaw": "ULAW"}
 
 
 class Raw(NamedTuple):
-    """What raw samples are, one channel of them: no file says it."""
+    """The format of raw samples of one channel: the file does not say it."""
 
     encoding: str  # linear16 or linear32 (little-endian), alaw or mulaw
     rate: int  # Hz
@@ -41,13 +41,13 @@ class Raw(NamedTuple):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What libsndfile is told of it."""
+        """The same for libsndfile."""
         kind = {"format": "RAW", "subtype": _SUBTYPES[self.encoding], "endian": "LITTLE"}
         return {**kind, "samplerate": self.rate, "channels": 1}
 
 
 class Unreadable(Exception):
-    """The file is no audio: what it is, and what would be right, to be said after its name."""
+    """The file is not audio. The text follows the name of the file: what it is, and what would be right."""
 
 
 class _Opened(NamedTuple):
@@ -93,11 +93,11 @@ class Decoder:
 
     @property
     def duration(self) -> float:
-        """Seconds, as the file says; 0 where it does not."""
+        """Seconds, as the file says; 0 if it does not."""
         return sum((part.frames or 0) / part.rate for part in self._parts)
 
     def blocks(self) -> Iterator[Samples]:
-        """All of it in order, mono, 16 kHz. A float file can hold more than full scale; what is no number is 0."""
+        """All of it in order, mono, 16 kHz. A float file can exceed full scale; what is not a number becomes 0."""
         resampler: Any = None
         rate, heard = 0, 0.0
         for part in self._parts:
@@ -180,7 +180,7 @@ class Decoder:
                 try:
                     block = block[: len(file.read(out=block, always_2d=True))]
                 except soundfile.SoundFileError:
-                    # What it has decoded before the place stands in the block.
+                    # The block holds what was decoded before the error.
                     there = np.flatnonzero(~np.isnan(block[:, 0]))
                     yield block[: there[-1] + 1 if len(there) else 0]
                     raise _Broken from None

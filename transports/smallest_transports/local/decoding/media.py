@@ -28,7 +28,7 @@ def probe(data: Data, part: Part) -> MediaInfo | None:
     try:
         with av.open(Window(data, part)) as container:
             stream = container.streams.best("audio")
-            if stream is None or not getattr(stream, "rate", None):  # a codec that nobody knows
+            if stream is None or not getattr(stream, "rate", None):  # an unknown codec
                 return None
             # A film can be longer than its sound.
             whole = (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0
@@ -66,7 +66,7 @@ def blocks(data: Data, part: Part, info: MediaInfo, size: int) -> Iterator[Chann
 
 def _shaped(frame: Any, info: MediaInfo) -> Channels:
     samples: Channels = frame.to_ndarray().T
-    # A stream can change its mind on channels.
+    # The number of channels can change within a stream.
     return samples if samples.shape[1] == info.channels else np.repeat(samples[:, :1], info.channels, axis=1)
 
 

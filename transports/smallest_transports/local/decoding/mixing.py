@@ -1,8 +1,8 @@
-"""Several channels -> one, in which no voice is lost.
+"""Mixes several channels into one, so that no voice is lost.
 
-A mean can cancel: of a line that was wired the wrong way round two channels come out as silence. And it buries: a voice
-in one of six channels comes out at a sixth. So a channel that is out of phase with the louder ones is turned round, and
-each counts by its share of the level at that moment, as an automatic mixer for microphones does (Dan Dugan, 1975).
+A mean can cancel: the two channels of a line that was wired the wrong way round give silence. And it buries: a voice in
+one of six channels is six times quieter. So a channel in opposite phase to the louder ones is turned round, and each
+channel counts by its share of the level at that moment, as in an automatic mixer for microphones (Dan Dugan, 1975).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ Mono = npt.NDArray[np.float32]
 
 _HOP = 0.02  # seconds in which a share holds: shorter than a syllable
 _RELEASE = 0.7  # of a level from one hop to the next: by 20 dB in 0.13 s, so that a quiet answer is heard at once
-_MEMORY = 0.8  # of what is known of the phases from one block to the next
-_OPPOSED = -0.1  # a correlation below it is no accident of two voices
-_VOICE = 2000.0  # Hz, about which a voice is told from the rest: what makes words out is from 300 to 3400
+_MEMORY = 0.8  # of what the last blocks showed of the phases
+_OPPOSED = -0.1  # two voices do not correlate so by accident
+_VOICE = 2000.0  # Hz: the middle of the band of speech, 300 to 3400
 _SILENCE = 1e-5  # of full scale: below it all channels count the same
 
 
@@ -56,7 +56,7 @@ class Mixer:
         return np.asarray(mixed, np.float32)
 
     def _steps(self, block: Channels) -> npt.NDArray[np.float64]:
-        """From one short mean to the next: rumble, a recorder's offset from zero, and hiss are no voice."""
+        """The difference of short means: it leaves out rumble, hiss and an offset from zero."""
         width = self._width
         before = np.repeat(block[:1], 2 * width - 1, axis=0) if self._heard is None else self._heard
         heard = np.concatenate((before, block))
@@ -67,7 +67,7 @@ class Mixer:
         return np.asarray(means[width:] - means[:-width])
 
     def _turn(self) -> None:
-        """Let no channel be opposed to the sum of the louder ones."""
+        """Turn round each channel that is opposed to the sum of the louder ones."""
         products = self._products
         order = np.argsort(-np.diag(products), kind="stable")
         for place, number in enumerate(order[1:], 1):

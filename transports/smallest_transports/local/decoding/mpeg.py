@@ -12,9 +12,9 @@ from typing import NamedTuple
 from .parts import Data, Part, Shape
 
 _SYNC = re.compile(rb"\xff[\xe2-\xff]")
-_PROBE = 64 * 1024  # bytes in which the first frame of a file must lie, tags aside
-_CERTAIN = 3  # frames in a row are no accident; so many are asked for after what is none
-_TOLERANCE = 0.1  # seconds: encoders count the frame that tells of the others, or do not
+_PROBE = 64 * 1024  # bytes: the first frame of a file is within them, tags aside
+_CERTAIN = 3  # this many frames in a row are no accident; required after other bytes
+_TOLERANCE = 0.1  # seconds: some encoders count the header frame, some do not
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # Hz, by version (1, 2, 2.5)
 _KBITS = {
     (3, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -28,7 +28,7 @@ _KBITS = {
 class _Run(NamedTuple):
     part: Part | None
     end: int
-    announced: float  # seconds that its head tells of, if it has one
+    announced: float  # seconds, as its header says, if it has one
     there: float  # seconds
 
 
@@ -75,7 +75,7 @@ def _run(data: Data, at: int, end: int) -> _Run:
 
 
 def _counted(head: bytes, frame: _Frame, count: int, size: int) -> bytes:
-    """A first frame that tells the truth: without one the length is guessed from the bit rate, and believed."""
+    """A first frame with the true length: without it libsndfile guesses from the bit rate."""
     if frame.kind[1] != 1:
         return b""  # libsndfile knows such frames in the third layer alone
     side = _side(frame)
@@ -98,7 +98,7 @@ def _next(data: Data, at: int, end: int, until: int) -> int | None:
         while len(kinds) < _CERTAIN and (frame := _frame(data, at, end)) is not None:
             kinds.append(frame.kind)
             at += frame.size
-        # At the end fewer will do: there is nothing behind them that would tell more.
+        # At the end fewer are enough: nothing follows that could show more.
         if len(set(kinds)) == 1 and (len(kinds) == _CERTAIN or at == end):
             return begin
     return None

@@ -1,8 +1,8 @@
-"""WAV: where the samples lie, whatever the head says of their number.
+"""WAV: where the samples are, whatever the header says.
 
-A recorder writes the lengths when it is done. One that was killed, or wrote into a pipe, leaves 0 or the largest number
-there is; editors leave out the byte that fills up an odd chunk; and WAV files are joined with ``cat``. So a length is
-believed where what follows it can be a chunk, another file or the end.
+A recorder writes the lengths when it is done. One that was killed, or wrote into a pipe, leaves 0 or the largest
+number; editors leave out the byte that fills up an odd chunk; and people join WAV files with ``cat``. So a length is
+believed only if a chunk, another file or the end can follow it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from .parts import Data, Part, Shape
 
 _FILE = re.compile(rb"(?:RIFF|RF64|BW64).{4}WAVE[ -~]{4}", re.DOTALL)
 _ID = re.compile(rb"[0-9A-Za-z_ ][0-9A-Za-z_\-. ]{3}")
-_UNKNOWN = 0x7FFF0000  # bytes: what wrote into a pipe says so much or more (sox, ffmpeg, arecord, browsers)
+_UNKNOWN = 0x7FFF0000  # bytes: programs that write into a pipe say this or more (sox, ffmpeg, arecord, browsers)
 _MOST = 0xFFFFFFFF
 _LARGEST = 0xFFFFFF00  # bytes: more needs RF64 (EBU Tech 3306)
 _FILES = (b"RIFF", b"RF64", b"BW64")
-# What stands behind samples as a rule: its name is enough, a file can be cut off in the middle of it.
+# What usually follows the samples: the name is enough, as the file can end in the middle of it.
 _KNOWN = (
     b"data",
     b"LIST",
@@ -66,7 +66,7 @@ def _read_file(data: Data, start: int, parts: list[Part], notes: list[str]) -> i
         if chunk is not None and chunk.name in _FILES:
             break
         if chunk is None or (chunk.name != b"data" and chunk.start + chunk.size > len(data)):
-            # A length that cannot be. Before the samples: they come somewhere behind it.
+            # An impossible length. If the samples did not come yet, they are somewhere behind it.
             place = data.find(b"data", at) if format and len(parts) == before else -1
             if place < 0:
                 break
@@ -88,7 +88,7 @@ def _read_file(data: Data, start: int, parts: list[Part], notes: list[str]) -> i
         if chunk.size % 2 and (_fits(data, at + 1) or not _fits(data, at)):
             at += 1
         elif chunk.size % 2:
-            sound = False  # libsndfile looks for the byte that fills it up
+            sound = False  # libsndfile expects the byte that fills it up
     return at
 
 
@@ -102,7 +102,7 @@ def _add(data: Data, parts: list[Part], part: Part, format: bytes, *, headed: bo
 
 
 def _head(format: bytes, size: int) -> bytes:
-    """The head of a WAV file with so many bytes of samples."""
+    """The header of a WAV file with this many bytes of samples."""
     chunk = struct.pack("<4sI", b"fmt ", len(format)) + format + b"\0" * (len(format) % 2)
     if size <= _LARGEST:
         return (
@@ -128,7 +128,7 @@ def _fits(data: Data, at: int) -> bool:
 
 
 def at_end(data: Data, at: int) -> bool:
-    """Whether nothing follows, or what many programs leave behind the last chunk: a few zeros, an ID3v1 tag."""
+    """Whether nothing follows, or only what many programs leave at the end: a few zeros, an ID3v1 tag."""
     rest = len(data) - at
     return rest <= 1 or (rest == 128 and data[at : at + 3] == b"TAG") or (rest < 4096 and not any(data[at:]))
 
