@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, cast
@@ -47,10 +49,13 @@ class _Connected(BaseException):
 
 
 class Connector(World):
-    """The connector of one client: its own from entering to leaving, or that of a session which was handed in."""
+    """The way to connections for one client: a connector of its own, or that of a session which was handed in.
+
+    All that is used of aiohttp is public, but for two names: ``Trace``, and where a session keeps its proxy.
+    """
 
     http_session: aiohttp.ClientSession | None = None
-    _connector: aiohttp.TCPConnector | None = None
+    _session: aiohttp.ClientSession | None = None  # asks for all links, from entering to leaving
 
     def __init__(self, where: Address, *, proxy: str | None = ENVIRONMENT, **options: Any) -> None:
         super().__init__(where, proxy=proxy, **options)
@@ -63,36 +68,46 @@ class Connector(World):
         """The connector knows whom to trust: that of a session as its maker wants it, our own as aiohttp does."""
 
     async def __aenter__(self) -> Self:
-        if self.http_session is None:
-            self._connector = aiohttp.TCPConnector(
-                limit=0,  # how many links there are is the application's business
-                force_close=True,
-                socket_factory=_make_socket,
-            )
+        if self.http_session is None or not self.http_session.closed:
+            self._session = self._new_session()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._connector is not None:
-            await self._connector.close()
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
 
     def check_open(self) -> None:
         """Raises ``LocalProtocolError`` where the session that was handed in is closed."""
         if self.http_session is not None and self.http_session.closed:
             raise LocalProtocolError("the http_session is closed: hand in one that lives as long as the client")
 
-    def session(self) -> aiohttp.ClientSession:
-        """A session for one link over the shared connector, or one of its own where the client was not entered."""
-        given, connector = self.http_session, self._connector
-        options: dict[str, Any] = {"cookie_jar": aiohttp.DummyCookieJar()}
-        if given is not None:
-            connector = cast("aiohttp.TCPConnector", given.connector)
-            options = {"headers": given.headers, "cookie_jar": given.cookie_jar}
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """A session to connect with: that of the client, or one of its own where the client was not entered."""
+        if self._session is not None:
+            yield self._session
+        else:
+            async with self._new_session() as session:
+                yield session
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        given = self.http_session
+        connector = (
+            aiohttp.TCPConnector(
+                limit=0,  # how many links there are is the application's business
+                force_close=True,
+                socket_factory=_make_socket,
+            )
+            if given is None
+            else given.connector
+        )
         return aiohttp.ClientSession(
             connector=connector,
-            connector_owner=connector is None,
+            connector_owner=given is None,
+            cookie_jar=aiohttp.DummyCookieJar() if given is None else given.cookie_jar,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # the core has deadlines
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),
-            **options,
         )
 
     async def connect(self, session: aiohttp.ClientSession, request: Request) -> tuple[Connection, Headers]:
@@ -111,7 +126,7 @@ class Connector(World):
         try:
             # aiohttp makes of it whom to connect to, through which proxy, and what the session adds to the headers.
             async with session.request(
-                "GET", url, headers=list(request.headers), middlewares=(take,), **self._options()
+                "GET", url, headers=self._all_headers(request), middlewares=(take,), **self._options()
             ):
                 raise AssertionError
         except _Connected:
@@ -132,6 +147,12 @@ class Connector(World):
             except CookieError:
                 continue
         self.http_session.cookie_jar.update_cookies(cookies, URL(url, encoded=True))
+
+    def _all_headers(self, request: Request) -> list[tuple[str, str]]:
+        """Those of a request, and what the session that was handed in adds to each."""
+        names = {name.lower() for name, _ in request.headers}
+        theirs = () if self.http_session is None else self.http_session.headers.items()
+        return [*((name, value) for name, value in theirs if name.lower() not in names), *request.headers]
 
     def _options(self) -> dict[str, Any]:
         """What the user said of the way; what he did not say is the session's."""

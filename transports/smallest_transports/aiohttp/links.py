@@ -30,9 +30,11 @@ class Driver(EventLoopDriving):
         return _Link(self, number, request)
 
     def hear_events(self, link: Any, events: Sequence[wire.WebSocketEvent | wire.ExchangeEvent]) -> None:
-        for event in events:
-            if isinstance(event, (wire.Opened, wire.ResponseStarted)):
-                self.world.keep_cookies(event.headers, link.url)
+        if not link.answered:
+            for event in events:
+                if isinstance(event, (wire.Opened, wire.ResponseStarted)):
+                    link.answered = True
+                    self.world.keep_cookies(event.headers, link.url)
         super().hear_events(link, events)
 
 
@@ -44,6 +46,7 @@ class _Link(EventLoopLink):
     def __init__(self, driver: Driver, number: int, request: Request) -> None:
         driver.world.check_open()
         self.url = request.full_url
+        self.answered = False  # the head of the answer was read
         super().__init__(driver, number, request)
 
     async def live(self) -> None:
