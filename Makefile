@@ -45,12 +45,13 @@ bench: $(VENV)/.develop ## what the core and speech cost, beside baselines of th
 	@$(IN) tests/benchmarks/long_call.py $(ARGS)
 	@$(IN) tests/benchmarks/speech.py $(ARGS)
 
-streams: $(VENV)/.develop ## what 1 to 300 live streams cost over each transport, beside bare loops: some ten minutes
+streams: $(VENV)/.develop ## what 100 live streams cost over each transport, beside bare loops: a quarter of an hour
 	@$(IN) tests/benchmarks/streams.py $(ARGS)
 
-plugin: $(VENV)/.develop ## the LiveKit plugin beside the published one: words lost under faults, and what it costs
+plugin: $(VENV)/.develop $(PEERS)/.made ## the LiveKit plugin beside the published one: words lost under faults, and the cost; that of other clients
 	@$(IN) tests/benchmarks/livekit_faults.py $(ARGS)
 	@$(IN) tests/benchmarks/livekit_speed.py $(ARGS)
+	@$(IN) tests/benchmarks/others.py --python $(PEERS)/bin/python $(ARGS)
 
 cuts: $(VENV)/.develop ## a human's words when the link breaks at each half second, beside the published plugin: a quarter of an hour
 	@$(IN) tests/benchmarks/speech_cuts.py $(ARGS)

@@ -1,4 +1,4 @@
-"""Live streams without this library: the least that each stack can do, which is to send audio and to parse what comes.
+"""Live streams without a client: the least that each stack can do, which is to send audio and to parse what comes.
 
 No state, no retry, no timers, no back-pressure but the stack's own: what a stream costs here, any client pays.
 """
@@ -9,17 +9,24 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
 import msgspec
 import trio
+from websockets.asyncio.client import connect
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, Ping, Request, TextMessage
 
+from smallest_proto.requests import Request as OwnRequest
+from smallest_transports._wire import ClientWebSocket, Opened
+from smallest_transports._wire import TextMessage as OwnText
+
 Heard = Callable[[Any], None]  # takes each message of the service, parsed
+
+Frames: TypeAlias = "OwnWire | Wsproto"
 
 _decode = msgspec.json.Decoder().decode
 
@@ -40,7 +47,32 @@ def where(base_url: str, target: str) -> Where:
     return Where(url.hostname, url.port, url.path + target, [("Authorization", "Bearer any")])
 
 
-class _Frames:
+class OwnWire:
+    """The wire of this library, with nothing around it."""
+
+    def __init__(self, to: Where, heard: Heard) -> None:
+        path, _, query = to.target.partition("?")
+        url = f"ws://{to.host}:{to.port}{path}"
+        self._wire = ClientWebSocket(OwnRequest(method="GET", url=url, query=query, headers=tuple(to.headers)))
+        self._heard = heard
+        self.open = False
+        self.hello = self._wire.data_to_send()
+
+    def audio(self, data: bytes) -> bytes:
+        self._wire.send_binary(data)
+        return self._wire.data_to_send()
+
+    def receive(self, data: bytes) -> bytes:
+        """Take what came; give what is to be answered."""
+        for event in self._wire.receive_data(data):
+            if isinstance(event, OwnText):
+                self._heard(_decode(event.text))
+            elif isinstance(event, Opened):
+                self.open = True
+        return self._wire.data_to_send()
+
+
+class Wsproto:
     """wsproto, with nothing around it."""
 
     def __init__(self, to: Where, heard: Heard) -> None:
@@ -68,7 +100,7 @@ class _Frames:
 
 
 class _Protocol(asyncio.Protocol):
-    def __init__(self, frames: _Frames) -> None:
+    def __init__(self, frames: Frames) -> None:
         self.frames = frames
         self.opened = asyncio.get_running_loop().create_future()
         self.transport: Any = None
@@ -88,9 +120,9 @@ class _Protocol(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def bare_asyncio(to: Where, heard: Heard, _: object) -> AsyncIterator[Any]:
+async def bare_asyncio(frames_of: type[Frames], to: Where, heard: Heard, _: object) -> AsyncIterator[Any]:
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_connection(lambda: _Protocol(_Frames(to, heard)), to.host, to.port)
+    transport, protocol = await loop.create_connection(lambda: _Protocol(frames_of(to, heard)), to.host, to.port)
     await protocol.opened
     try:
         yield protocol.send
@@ -99,8 +131,8 @@ async def bare_asyncio(to: Where, heard: Heard, _: object) -> AsyncIterator[Any]
 
 
 @asynccontextmanager
-async def bare_trio(to: Where, heard: Heard, nursery: trio.Nursery) -> AsyncIterator[Any]:
-    frames, opened = _Frames(to, heard), trio.Event()
+async def bare_trio(frames_of: type[Frames], to: Where, heard: Heard, nursery: trio.Nursery) -> AsyncIterator[Any]:
+    frames, opened = frames_of(to, heard), trio.Event()
     stream = await trio.open_tcp_stream(to.host, to.port)
 
     async def send(data: bytes) -> None:
@@ -126,8 +158,8 @@ async def bare_trio(to: Where, heard: Heard, nursery: trio.Nursery) -> AsyncIter
 
 
 @asynccontextmanager
-async def bare_anyio(to: Where, heard: Heard, group: Any) -> AsyncIterator[Any]:
-    frames, opened = _Frames(to, heard), anyio.Event()
+async def bare_anyio(frames_of: type[Frames], to: Where, heard: Heard, group: Any) -> AsyncIterator[Any]:
+    frames, opened = frames_of(to, heard), anyio.Event()
     stream = await anyio.connect_tcp(to.host, to.port)
 
     async def send(data: bytes) -> None:
@@ -164,6 +196,23 @@ async def bare_aiohttp(to: Where, heard: Heard, session: aiohttp.ClientSession) 
         reading = asyncio.ensure_future(read())
         try:
             yield partial(socket.send_bytes)
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+
+
+@asynccontextmanager
+async def bare_websockets(to: Where, heard: Heard, _: object) -> AsyncIterator[Any]:
+    url = f"ws://{to.host}:{to.port}{to.target}"
+    async with connect(url, additional_headers=to.headers, compression=None, proxy=None) as socket:
+
+        async def read() -> None:
+            async for message in socket:
+                heard(_decode(message))
+
+        reading = asyncio.ensure_future(read())
+        try:
+            yield socket.send
         finally:
             reading.cancel()
             await asyncio.wait([reading])

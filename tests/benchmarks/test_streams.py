@@ -1,4 +1,4 @@
-"""The benchmark of live streams runs and prints a row for each transport. No figure is asserted."""
+"""The benchmarks of live streams run and print their rows. No figure is asserted."""
 
 from __future__ import annotations
 
@@ -15,4 +15,16 @@ def test_the_benchmark_of_live_streams_prints_every_transport() -> None:
     assert done.returncode == 0, done.stderr
     _title, header, *rows = done.stdout.strip().splitlines()
     assert header.startswith("transport   streams")
-    assert [row.split()[:2] for row in rows] == [[transport, "3"] for transport in TRANSPORTS]
+    assert [row.split()[:2] for row in rows] == [[transport, "2"] for transport in TRANSPORTS]
+
+
+def test_other_clients_are_measured_beside_ours() -> None:
+    """Of these the published plugin alone is installed here."""
+    script = Path(__file__).with_name("others.py")
+    command = [sys.executable, str(script), "--quick", "--installed", "--only", "livekit-plugins-smallestai"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    _title, mine, theirs = done.stdout.strip().splitlines()
+    assert mine.startswith("our plugin ")
+    assert theirs.startswith("livekit-plugins-smallestai ")
+    assert "   our plugin " in theirs
