@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
@@ -16,6 +17,11 @@ import msgspec
 from .values import Value
 
 T = TypeVar("T")
+
+# Of errors, each too short and plain to hold what a user said, as near as can be.
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}|[0-9]{1,4}")  # a name in a request, or a place in a list
+_REASON = re.compile(r"[a-z][a-z_]{0,39}")  # invalid_enum_value
+_MAX_FIELDS = 5  # that a sentence names
 
 _Spoken: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]  # a word without text is not accepted
 
@@ -52,6 +58,7 @@ class ErrorMessage(Value, frozen=True, kw_only=True):
     text: str = ""
     status: str | None = None
     code: str | None = None  # such as LANGUAGE_NOT_ENABLED_IN_REGION
+    fields: str = ""  # what of the request is wrong, see ``refused_fields``
     session_id: str | None = None
     private: bool = True  # False: the peer says that its text repeats nothing of the user's, as the local server does
 
@@ -115,6 +122,24 @@ def error_text(value: Any) -> str:
     if isinstance(value, dict):
         value = value.get("message")
     return read_text(value) or ""
+
+
+def refused_fields(*lists: Any) -> str:
+    """Which fields of the request the service names as wrong, and of what kind that is: its names, never its words.
+
+    ``lists`` are JSON values that can be lists of ``{"code", "path", "message"}``.
+    """
+    fields: dict[str, str] = {}
+    for items in lists:
+        for item in items[:100] if isinstance(items, list) else ():
+            if not isinstance(item, dict):
+                continue
+            path, kind = item.get("path"), item.get("code")
+            steps = [str(step) for step in (path if isinstance(path, list) else [path]) if type(step) in (str, int)]
+            if steps and all(map(_FIELD.fullmatch, steps)):
+                named = isinstance(kind, str) and _REASON.fullmatch(kind)
+                fields.setdefault(".".join(steps), f" ({kind})" if named else "")
+    return ", ".join(name + kind for name, kind in list(fields.items())[:_MAX_FIELDS])
 
 
 def _whole(digits: str) -> int | None:

@@ -19,17 +19,14 @@ import msgspec
 
 from .codings import decoded
 from .errors import Failure, FailureKind
-from .reading import ErrorMessage, error_text, read_json_object, read_number
-from .statuses import IN_DETAIL, Verdict, meaning_of, meaning_of_code, read_code
+from .reading import ErrorMessage, error_text, read_json_object, read_number, refused_fields
+from .statuses import IN_DETAIL, STATUSES, Verdict, meaning_of, meaning_of_code, read_code
 
 MAX_REFUSAL_BYTES = 64 * 2**10  # more of an error page is no help
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # cannot hold what a user said, as near as can be
-_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}|[0-9]{1,4}")  # likewise: a name in a request, or a place in a list
 _EXPIRY = re.compile(r"[a-z][a-z-]{0,39}")
-_REASON = re.compile(r"[a-z][a-z_]{0,39}")  # likewise: invalid_enum_value
 _MAX_DETAIL = 4096  # characters
-_MAX_FIELDS = 5  # that a sentence names
 _MAX_SHOWN = 300  # characters of a peer's words in a sentence of ours
 
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
@@ -59,10 +56,11 @@ def _refusal(status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> 
     advice = by_code.advice if (by_code := meaning_of_code(code)) is not None else meaning.advice
     if answer.get("private") is False:
         advice = _shown(advice, error_text(answer.get("message")) or error_text(answer.get("error")))
+    fields = refused_fields(*map(answer.get, ("error", "errors", "details")))
     wait = retry_after(headers)
     return Failure(
         kind=FailureKind.STATUS if 300 <= status <= 599 else FailureKind.PROTOCOL,
-        reason=f"HTTP {status}{named}: {_refused_fields(answer)}{advice}",
+        reason=f"HTTP {status}{named}: {_wrong(fields)}{advice}",
         status=status,
         retry_after=_seconds(answer.get("retry_after")) if wait is None else wait,
         request_id=request_id(answer, headers),
@@ -129,20 +127,8 @@ def _shown(advice: str, words: str) -> str:
     return words[:_MAX_SHOWN] if words and (not advice or advice.endswith(IN_DETAIL)) else advice
 
 
-def _refused_fields(answer: dict[str, Any]) -> str:
-    """Which fields of the request the service names as wrong, and of what kind that is: its names, never its words."""
-    fields: dict[str, str] = {}
-    for items in (answer.get("error"), answer.get("errors"), answer.get("details")):
-        for item in items[:100] if isinstance(items, list) else ():
-            if not isinstance(item, dict):
-                continue
-            path, kind = item.get("path"), item.get("code")
-            steps = [str(step) for step in (path if isinstance(path, list) else [path]) if type(step) in (str, int)]
-            if steps and all(map(_FIELD.fullmatch, steps)):
-                named = isinstance(kind, str) and _REASON.fullmatch(kind)
-                fields.setdefault(".".join(steps), f" ({kind})" if named else "")
-    shown = ", ".join(name + kind for name, kind in list(fields.items())[:_MAX_FIELDS])
-    return f"wrong: {shown}; " if shown else ""
+def _wrong(fields: str) -> str:
+    return f"wrong: {fields}; " if fields else ""
 
 
 def _seconds(read: Any) -> float | None:
@@ -177,13 +163,16 @@ def _http_date(text: str) -> int | None:
 def message_failure(message: ErrorMessage) -> Failure:
     """The failure that an error message over an open connection tells of; its status is an HTTP status, or a word.
 
-    It is ``final`` where the code of the error says that no other try can help.
+    It is ``final`` where the code of the error says that no other try can help, or fields are named as wrong.
     """
     status = int(message.status) if message.status is not None and message.status in _STATUSES else None
     meaning = meaning_of_code(message.code)
+    if meaning is None and message.fields and status is None:
+        meaning = STATUSES[400]
     advice = "" if meaning is None else meaning.advice
     if not message.private:
         advice = _shown(advice, message.text)
+    advice = _wrong(message.fields) + advice if advice else _wrong(message.fields).removesuffix("; ")
     reason = "the service told of an error" + (f" ({message.code})" if message.code else "")
     return Failure(
         kind=FailureKind.SERVICE,

@@ -14,7 +14,7 @@ import msgspec
 
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.errors import Failure, FailureKind
-from smallest_proto.reading import ErrorMessage, decode_audio, error_text, read_json_object, read_text
+from smallest_proto.reading import ErrorMessage, decode_audio, error_text, read_json_object, read_text, refused_fields
 from smallest_proto.refusals import MAX_REFUSAL_BYTES, content_expiry, header, message_failure, no_answer, request_id
 from smallest_proto.synthesis.events import AudioChunk, SpeechFinished
 
@@ -117,7 +117,8 @@ class AudioEvents:
         status = None if frame.status is None else str(frame.status)
         if frame.error is not None or event.type == "error" or (status and _ERROR_STATUS.fullmatch(status)):
             text = error_text(frame.error) or error_text(frame.message)
-            self._failure, self.settled = message_failure(ErrorMessage(text=text, status=status)), True
+            error = ErrorMessage(text=text, status=status, fields=refused_fields(frame.error))
+            self._failure, self.settled = message_failure(error), True
             return None
         self.settled = frame.done or False
         return None if frame.audio is None else self.chunker.take(frame.audio)

@@ -23,6 +23,7 @@ from smallest_proto.reading import (
     read_json_object,
     read_number,
     read_text,
+    refused_fields,
 )
 from smallest_proto.requests import speech_fields
 from smallest_proto.statuses import read_code
@@ -85,6 +86,7 @@ class _Wire(msgspec.Struct):
     context_id: str | None = None
     message: Any = None
     error: Any = None
+    errors: Any = None
     error_code: Any = None
     private: Any = None
 
@@ -116,13 +118,14 @@ def _typed(wire: _Wire, *, repaired: bool) -> Message:
         )
     if status == "complete":
         return CompleteMessage(request_id=request, context_id=context, repaired=repaired)
-    if status == "error" or wire.error is not None or wire.error_code:
+    if status == "error" or wire.error is not None or wire.errors or wire.error_code:
         code = wire.error.get("code") if isinstance(wire.error, dict) else None
-        words = wire.message if wire.message is not None else wire.error
+        words = next((one for one in (wire.message, wire.error, wire.errors) if one is not None), None)
         error = ErrorMessage(
             text=error_text(words),
             status=read_text(status if code is None else code),
             code=read_code(wire.error_code, code),
+            fields=refused_fields(wire.error, wire.errors),
             private=wire.private is not False,
         )
         return RefusalMessage(error=error, request_id=request, context_id=context, repaired=repaired)
@@ -145,6 +148,7 @@ def _repaired(read: dict[str, Any]) -> Message:
         context_id=read_text(read.get("context_id")),
         message=read.get("message"),
         error=read.get("error"),
+        errors=read.get("errors"),
         error_code=read.get("error_code"),
         private=read.get("private"),
     )

@@ -28,6 +28,7 @@ from smallest_proto.reading import (
     read_text,
     read_utterance,
     read_word,
+    refused_fields,
 )
 from smallest_proto.statuses import read_code
 from smallest_proto.values import Value
@@ -107,6 +108,7 @@ class _Wire(msgspec.Struct):
     error_code: Any = None
     code: Any = None
     error: Any = None
+    errors: Any = None
     message: Any = None
 
 
@@ -137,11 +139,19 @@ def _typed(wire: _Wire, repaired: bool) -> Message:
         return Pong()
     text = wire.transcript or wire.transcription
     spoken = wire.transcript is not None or wire.transcription is not None
-    if kind == "error" or ((wire.error is not None or wire.error_code or wire.status == "error") and not text):
-        said = wire.message if wire.message is not None else wire.error
+    if kind == "error" or (
+        (wire.error is not None or wire.errors or wire.error_code or wire.status == "error") and not text
+    ):
+        words = next((one for one in (wire.message, wire.error, wire.errors) if one is not None), None)
         status = None if wire.status is None else str(wire.status)
         code = read_code(wire.error_code, wire.code)
-        return ErrorMessage(text=error_text(said), status=status, code=code, session_id=wire.session_id)
+        return ErrorMessage(
+            text=error_text(words),
+            status=status,
+            code=code,
+            fields=refused_fields(wire.error, wire.errors),
+            session_id=wire.session_id,
+        )
     words, utterances = wire.words or (), wire.utterances or ()
     if not spoken and not words and wire.is_final is None and wire.is_last is None and kind != "transcription":
         return UnknownMessage()
@@ -197,6 +207,7 @@ def _repair(read: dict[str, Any]) -> _Wire:
         error_code=read.get("error_code"),
         code=read.get("code"),
         error=read.get("error"),
+        errors=read.get("errors"),
         message=read.get("message"),
     )
 

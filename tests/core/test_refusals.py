@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -15,6 +16,7 @@ from smallest_proto.errors import Failure, ProtocolError, StatusError
 from smallest_proto.http.files import FileTranscript, TranscriptionAccepted, read_file_answer
 from smallest_proto.reading import ErrorMessage
 from smallest_proto.refusals import message_failure, refusal, retry_after
+from smallest_proto.synthesis.messages import decode_message
 from smallest_proto.transcription.messages import decode
 
 from .private import SAID
@@ -309,3 +311,16 @@ def test_words_of_an_error_message_likewise(private: bool) -> None:
     told = message_failure(ErrorMessage(text="no such letters", status="400", private=private))
     assert ("no such letters" in told.reason) is not private
     assert told.detail == "no such letters"
+
+
+@pytest.mark.parametrize("key", ["error", "errors"])
+@pytest.mark.parametrize("reading", [decode, decode_message])
+def test_an_error_over_the_open_connection_names_its_fields_and_is_final(
+    key: str, reading: Callable[[str], object]
+) -> None:
+    error = {"code": "invalid_voice_id", "path": ["voice_id"], "message": "no letters of mine"}
+    message = reading(json.dumps({"status": "error", key: [error]}))
+    told = message_failure(getattr(message, "error", message))  # type: ignore[arg-type]
+    assert told.reason.startswith("the service told of an error: wrong: voice_id (invalid_voice_id); the service refus")
+    assert (told.detail, told.final) == ("no letters of mine", True)
+    assert message_failure(ErrorMessage(status="400", fields="text")).reason.endswith("with status 400: wrong: text")

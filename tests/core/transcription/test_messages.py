@@ -70,6 +70,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "error_code": st.sampled_from(["LANGUAGE_NOT_ENABLED_IN_REGION", "", "no code"]),
     "code": st.sampled_from(["INVALID_LICENSE", 1011]),
     "error": _TEXT | st.fixed_dictionaries({"message": _TEXT}) | st.lists(st.fixed_dictionaries({"message": _TEXT})),
+    "errors": st.lists(st.fixed_dictionaries({"message": _TEXT, "path": st.lists(_TEXT, max_size=2)}), min_size=1),
     "message": _TEXT,
 }
 GOOD = st.fixed_dictionaries({}, optional=FIELDS)
@@ -429,4 +430,4 @@ def test_an_error_that_has_only_a_code_is_one() -> None:
 
 def test_an_error_that_is_a_list_is_read() -> None:
     message = decode('{"type": "error", "error": [{"message": "a", "path": ["text"]}, "b", 7, null]}')
-    assert message == ErrorMessage(text="a; b; 7")
+    assert message == ErrorMessage(text="a; b; 7", fields="text")
