@@ -196,3 +196,29 @@ def test_an_update_reaches_what_the_framework_reads() -> None:
     made.update_options(model="pulse-pro", diarize=True, word_timestamps=False)
     told = made.capabilities
     assert (made.model, told.streaming, told.diarization, told.aligned_transcript) == ("pulse-pro", False, True, False)
+
+
+def test_what_is_not_known_here_goes_out_as_it_is() -> None:
+    made = make(extra={"language": "xx", "new": "yes"})
+    for config in (made._opts.live(), made._opts.file()):
+        assert dict(config.extra) == {"language": "xx", "new": "yes"}
+    assert "yes" not in repr(made._opts)
+    made.update_options(extra={"other": "1"})
+    assert dict(made._opts.live().extra) == {"other": "1"}
+    with pytest.raises(ValueError, match="sample_rate does not go into extra"):
+        make(extra={"sample_rate": "8000"})
+
+
+def test_of_speech_likewise() -> None:
+    made = smallest_proto.TTS(api_key=KEY, extra={"language": "xx"})
+    assert dict(made._opts.live().extra) == dict(made._opts.whole().extra) == {"language": "xx"}
+    made.update_options(extra={})
+    assert not made._opts.live().extra
+
+
+def test_a_contract_can_have_other_regions() -> None:
+    made = make(language="ja", any_region=True)
+    made.live_config(made._opts)
+    plain = make(language="ja")
+    with pytest.raises(ValueError, match="any_region=True"):
+        plain.live_config(plain._opts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
 import re
 import signal
@@ -390,3 +391,53 @@ def test_real_speech_without_a_server_and_without_a_key(start_command: StartComm
         reference = " ".join(recording.text.split()[: len(stdout.split())])
         assert len(stdout.split()) > 15
         assert word_errors(reference, stdout).rate < 0.25
+
+
+class _Asked(http.server.BaseHTTPRequestHandler):
+    """Answers every file with one word; ``server.asked`` has what was asked for."""
+
+    def do_POST(self) -> None:
+        self.server.asked.append((self.path, self.headers["Authorization"]))  # type: ignore[attr-defined]
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"transcription": "hi"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_options_and_routes_that_are_not_known_here_go_out_as_they_are(write_audio: WriteAudio) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Asked) as server:
+        server.asked = asked = []  # type: ignore[attr-defined, var-annotated]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        service = ("--base-url", f"http://127.0.0.1:{server.server_port}", "--route", "on-premises")
+        result = transcribe(*service, "--option", "language=xx", "--option", "new=a=b", write_audio("a.wav"))
+        server.shutdown()
+    assert (result.exit_code, result.stdout) == (0, "hi\n"), result.stderr
+    ((path, authorization),) = asked
+    assert path.startswith("/v1/listen?")
+    assert {"language=xx", "new=a%3Db"} <= set(path.partition("?")[2].split("&"))
+    assert authorization == f"Token {KEY}"
+
+
+@pytest.mark.parametrize("pairs", [["numerals"], ["=auto"], ["a=1", "a=2"]])
+def test_an_option_is_a_name_and_a_value(pairs: list[str], write_audio: WriteAudio) -> None:
+    result = transcribe(*(word for pair in pairs for word in ("--option", pair)), write_audio("a.wav"))
+    assert result.exit_code == 2
+    assert "--option numerals=auto" in only_line(result)
+
+
+def test_a_contract_can_have_other_regions(write_audio: WriteAudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # where nobody is: nothing leaves this machine
+    options = ("--language", "ja", write_audio("a.wav"))
+    assert "ja is served from the US alone" in only_line(transcribe(*options))
+    assert "proxy" in only_line(transcribe("--any-region", *options))
+
+
+def test_a_local_server_has_one_route(write_audio: WriteAudio) -> None:
+    result = transcribe("--local", "--route", "model", write_audio("a.wav"))
+    assert result.exit_code == 2
+    assert "leave out --route" in only_line(result)

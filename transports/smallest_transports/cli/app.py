@@ -12,7 +12,7 @@ from smallest_proto.config import SPEECH_SAMPLE_RATES, OutputFormat, SynthesisCo
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.values import Secret
 
-from .options import Service, debug_option, fault_option, secret, service_options, voice_options
+from .options import Service, debug_option, extra_option, fault_option, secret, service_options, voice_options
 from .problems import Problem, WrongUse, explain, show_details
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def demo(fast: bool, faults: tuple[Fault, ...]) -> None:
     help="For raw samples, which no file says anything of: what they are; with --rate.",
 )
 @click.option("--rate", type=click.IntRange(1000, 384_000), metavar="HZ", help="Their sample rate, such as 8000.")
+@extra_option
 @fault_option
 @debug_option
 def transcribe(
@@ -119,6 +120,7 @@ def transcribe(
     jobs: int,
     encoding: str | None,
     rate: int | None,
+    extra: dict[str, str],
     faults: tuple[Fault, ...],
 ) -> None:
     """Transcribe audio files; "-" is standard input.
@@ -147,6 +149,7 @@ def transcribe(
         jobs=jobs,
         faults=faults,
         raw=Raw(encoding, rate) if encoding is not None and rate is not None else None,
+        extra=extra,
     )
     if not transcribe_files(files, options):
         raise click.exceptions.Exit(1)

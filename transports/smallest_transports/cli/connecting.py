@@ -49,6 +49,8 @@ async def connect(
         async with Client(
             api_key=service.api_key,
             base_url=service.base_url,
+            route=service.route,
+            any_region=service.any_region,
             timeouts=timeouts,
             retry=RETRY,
             on_retry=tell_retry,

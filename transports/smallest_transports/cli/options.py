@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
+import msgspec
 
-from smallest_proto.config import BASE_URL, SPEECH_MODELS, SynthesisConfig
+from smallest_proto.config import BASE_URL, SPEECH_MODELS, Route, SynthesisConfig
 from smallest_proto.values import Secret, Value
 
 from .problems import KEY_VARIABLE, WrongUse, keep_secret, set_debug
@@ -24,6 +25,8 @@ class Service(Value, frozen=True, kw_only=True):
 
     local: bool = False
     base_url: str = BASE_URL
+    route: Route = "unified"
+    any_region: bool = False
     api_key: str = Secret()
 
 
@@ -75,6 +78,16 @@ def service_options(local: str) -> Callable[[Command], Command]:
             click.option("--local", is_flag=True, help=local),
             click.option("--base-url", metavar="URL", help=f"Where the service is.  [default: {BASE_URL}]"),
             click.option(
+                "--route",
+                type=click.Choice(get_args(Route)),
+                help="The shape of its paths; on-premises for a server in your own house.  [default: unified]",
+            ),
+            click.option(
+                "--any-region",
+                is_flag=True,
+                help="Take languages that the service is not known to have at this URL: your contract has them.",
+            ),
+            click.option(
                 "--api-key",
                 metavar="KEY",
                 envvar=KEY_VARIABLE,
@@ -84,8 +97,20 @@ def service_options(local: str) -> Callable[[Command], Command]:
             ),
         )
 
-        def called(*, local: bool, base_url: str | None, api_key: Secret | None, **others: Any) -> Any:
-            return command(service=_service(local, base_url, api_key), **others)
+        def called(
+            *,
+            local: bool,
+            base_url: str | None,
+            route: Route | None,
+            any_region: bool,
+            api_key: Secret | None,
+            **others: Any,
+        ) -> Any:
+            service = _service(local, base_url, api_key)
+            if local and route is not None:
+                raise WrongUse("--local is a server of its own: leave out --route")
+            service = msgspec.structs.replace(service, route=route or "unified", any_region=any_region)
+            return command(service=service, **others)
 
         return _with(options, command, called)
 
@@ -115,13 +140,33 @@ def voice_options(command: Command) -> Command:
         click.option("--model", default=SPEECH_MODELS[0], show_default=True, help=", ".join(SPEECH_MODELS) + "."),
         click.option("--language", metavar="CODE", help="A language of the service, such as en, hi, de; or auto."),
         click.option("--speed", type=float, metavar="FACTOR", help="From 0.5 to 2; 1 is the natural pace."),
+        extra_option,
     )
 
     def called(*, voice: str | None, model: str, language: str | None, speed: float | None, **others: Any) -> Any:
-        config = SynthesisConfig(voice_id=voice, model=model, language=language, speed=speed)
+        config = SynthesisConfig(voice_id=voice, model=model, language=language, speed=speed, extra=others.pop("extra"))
         return command(voice=config, **others)
 
     return _with(options, command, called)
+
+
+def extra_option(command: Command) -> Command:
+    """``--option NAME=VALUE``, any number of them: the command gets ``extra``."""
+    return click.option(
+        "--option",
+        "extra",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_pairs,
+        help="An option or a language of the service that is not known here, sent as it is, such as language=xx.",
+    )(command)
+
+
+def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:  # noqa: ARG001
+    pairs = dict(value.split("=", 1) for value in values if "=" in value)
+    if len(pairs) != len(values) or "" in pairs:
+        raise WrongUse("--option takes a name and a value, each name once: --option numerals=auto")
+    return pairs
 
 
 def _with(options: tuple[Callable[[Any], Any], ...], command: Command, called: Callable[..., Any]) -> Command:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from smallest_proto.config import FileTranscriptionConfig, Timeouts, TranscriptionConfig
@@ -43,6 +43,7 @@ class Options(Value, frozen=True, kw_only=True):
     jobs: int
     faults: tuple[Fault, ...] = ()
     raw: Raw | None = None
+    extra: Mapping[str, str] = {}
 
 
 def transcribe(names: Sequence[str], options: Options) -> bool:
@@ -56,8 +57,12 @@ def transcribe(names: Sequence[str], options: Options) -> bool:
 
 def _configure(options: Options) -> TranscriptionConfig | FileTranscriptionConfig:
     if options.live:
-        return TranscriptionConfig(model=options.model, language=options.language, sample_rate=LIVE_RATE)
-    return FileTranscriptionConfig(model=options.model, language=options.language, word_timestamps=True)
+        return TranscriptionConfig(
+            model=options.model, language=options.language, sample_rate=LIVE_RATE, extra=options.extra
+        )
+    return FileTranscriptionConfig(
+        model=options.model, language=options.language, word_timestamps=True, extra=options.extra
+    )
 
 
 def _places(names: Sequence[str], options: Options) -> list[Path] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from livekit.agents import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions, LanguageCode
@@ -36,7 +36,7 @@ _LAST_SECONDS = 5.0
 class STTOptions(Value, frozen=True, kw_only=True):
     """The options of an STT, and of each of its streams; defaults and units are those of ``STT``."""
 
-    PRIVATE: ClassVar[frozenset[str]] = frozenset({"keywords"})
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"keywords", "extra"})
 
     model: str
     language: str
@@ -59,6 +59,7 @@ class STTOptions(Value, frozen=True, kw_only=True):
     finalize_on_words: bool | None
     max_words: int | None
     keepalive_interval: float | None  # seconds; None: no keepalives
+    extra: Mapping[str, str] = {}
 
     @property
     def streams(self) -> bool:
@@ -101,6 +102,7 @@ class STTOptions(Value, frozen=True, kw_only=True):
             redact_pii=self.redact_pii,
             redact_pci=self.redact_pci,
             keywords=_merged(self.keywords, keyterms),
+            extra=self.extra,
         )
 
     def file(self) -> FileTranscriptionConfig:
@@ -120,6 +122,7 @@ class STTOptions(Value, frozen=True, kw_only=True):
             redact_pii=self.redact_pii or None,
             redact_pci=self.redact_pci or None,
             keywords=_merged(self.keywords, ()),
+            extra=self.extra,
         )
 
     def timeouts(self, connecting: APIConnectOptions) -> Timeouts:
@@ -157,6 +160,7 @@ class Adjustable(ABC):
         finalize_on_flush: NotGivenOr[bool] = NOT_GIVEN,
         finalize_on_words: NotGivenOr[bool] = NOT_GIVEN,
         max_words: NotGivenOr[int] = NOT_GIVEN,
+        extra: NotGivenOr[Mapping[str, str]] = NOT_GIVEN,
     ) -> None:
         """Change to other options without a gap: the present connection goes on until a new one is open.
 
@@ -173,7 +177,9 @@ class Adjustable(ABC):
         """Take new values of ``STTOptions``."""
 
 
-def endpoint(api_key: str, base_url: str, stream_path: str = DEFAULT_STREAM_PATH) -> Endpoint:
+def endpoint(
+    api_key: str, base_url: str, stream_path: str = DEFAULT_STREAM_PATH, *, any_region: bool = False
+) -> Endpoint:
     """Where a service is that streams at ``stream_path`` under ``base_url``.
 
     Raises ``ConfigurationError`` for a URL that is none, and for a path that is not one of the service's.
@@ -190,6 +196,7 @@ def endpoint(api_key: str, base_url: str, stream_path: str = DEFAULT_STREAM_PATH
                 route=route,
                 source="livekit",
                 headers=(("X-LiveKit-Version", __version__),),
+                any_region=any_region,
             )
     raise ConfigurationError(
         "stream_path must be '/stt/live', '/pulse/get_text' (the older contract), '/transcribe' (a server reached "

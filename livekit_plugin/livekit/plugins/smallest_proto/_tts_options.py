@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from livekit.agents import APIConnectOptions
 
 from smallest_proto import ConfigurationError, SynthesisConfig, Timeouts
@@ -17,6 +20,8 @@ _DECODED = ("pcm", "wav", "mp3")  # what the framework's frames can be made of
 class TTSOptions(Value, frozen=True, kw_only=True):
     """The options of a TTS; defaults and units are those of ``TTS``."""
 
+    PRIVATE: ClassVar[frozenset[str]] = frozenset({"extra"})
+
     model: str
     voice_id: str | None
     sample_rate: int  # Hz
@@ -30,6 +35,7 @@ class TTSOptions(Value, frozen=True, kw_only=True):
     max_buffer_flush_ms: int
     use_continuations: bool
     max_buffer_delay_ms: int
+    extra: Mapping[str, str] = {}
 
     def live(self) -> SynthesisConfig:
         """The configuration of a socket. Raises ``ConfigurationError`` for what the service does not have."""
@@ -43,6 +49,7 @@ class TTSOptions(Value, frozen=True, kw_only=True):
             continuations=self.use_continuations,
             max_buffer_flush_ms=None if self.use_continuations else self.max_buffer_flush_ms,
             max_buffer_delay_ms=self.max_buffer_delay_ms if self.use_continuations else None,
+            extra=self.extra,
         )
 
     def whole(self) -> SynthesisConfig:
@@ -60,6 +67,7 @@ class TTSOptions(Value, frozen=True, kw_only=True):
             consistency=self.consistency if older else None,
             similarity=self.similarity if older else None,
             enhancement=self.enhancement if older else None,
+            extra=self.extra,
         )
 
     def check(self) -> None:

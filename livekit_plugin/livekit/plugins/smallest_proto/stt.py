@@ -7,7 +7,7 @@ import contextlib
 import os
 import ssl
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aiohttp
@@ -70,6 +70,8 @@ class STT(StreamingSTT):
         finalize_on_words: NotGivenOr[bool] = NOT_GIVEN,
         max_words: NotGivenOr[int] = NOT_GIVEN,
         keepalive_interval: NotGivenOr[float | None] = NOT_GIVEN,
+        extra: NotGivenOr[Mapping[str, str]] = NOT_GIVEN,
+        any_region: bool = False,
         api_key: str | None = None,
         http_session: aiohttp.ClientSession | None = None,
         ssl_context: ssl.SSLContext | None = None,
@@ -100,6 +102,8 @@ class STT(StreamingSTT):
             max_words: See there.
             keepalive_interval: Seconds between messages that keep a silent connection alive; None: none; not given: 5.
                 A server that is reached directly ("/transcribe", "/v1/listen/stream") is never sent any.
+            extra: Query parameters and languages that are not known here, sent as they are: ``{"language": "xx"}``.
+            any_region: Take languages that ``base_url`` is not known to have: your contract has them.
             api_key: The key; None: that in the environment variable ``SMALLEST_API_KEY``.
             http_session: A session to open connections with; None: the framework's.
             ssl_context: Whom to trust, and as whom to come; None: as the session has it.
@@ -133,12 +137,13 @@ class STT(StreamingSTT):
             finalize_on_words=finalize_on_words if is_given(finalize_on_words) else None,
             max_words=max_words if is_given(max_words) else None,
             keepalive_interval=keepalive_interval if is_given(keepalive_interval) else Timeouts().keepalive,
+            extra=extra if is_given(extra) else {},
         )
         self._opts.check()
         if not api_key:
             raise ValueError(f"no API key: pass api_key, or set the environment variable {KEY_VARIABLE}")
-        self._live = endpoint(api_key, base_url, stream_path)
-        self._files = endpoint(api_key, base_url)
+        self._live = endpoint(api_key, base_url, stream_path, any_region=any_region)
+        self._files = endpoint(api_key, base_url, any_region=any_region)
         self._http_session = http_session
         self._ssl_context = ssl_context
         self._keyterms: tuple[str, ...] = ()  # the framework's
@@ -253,6 +258,7 @@ class STT(StreamingSTT):
             route=where.route,
             source=where.source,
             headers=where.headers,
+            any_region=where.any_region,
             http_session=http_session,
             ssl_context=self._ssl_context,
             timeouts=timeouts,

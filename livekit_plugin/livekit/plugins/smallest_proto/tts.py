@@ -10,6 +10,7 @@ import contextlib
 import os
 import ssl
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -69,6 +70,7 @@ class TTS(tts.TTS[str]):
         max_buffer_flush_ms: int = 0,
         use_continuations: bool = True,
         max_buffer_delay_ms: int = 3000,
+        extra: NotGivenOr[Mapping[str, str]] = NOT_GIVEN,
         base_url: str = BASE_URL,
         ws_url: str = WS_URL,
         http_session: aiohttp.ClientSession | None = None,
@@ -92,6 +94,7 @@ class TTS(tts.TTS[str]):
             max_buffer_flush_ms: Without continuations: wait so long for more text, then speak; 0: until the flush.
             use_continuations: The service speaks at sentence ends and carries the prosody over.
             max_buffer_delay_ms: With continuations: the longest wait for a sentence's end.
+            extra: Fields and languages that are not known here, sent as they are: ``{"language": "xx"}``.
             base_url: Where the service is.
             ws_url: Where its socket is; as it is, at ``base_url``.
             http_session: A session to open connections with; None: the framework's.
@@ -115,6 +118,7 @@ class TTS(tts.TTS[str]):
             max_buffer_flush_ms=max_buffer_flush_ms,
             use_continuations=use_continuations,
             max_buffer_delay_ms=max_buffer_delay_ms,
+            extra=extra if is_given(extra) else {},
         )
         self._opts.check()
         if not api_key:
@@ -159,6 +163,7 @@ class TTS(tts.TTS[str]):
         max_buffer_flush_ms: NotGivenOr[int] = NOT_GIVEN,
         use_continuations: NotGivenOr[bool] = NOT_GIVEN,
         max_buffer_delay_ms: NotGivenOr[int] = NOT_GIVEN,
+        extra: NotGivenOr[Mapping[str, str]] = NOT_GIVEN,
     ) -> None:
         """Options of what is spoken from now on; what is being spoken goes on as it is.
 
