@@ -84,7 +84,7 @@ def synthesis_error_answer(
 
 
 def synthesis_headers(
-    options: SynthesisConfig, session_id: str, request_id: str, *, sse: bool = False
+    options: SynthesisConfig, session_id: str, request_id: str, *, sse: bool = False, expire: bool = False
 ) -> tuple[tuple[str, str], ...]:
     """The headers of speech over HTTP: what kind of audio it is, our ids and the client's own."""
     return (
@@ -93,7 +93,13 @@ def synthesis_headers(
         ("X-Request-Id", request_id),
         ("X-External-Session-Id", options.session_id or ""),
         ("X-External-Request-Id", options.request_id or ""),
+        *expiry_headers(expire),
     )
+
+
+def expiry_headers(expire: bool) -> tuple[tuple[str, str], ...]:
+    """What the service says to a wish for deletion; here nothing is kept in the first place."""
+    return (("X-Content-Expiry", "applied"),) if expire else ()
 
 
 def sse_audio(audio: bytes) -> bytes:

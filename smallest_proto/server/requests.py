@@ -25,6 +25,7 @@ from smallest_proto.values import Value
 from .answers import (
     Response,
     error_answer,
+    expiry_headers,
     json_answer,
     language_answer,
     synthesis_error_answer,
@@ -61,6 +62,7 @@ class FileRequest(Value, frozen=True, kw_only=True):
 
     options: FileTranscriptionConfig
     content_type: str
+    expire: bool = False  # what is kept of it is to be deleted
     notes: tuple[str, ...] = ()  # for the log: what was asked for and is passed over
 
 
@@ -69,6 +71,7 @@ class SynthesisRequest(Value, frozen=True, kw_only=True):
 
     sse: bool = False  # as server-sent events
     model: str | None = None  # of the model route; None: the body names it
+    expire: bool = False  # what is kept of it is to be deleted
 
 
 class SynthesisSocketRequest(Value, frozen=True, kw_only=True):
@@ -138,7 +141,7 @@ def read_request(
             return VoicesRequest(model=_path_model(route))
         if websocket:
             return SynthesisSocketRequest(timeout=_idle(query))
-        return SynthesisRequest(sse=route.socket, model=_path_model(route))
+        return SynthesisRequest(sse=route.socket, model=_path_model(route), expire=_expires(fields))
     except _Refusal as refusal:
         if refusal.code is not None:
             return language_answer(refusal.code, str(refusal), query.get("language", ""), request_id)
@@ -178,7 +181,7 @@ def file_answer(
         asked = options.word_timestamps or options.sentence_timestamps
         utterances = [one for final in finals for one in wire_utterances(final, options.diarize)]
         body |= {"utterances": utterances if asked else [], "metadata": {"duration": duration, "fileSize": size}}
-    return json_answer(200, body, (("X-Request-Id", request_id),))
+    return json_answer(200, body, (("X-Request-Id", request_id), *expiry_headers(request.expire)))
 
 
 def read_synthesis(request: SynthesisRequest, body: bytes, *, voices: Collection[str] | None = None) -> SynthesisOrder:
@@ -271,6 +274,10 @@ def _path_model(route: _Route) -> str | None:
     return SynthesisConfig(model=route.model).model if route.model else None
 
 
+def _expires(fields: Mapping[str, str]) -> bool:
+    return fields.get("x-expire-content", "").lower() == "true"
+
+
 def _idle(query: Mapping[str, str]) -> float | None:
     """The idle time that a client asks for, in whole seconds."""
     if (seconds := query.get("timeout")) is None:
@@ -321,4 +328,4 @@ def _file_request(route: _Route, query: Mapping[str, str], fields: Mapping[str, 
     length = fields.get("content-length", "").strip()
     if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > MAX_FILE_BYTES):
         raise _Refusal(413, f"the file is larger than {MAX_FILE_BYTES // 1_000_000} MB")
-    return FileRequest(options=options, content_type=content_type, notes=notes)
+    return FileRequest(options=options, content_type=content_type, expire=_expires(fields), notes=notes)

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from smallest_proto.config import FileTranscriptionConfig, SynthesisConfig
 from smallest_proto.server.recogniser import CodedRecogniser, RecogniserFactory, coded_speech
+from smallest_proto.server.synthesiser import CodedSynthesiser
+from smallest_transports.asyncio import Client
 from smallest_transports.local import desks
 from smallest_transports.local.desks import RETRY_AFTER
 from smallest_transports.local.pcm import Samples
@@ -49,6 +52,22 @@ async def test_a_file_is_what_its_bytes_say_and_raw_samples_are_not_heard(
         status, answer, _ = await peer.post(server, speech.pcm, path)
         assert (status, answer["transcription"], answer["metadata"]["duration"]) == (200, "", 0.0)
     assert "send it as WAV" in caplog.text
+
+
+@pytest.mark.parametrize("wish", [False, True])
+async def test_a_wish_for_deletion_is_confirmed(wish: bool, peer: Peer) -> None:
+    """As the vendor's x-content-expiry does, in the answer to a file and to a text."""
+    async with (
+        LocalServer(recogniser=CodedRecogniser, synthesiser=CodedSynthesiser) as server,
+        Client(api_key="some-key", base_url=server.base_url) as client,
+    ):
+        config = FileTranscriptionConfig(expire_content=wish)
+        transcript = await client.transcribe(peer.wav(coded_speech([1]).pcm), config)
+        async with client.synthesize("w1", SynthesisConfig(expire_content=wish)) as speech:
+            async for _ in speech:
+                pass
+    assert speech.finished is not None
+    assert transcript.content_expiry == speech.finished.content_expiry == ("applied" if wish else None)
 
 
 async def test_bad_files_and_bad_requests_are_answered_with_a_status(peer: Peer) -> None:

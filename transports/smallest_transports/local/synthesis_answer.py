@@ -54,7 +54,9 @@ class SynthesisAnswer:
         except Exception as error:  # a plugged-in synthesiser can raise anything; its words can be the user's
             logger.error("the synthesiser failed with %s", type(error).__name__)
             return synthesis_error_answer(500, "the synthesiser failed", request_id)
-        headers = synthesis_headers(order.options, str(uuid.uuid4()), request_id, sse=request.sse)
+        headers = synthesis_headers(
+            order.options, str(uuid.uuid4()), request_id, sse=request.sse, expire=request.expire
+        )
         self._connection.wire.start_response(200, headers)
         size = 2 * round((SSE_SECONDS if request.sse else CHUNK_SECONDS) * order.options.sample_rate)
         while piece is not None:
