@@ -206,3 +206,8 @@ def test_the_reader_may_leave_early(start_command: Callable[..., subprocess.Pope
         assert process.stderr is not None
         process.stdout.close()
         assert b"Traceback" not in process.stderr.read()
+
+
+def test_a_short_key_is_hidden_where_it_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "any")
+    assert explain(Problem("too many sessions with any of 'any'")) == "too many sessions with *** of '***'"

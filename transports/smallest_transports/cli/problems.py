@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from smallest_proto.errors import (
 KEY_VARIABLE = "SMALLEST_API_KEY"
 _SECRETS = "smallest_transports.cli.secrets"  # where the context keeps what must not be shown
 _DEBUG = "smallest_transports.cli.debug"
+_SHORT = 8  # characters: the service's keys are far longer
 
 
 class Problem(click.ClickException):
@@ -45,7 +47,9 @@ def redact(text: str) -> str:
     secrets.add(os.environ.get(KEY_VARIABLE, ""))
     # The longest first: one key can be the beginning of another.
     for secret in sorted((secret.strip() for secret in secrets), key=len, reverse=True):
-        if secret:
+        if len(secret) < _SHORT:  # such as "any", for a local server: it can be a part of other words
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text) if secret else text
+        else:
             text = text.replace(secret, "***")
     return text
 
