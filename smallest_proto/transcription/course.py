@@ -262,9 +262,16 @@ class Course:
                 self.receiver.provisional()
             over.close(None if how is SessionInput.LAST else LossReason.ENDED)
             self._next_part(self.handover.fallback or over.config, now)
-        elif self.step(how, now, _NO_LAST) is SessionAction.CLOSE:
+        elif self.step(how, now, self._no_last(how)) is SessionAction.CLOSE:
             self._answer_all()
             self.links.close(now)
+
+    def _no_last(self, how: SessionInput) -> Failure:
+        """Why there is no last final: where no link was left to send it, also why the last one was lost."""
+        lost = self.links.records[-1].failure if self.links.records else None
+        if how is not SessionInput.LAST_DUE or self.links.serving is not None or lost is None:
+            return _NO_LAST
+        return msgspec.structs.replace(_NO_LAST, reason=f"{_NO_LAST.reason}: {lost.reason}", detail=lost.detail)
 
     def _next_part(self, fallback: TranscriptionConfig, now: float) -> None:
         """The first part is over: open a link for the next one."""

@@ -129,6 +129,17 @@ def test_a_service_that_always_closes_without_the_last_final(calls: Any) -> None
     assert len(call.of(SpeechStarted)) == len(call.of(SpeechEnded))
 
 
+def test_the_end_tells_why_no_link_was_left_for_the_last_final(calls: Any) -> None:
+    network = MemoryNetwork()
+    network.on_link = lambda link: network.clock.after(0.0, lambda: link.hang_up(1011))
+    call = calls.make(network)
+    call.feed(SPEECH.pcm[:RATE])
+    call.run()
+    assert call.end.reason is EndReason.INCOMPLETE
+    assert call.end.failure.kind is FailureKind.DEADLINE
+    assert "did not send the last final: the service closed the connection" in call.end.failure.reason
+
+
 def test_a_service_that_stays_silent_after_close_stream(calls: Any) -> None:
     network = MemoryNetwork()
     when_drained(network, MemoryLink.mute, links=99)
