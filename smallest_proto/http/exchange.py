@@ -26,6 +26,9 @@ from .bodies import Headers, Reader
 
 Answer = TypeVar("Answer")
 
+_NO_CONNECTION = frozenset((FailureKind.CONNECT, FailureKind.DISCONNECTED))  # the service may never have seen it
+_NEVER = RetryPolicy(max_retries=0)
+
 
 class ExchangeFailed(Value, frozen=True, kw_only=True):
     """No answer came; ``failure.error()`` is the exception to raise."""
@@ -283,9 +286,6 @@ class HttpExchange(Generic[Answer]):
         self._refused.clear()
         self._outputs.extend(ExchangeFailed(failure=one) if isinstance(one, Failure) else one for one in last)
 
-
-_NO_CONNECTION = frozenset((FailureKind.CONNECT, FailureKind.DISCONNECTED))
-_NEVER = RetryPolicy(max_retries=0)
 
 _Action: TypeAlias = Callable[[HttpExchange[Any], Any, float], None]
 

@@ -13,7 +13,7 @@ _BITRATES = {
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # 3, 2, 0: MPEG 1, 2, 2.5
 
 _HEAD = re.compile(rb"Xing|Info|VBRI")  # a first frame with this says how long the file is, and is silent
 _HEAD_WITHIN = 64  # bytes from the beginning of the frame

@@ -17,7 +17,7 @@ from .endpointing import Heard
 CONTENT_TYPE = "audio/wav"  # the service says so of every format, PCM and MP3 too
 SSE_END = b'data: {"status":"200","done":true}\n\n'
 
-_SPEECH_ERRORS = {401: "Unauthorized", 429: "TooManyRequests"}
+_SPEECH_ERRORS = {401: "Unauthorized", 429: "TooManyRequests"}  # their names on the routes of synthesis
 
 
 class Response(Value, frozen=True, kw_only=True):

@@ -57,6 +57,7 @@ __all__ = [
 
 DAMAGED = "?"  # marks a word that was not heard whole: "?17", or "?" where it is not known which
 MAX_CODED_WORD = 32766  # 16-bit samples carry no higher number
+_FIRST_PLACE = -8193  # words are loud, so that no part of one looks like silence
 
 _TRIPLE = struct.Struct("<3h")
 
@@ -206,9 +207,6 @@ def _coded_word(number: int, sample_rate: int) -> bytes:
     pcm[0::4], pcm[1::4] = name[:1] * pairs, name[1:] * pairs
     pcm[2::4], pcm[3::4] = places[0::2], places[1::2]
     return bytes(pcm)
-
-
-_FIRST_PLACE = -8193  # words are loud, so that no part of one looks like silence
 
 
 @lru_cache(maxsize=128)

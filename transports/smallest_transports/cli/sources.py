@@ -18,7 +18,7 @@ from smallest_transports.local.decoding import Decoder, Raw, Unreadable
 from .problems import Problem
 
 LIVE_RATE = 16000  # Hz: what the recogniser was made for; any other rate is resampled
-PIECE_SECONDS = 0.05
+PIECE_SECONDS = 0.05  # of audio: one message to the service
 PIECE_SAMPLES = round(LIVE_RATE * PIECE_SECONDS)
 
 

@@ -30,7 +30,7 @@ from .version import __version__
 KEY_VARIABLE = "SMALLEST_API_KEY"
 DEFAULT_STREAM_PATH = "/stt/live"
 _NEVER = 1e9  # seconds
-_LAST_SECONDS = 5.0
+_LAST_SECONDS = 5.0  # for the last final: a user is waiting
 
 
 class STTOptions(Value, frozen=True, kw_only=True):

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from smallest_transports.aiohttp import SynthesisStream
 
 WS_URL = "wss://api.smallest.ai/waves/v1/tts/live"
-_CHANNELS = 1
+_CHANNELS = 1  # the service makes mono alone
 _SILENT = "the service sent no audio: check the text, the language and the voice"
 
 

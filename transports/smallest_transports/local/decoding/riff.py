@@ -17,7 +17,7 @@ from .parts import Data, Part, Shape
 _FILE = re.compile(rb"(?:RIFF|RF64|BW64).{4}WAVE[ -~]{4}", re.DOTALL)
 _ID = re.compile(rb"[0-9A-Za-z_ ][0-9A-Za-z_\-. ]{3}")
 _UNKNOWN = 0x7FFF0000  # bytes: programs that write into a pipe say this or more (sox, ffmpeg, arecord, browsers)
-_MOST = 0xFFFFFFFF
+_MOST = 0xFFFFFFFF  # the length field of a chunk holds no more
 _LARGEST = 0xFFFFFF00  # bytes: more needs RF64 (EBU Tech 3306)
 _FILES = (b"RIFF", b"RF64", b"BW64")
 # What usually follows the samples: the name is enough, as the file can end in the middle of it.
