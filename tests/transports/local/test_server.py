@@ -222,7 +222,8 @@ async def test_a_head_that_does_not_come_to_its_end_is_not_waited_for(
                 break
             assert letter < 1000
             writer.write(b"X")
-        assert reading.result() == b""
+        with contextlib.suppress(ConnectionResetError):  # a letter that came after the close
+            assert reading.result() == b""
         writer.close()
 
 
