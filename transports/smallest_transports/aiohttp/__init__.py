@@ -1,7 +1,7 @@
-"""The driver for aiohttp: its WebSocket and its HTTP around the core's state machines. It holds no policy.
+"""The driver for aiohttp: its connections around the core's state machines. It holds no policy.
 
-aiohttp connects, frames and reads; deadlines, pings and retries are the core's. It has no way to write several messages
-at once, so each goes out by itself.
+aiohttp connects, as the session that was handed in does it: proxy, trust, cookies, traces. Then the transport is ours,
+and frames are what they are everywhere. Deadlines, pings and retries are the core's.
 """
 
 from __future__ import annotations
