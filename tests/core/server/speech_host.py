@@ -26,7 +26,7 @@ class Host:
     def __init__(self, *, timeout: float | None = None, voices: Collection[str] | None = None) -> None:
         self.service = SynthesisService(SynthesisSocketRequest(timeout=timeout), "session-7", voices=voices)
         self.pieces: Iterator[SpokenPiece] = iter(())
-        self.said: list[dict[str, Any]] = []
+        self.replies: list[dict[str, Any]] = []
         self.closed: Close | None = None
         self.now = 100.0
         self.service.start(self.now)
@@ -36,20 +36,20 @@ class Host:
 
     def send(self, **message: Any) -> list[dict[str, Any]]:
         """Send a message; return all that is said to it."""
-        before = len(self.said)
+        before = len(self.replies)
         self.tell(**message)
         self.run()
-        return self.said[before:]
+        return self.replies[before:]
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
-        before = len(self.said)
+        before = len(self.replies)
         end = self.now + seconds
         while (due := self.service.get_timer()) is not None and due <= end:
             self.now = due
             self.service.handle_timer(self.now)
             self.run()
         self.now = end
-        return self.said[before:]
+        return self.replies[before:]
 
     def run(self) -> None:
         while self.step():
@@ -65,7 +65,7 @@ class Host:
             message = json.loads(command.text)
             assert isinstance(command, Chunk) is (message["status"] == "chunk")
             assert isinstance(command, Complete) is (message["status"] == "complete")
-            self.said.append(message)
+            self.replies.append(message)
         elif isinstance(command, Close):
             self.closed = command
         else:
@@ -82,18 +82,18 @@ class Host:
             self.service.failed(str(error), self.now)
 
 
-def statuses(said: Sequence[dict[str, Any]]) -> list[str]:
+def statuses(replies: Sequence[dict[str, Any]]) -> list[str]:
     """The statuses, several chunks in a row as one."""
-    found = [message["status"] for message in said]
+    found = [message["status"] for message in replies]
     return [status for at, status in enumerate(found) if status != "chunk" or found[at - 1 : at] != ["chunk"]]
 
 
-def audio(said: Sequence[dict[str, Any]]) -> bytes:
-    return b"".join(base64.b64decode(m["data"]["audio"]) for m in said if m["status"] == "chunk")
+def audio(replies: Sequence[dict[str, Any]]) -> bytes:
+    return b"".join(base64.b64decode(m["data"]["audio"]) for m in replies if m["status"] == "chunk")
 
 
-def spoken(said: Sequence[dict[str, Any]]) -> list[str]:
+def spoken(replies: Sequence[dict[str, Any]]) -> list[str]:
     """The words that are to be heard."""
     recogniser = CodedRecogniser(TranscriptionConfig(sample_rate=RATE))
-    results = [*recogniser.hear(audio(said)), *recogniser.finalize()]
+    results = [*recogniser.hear(audio(replies)), *recogniser.finalize()]
     return [word.text for item in results if isinstance(item, Heard) and item.final for word in item.words]

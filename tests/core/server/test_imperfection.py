@@ -32,7 +32,7 @@ class Link:
         self.service = LiveService(read_live(target), "session", imperfection=imperfection.on_link(link))
         self.service.start(self.now)
         self.recogniser = CodedRecogniser(self.service.recogniser_options)
-        self.said: list[tuple[float, dict[str, Any]]] = []  # when, and what
+        self.replies: list[tuple[float, dict[str, Any]]] = []  # when, and what
         self.closed: float | None = None
 
     def tell(self, data: str | bytes) -> None:
@@ -46,7 +46,7 @@ class Link:
             elif isinstance(command, Finalize):
                 self.service.finalized(command.ask(self.recogniser), self.now)
             elif isinstance(command, Reply):
-                self.said.append((self.now, json.loads(command.text)))
+                self.replies.append((self.now, json.loads(command.text)))
             elif isinstance(command, Close):
                 self.closed = self.now
 
@@ -74,7 +74,7 @@ class Link:
 
     @property
     def finals(self) -> list[dict[str, Any]]:
-        return [message for _, message in self.said if message.get("is_final")]
+        return [message for _, message in self.replies if message.get("is_final")]
 
     @property
     def answers(self) -> list[dict[str, Any]]:
@@ -127,8 +127,8 @@ def test_times_are_off_by_no_more_than_it_says(imperfection: Imperfection, most:
     assert imperfection.time_error == pytest.approx(most)
     assert link.text == SPEECH.text
     errors = [
-        told[edge] - right[edge]
-        for told, right in zip(link.words, IDEAL.words, strict=True)
+        result[edge] - right[edge]
+        for result, right in zip(link.words, IDEAL.words, strict=True)
         for edge in ("start", "end")
     ]
     assert 0 < max(map(abs, errors)) <= most + 1e-9
@@ -164,7 +164,7 @@ def test_a_word_at_the_edge_is_cut_heard_otherwise_or_not_heard() -> None:
 def test_each_link_hears_another_text(kind: str) -> None:
     imperfection = Imperfection(**{kind: True})  # type: ignore[arg-type]
     first, again, second = heard(imperfection, 1), heard(imperfection, 1), heard(imperfection, 2)
-    assert first.said == again.said
+    assert first.replies == again.replies
     assert first.text != second.text
     assert len({heard(imperfection, link).text for link in range(10)}) > 5
     for link in (first, second):
@@ -187,8 +187,8 @@ def test_finals_by_words() -> None:
 
 
 def test_no_interims() -> None:
-    assert [message for _, message in IDEAL.said if not message["is_final"]]
-    assert [message for _, message in heard(Imperfection(no_interims=True)).said if not message["is_final"]] == []
+    assert [message for _, message in IDEAL.replies if not message["is_final"]]
+    assert [message for _, message in heard(Imperfection(no_interims=True)).replies if not message["is_final"]] == []
 
 
 def test_a_blank_where_words_follow() -> None:
@@ -199,8 +199,8 @@ def test_a_blank_where_words_follow() -> None:
 
 def test_a_final_can_come_twice_in_no_time() -> None:
     link = Link(Imperfection(twice=True)).speak().close()
-    told = [(time, message["transcript"]) for time, message in link.said if message["is_final"]]
-    again = [(time - before, text) for (before, same), (time, text) in pairwise(told) if text == same]
+    result = [(time, message["transcript"]) for time, message in link.replies if message["is_final"]]
+    again = [(time - before, text) for (before, same), (time, text) in pairwise(result) if text == same]
     assert again
     assert all(0 <= later <= TWICE_SECONDS for later, _ in again)
 
@@ -235,15 +235,15 @@ IN_SILENCE = [SPEECH.words[2].end / 16000 + 0.75]  # and after
 )
 def test_answers(kind: str | None, in_speech: list[Any], in_silence: list[Any]) -> None:
     imperfection = Imperfection(**{kind: True} if kind else {})  # type: ignore[arg-type]
-    told = [
+    result = [
         [(message["transcript"], message["from_finalize"]) for message in heard(imperfection, finalize_at=at).answers]
         for at in (AFTER_WORDS, IN_SILENCE)
     ]
     if kind == "two_answers":  # the first half does not always say that it answers
-        told[0][0] = ("w1", True)
+        result[0][0] = ("w1", True)
     if kind == "empty_answer":
-        told[0].sort(key=lambda answer: answer[1])  # either can be first
-    assert told == [in_speech, in_silence]
+        result[0].sort(key=lambda answer: answer[1])  # either can be first
+    assert result == [in_speech, in_silence]
 
 
 def test_a_finalize_can_leave_the_word_that_is_being_said() -> None:
@@ -256,18 +256,18 @@ def test_a_finalize_can_leave_the_word_that_is_being_said() -> None:
 
 def test_late_messages_stay_in_order_and_the_close_comes_after_them() -> None:
     link = heard(Imperfection(late=1.0))
-    assert [message for _, message in link.said] == [message for _, message in IDEAL.said]
-    waited = [late - time for (late, _), (time, _) in zip(link.said, IDEAL.said, strict=True)]
+    assert [message for _, message in link.replies] == [message for _, message in IDEAL.replies]
+    waited = [late - time for (late, _), (time, _) in zip(link.replies, IDEAL.replies, strict=True)]
     assert 0 <= min(waited) < max(waited) <= 1.0
     assert link.closed is not None
-    assert link.closed >= link.said[-1][0]
+    assert link.closed >= link.replies[-1][0]
 
 
 @settings(max_examples=50)
 @given(st.integers(), st.integers(1, 100))
 def test_the_same_seed_on_the_same_link_is_the_same_service(seed: int, link: int) -> None:
     imperfection = Imperfection.draw(seed)
-    assert heard(imperfection, link).said == heard(imperfection, link).said
+    assert heard(imperfection, link).replies == heard(imperfection, link).replies
     assert imperfection.time_error <= 0.15
 
 

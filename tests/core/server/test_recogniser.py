@@ -80,8 +80,8 @@ def test_a_word_that_lost_samples_is_never_whole_and_all_others_are(
     assert [word.text for word in heard if not word.text.startswith("?")] == untouched
     # What came of the others is told of as well, but for the two last samples, which a third would explain.
     spoken = sum(1 for at in range(0, len(audio), 2) if audio[at : at + 2] != b"\0\0")
-    told = round(sum((word.end or 0) - (word.start or 0) for word in heard) * 8000)
-    assert spoken - 2 <= told <= spoken
+    result = round(sum((word.end or 0) - (word.start or 0) for word in heard) * 8000)
+    assert spoken - 2 <= result <= spoken
 
 
 def test_a_link_that_begins_inside_a_word_hears_that_word_damaged() -> None:

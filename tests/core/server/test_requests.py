@@ -129,7 +129,7 @@ def test_what_the_service_does_not_know_is_passed_over_and_noted(query: str, not
     """It takes ``numerals=auto``, ``punctuation=false`` and the like, as its clients were seen to send them."""
     asked = read_live(f"{LIVE}&{query}&endpointing=false&format=FALSE&diarize=true")
     assert asked.options == read_live(f"{LIVE}&endpointing=false&format=false&diarize=true").options
-    assert any(note in said for said in asked.notes), asked.notes
+    assert any(note in replies for replies in asked.notes), asked.notes
     assert read_live(f"{LIVE}&endpointing=false").notes == ()
 
 
@@ -170,8 +170,8 @@ def test_on_premises_paths() -> None:
 
 
 def test_headers_and_key_whatever_their_case() -> None:
-    for said in ("bearer secret ", "Token secret", "secret", "Basic secret"):
-        read_live(LIVE, headers=[("AUTHORIZATION", said)], api_key="secret")
+    for replies in ("bearer secret ", "Token secret", "secret", "Basic secret"):
+        read_live(LIVE, headers=[("AUTHORIZATION", replies)], api_key="secret")
     wrong = read(LIVE, headers=[("Authorization", "Bearer other")], api_key="secret")
     assert error_of(wrong) == (401, "the API key is wrong")
     assert isinstance(wrong, Response)
@@ -300,10 +300,10 @@ def test_the_answer_to_a_file() -> None:
         {"text": "Hello there.", "start": 0.1, "end": 0.9},
         {"text": "Bye.", "start": 2.0, "end": 2.5},
     ]
-    told = answered("/stt?model=pulse&word_timestamps=true&diarize=true")
-    assert [word["speaker"] for word in told["words"]] == [0, 0]
-    assert told["words"][0]["speaker_confidence"] == 1.0
-    assert [utterance["speaker"] for utterance in told["utterances"]] == [0, 0]
+    result = answered("/stt?model=pulse&word_timestamps=true&diarize=true")
+    assert [word["speaker"] for word in result["words"]] == [0, 0]
+    assert result["words"][0]["speaker_confidence"] == 1.0
+    assert [utterance["speaker"] for utterance in result["utterances"]] == [0, 0]
     pro = answered("/stt?model=pulse-pro&word_timestamps=true")
     assert pro.keys() == {"status", "transcription", "words", "language", "metadata", "totalBytes", "request_id"}
     assert pro["metadata"] == {"duration": 3.0, "processing_time_ms": 100.0, "rtfx": 30.0, "num_chunks": 1}

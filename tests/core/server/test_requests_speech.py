@@ -111,7 +111,7 @@ def test_sockets_and_voices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "more", "status", "said"),
+    ("target", "more", "status", "expected"),
     [
         ("/tts", {"headers": []}, 401, "Authorization: Bearer KEY"),
         ("/tts", {"api_key": "other"}, 401, "the API key is wrong"),
@@ -132,7 +132,7 @@ def test_sockets_and_voices() -> None:
         ("/pulse/get_voices", {"method": "GET"}, 400, "model must be one of"),
     ],
 )
-def test_refusals_have_the_shape_of_speech(target: str, more: dict[str, Any], status: int, said: str) -> None:
+def test_refusals_have_the_shape_of_speech(target: str, more: dict[str, Any], status: int, expected: str) -> None:
     refused = read(target, request_id="r-1", **more)
     assert isinstance(refused, Response)
     body = json.loads(refused.body)
@@ -143,7 +143,7 @@ def test_refusals_have_the_shape_of_speech(target: str, more: dict[str, Any], st
     else:
         assert isinstance(body["error"], str)
         error = body
-    assert said in error["message"]
+    assert expected in error["message"]
     assert body["request_id"] == "r-1"
 
 
@@ -156,7 +156,7 @@ def test_paths_that_are_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "expected"),
     [
         (b"<html>", "JSON object, and it is not JSON"),
         (b"[]", "not a JSON object"),
@@ -171,8 +171,8 @@ def test_paths_that_are_none() -> None:
         ({"voice_id": "a", "text": "a", "model": "lightning-large"}, "have their own path"),
     ],
 )
-def test_bodies_that_cannot_be_had(body: Any, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said) as caught:
+def test_bodies_that_cannot_be_had(body: Any, expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=expected) as caught:
         order(body)
     assert "secret" not in str(caught.value)
 

@@ -18,7 +18,7 @@ from .speech_host import VOICE, Host, spoken, statuses
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "expected"),
     [
         ("<html>", "JSON object as text, and it is not JSON"),
         ("[1]", "not a JSON object"),
@@ -41,15 +41,15 @@ from .speech_host import VOICE, Host, spoken, statuses
         ({"text": "…"}, "nothing that can be said"),
     ],
 )
-def test_what_is_wrong_is_told_and_the_socket_goes_on(message: dict[str, Any] | str | bytes, said: str) -> None:
+def test_what_is_wrong_is_told_and_the_socket_goes_on(message: dict[str, Any] | str | bytes, expected: str) -> None:
     host = Host()
     data = json.dumps({**VOICE, **message}) if isinstance(message, dict) else message
     host.service.message_received(data, host.now)
     host.run()
-    (error,) = host.said
+    (error,) = host.replies
     assert error["status"] == "error"
     assert error["session_id"] == "session-7"
-    assert said in error["message"]
+    assert expected in error["message"]
     assert "secret" not in error["message"]
     assert statuses(host.send(text="w1")) == ["chunk", "complete"]
 
@@ -98,7 +98,7 @@ def test_failing_says_why_and_drops_what_waits() -> None:
     host.service.fail("again", 1011, host.now)
     host.service.spoken(None, host.now)  # what the host owed
     host.run()
-    assert statuses(host.said) == ["error"]
+    assert statuses(host.replies) == ["error"]
     assert host.closed is not None
     assert host.closed.code == 1001
     assert len(host.closed.reason.encode()) <= 123
@@ -119,7 +119,7 @@ def test_a_failure_of_what_was_cancelled_is_passed_over() -> None:
     host.tell(context_id="c", cancel_request=True)
     host.service.failed("no", host.now)
     host.run()
-    assert host.said == []
+    assert host.replies == []
 
 
 def test_words_that_are_not_in_the_text_or_have_no_audio_are_told_all_the_same() -> None:
@@ -129,8 +129,8 @@ def test_words_that_are_not_in_the_text_or_have_no_audio_are_told_all_the_same()
     words = (Word(text="eins"), Word(text="two", start=9.0, end=10.0), Word(text="drei", start=10.0, end=11.0))
     host.service.spoken(SpokenPiece(pcm=bytes(3200), seconds=0.1, words=words), host.now)
     host.run()
-    told = [message["data"] for message in host.said if message["status"] == "word_timestamp"]
-    assert [(word["id"], word["word"], word["start"]) for word in told] == [
+    result = [message["data"] for message in host.replies if message["status"] == "word_timestamp"]
+    assert [(word["id"], word["word"], word["start"]) for word in result] == [
         (0, "eins", 0.0),
         (1, "two", 9.0),
         (2, "drei", 10.0),
@@ -171,14 +171,14 @@ def test_every_word_is_spoken_once_in_order_whatever_comes_when(
     for context in given_words:
         host.tell(text="", context_id=context, **{"continue": False})
     host.run()
-    assert {message["status"] for message in host.said} <= {"chunk", "complete"}
+    assert {message["status"] for message in host.replies} <= {"chunk", "complete"}
     for context, expected in given_words.items():
-        said = [message for message in host.said if message.get("context_id") == context]
-        assert spoken(said) == expected
+        replies = [message for message in host.replies if message.get("context_id") == context]
+        assert spoken(replies) == expected
         if context is None:  # each request has one complete, at its end
-            ids = [message["request_id"] for message in said if message["status"] == "complete"]
+            ids = [message["request_id"] for message in replies if message["status"] == "complete"]
             assert len(set(ids)) == len(ids)
-            assert set(ids) == {message["request_id"] for message in said}
+            assert set(ids) == {message["request_id"] for message in replies}
 
 
 anything = st.recursive(

@@ -26,9 +26,9 @@ def hear(pcm: bytes, sample_rate: int = 16000) -> list[str]:
 
 
 @given(numbers, st.sampled_from(RATES), st.sampled_from((0.5, 1.0, 1.7, 2.0)))
-def test_what_is_spoken_is_heard_back(said: list[int], rate: int, speed: float) -> None:
-    pieces = speak(" ".join(f"w{number}" for number in said), rate, speed)
-    assert hear(b"".join(piece.pcm for piece in pieces), rate) == [f"w{number}" for number in said]
+def test_what_is_spoken_is_heard_back(replies: list[int], rate: int, speed: float) -> None:
+    pieces = speak(" ".join(f"w{number}" for number in replies), rate, speed)
+    assert hear(b"".join(piece.pcm for piece in pieces), rate) == [f"w{number}" for number in replies]
 
 
 @given(st.lists(st.sampled_from(("w1", "w2,", "Hello", "over.", "really?!", "“Yes.”")), min_size=1), st.integers(0, 20))

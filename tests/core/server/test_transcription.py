@@ -43,18 +43,18 @@ class Host:
     def __init__(self, target: str = LIVE, recogniser: Recogniser | None = None, **more: Any) -> None:
         self.service = LiveService(read_live(target), "session-7", **more)
         self.recogniser = recogniser or CodedRecogniser(read_live(target).options)
-        self.said: list[dict[str, Any]] = []
+        self.replies: list[dict[str, Any]] = []
         self.closed: Close | None = None
         self.now = 100.0
         self.service.start(self.now)
 
     def send(self, *messages: str | bytes) -> list[dict[str, Any]]:
         """Send messages; return what is said to them."""
-        before = len(self.said)
+        before = len(self.replies)
         for message in messages:
             self.service.message_received(message, self.now)
             self.run()
-        return self.said[before:]
+        return self.replies[before:]
 
     def run(self) -> None:
         while (command := self.service.poll_output()) is not None:
@@ -64,7 +64,7 @@ class Host:
             elif isinstance(command, Finalize):
                 self.service.finalized(self.recogniser.finalize(), self.now)
             elif isinstance(command, Reply):
-                self.said.append(json.loads(command.text))
+                self.replies.append(json.loads(command.text))
             else:
                 self.closed = command
 
@@ -78,8 +78,8 @@ SPEECH = coded_speech([1, 2, 0.8, 3])
 
 def test_interims_finals_and_the_last_on_the_gateway() -> None:
     host = Host(f"{LIVE}&word_timestamps=true")
-    said = host.send(*pieces(SPEECH.pcm))
-    interim, final = said[0], said[-1]
+    replies = host.send(*pieces(SPEECH.pcm))
+    interim, final = replies[0], replies[-1]
     assert interim == {
         "type": "transcription",
         "status": "success",
@@ -119,7 +119,7 @@ def test_interims_finals_and_the_last_on_the_gateway() -> None:
 def test_a_server_reached_directly_says_less() -> None:
     host = Host("/transcribe?model=pulse")
     host.send(*pieces(SPEECH.pcm))
-    assert set(host.said[0]) == {"session_id", "transcript", "is_final", "is_last"}
+    assert set(host.replies[0]) == {"session_id", "transcript", "is_final", "is_last"}
     (error,) = host.send(KEEPALIVE)
     assert set(error) == {"error"}
     assert "keepalive" not in error["error"]  # it is not one of those that would be right
@@ -148,12 +148,12 @@ def test_only_the_last_of_several_finals_answers() -> None:
             return [Heard(text="a", final=True), Heard(text="b", final=True), VoiceStarted(time=1.0)]
 
     host = Host(f"{LIVE}&vad_events=true", Two())
-    assert [(said["type"], said.get("from_finalize")) for said in host.send(FINALIZE)] == [
+    assert [(replies["type"], replies.get("from_finalize")) for replies in host.send(FINALIZE)] == [
         ("transcription", False),
         ("transcription", True),
         ("speech_started", None),
     ]
-    assert [said["is_last"] for said in host.send(CLOSE_STREAM)] == [False, True]  # nothing comes after the last
+    assert [replies["is_last"] for replies in host.send(CLOSE_STREAM)] == [False, True]  # nothing comes after the last
     assert host.closed is not None
 
 
@@ -169,8 +169,8 @@ def test_results_may_come_late_but_come_in_order() -> None:
     service.finalized([Heard(text="one", final=True)], 2.0)
     service.recognised([Heard(text="tw")], 3.0)
     service.finalized([Heard(text="two", final=True)], 4.0)
-    said = [decode(command.text) for command in _drain(service) if isinstance(command, Reply)]
-    assert [(m.text, m.from_finalize, m.is_last) for m in said if isinstance(m, Transcription)] == [
+    replies = [decode(command.text) for command in _drain(service) if isinstance(command, Reply)]
+    assert [(m.text, m.from_finalize, m.is_last) for m in replies if isinstance(m, Transcription)] == [
         ("one", True, False),
         ("tw", False, False),
         ("two", False, True),
@@ -195,7 +195,7 @@ def test_a_finalize_that_was_not_asked_for_cannot_be_answered() -> None:
 def test_voice_activity_is_told_to_those_who_asked() -> None:
     host = Host(f"{LIVE}&vad_events=true")
     host.send(*pieces(SPEECH.pcm))
-    events = [decode(json.dumps(said)) for said in host.said if said["type"] != "transcription"]
+    events = [decode(json.dumps(replies)) for replies in host.replies if replies["type"] != "transcription"]
     end, start = SPEECH.words[1].end / 16000, SPEECH.words[2].start / 16000
     assert events == [
         SpeechOnset(timestamp=0.0, session_id="session-7"),
@@ -203,15 +203,15 @@ def test_voice_activity_is_told_to_those_who_asked() -> None:
         SpeechOnset(timestamp=start, session_id="session-7"),
     ]
     silent = Host(LIVE)
-    assert {said["type"] for said in silent.send(*pieces(SPEECH.pcm))} == {"transcription"}
+    assert {replies["type"] for replies in silent.send(*pieces(SPEECH.pcm))} == {"transcription"}
 
 
 def test_sentences_and_the_whole_transcript_when_asked() -> None:
     host = Host(f"{LIVE}&language=hi&sentence_timestamps=true&full_transcript=true")
     host.send(*pieces(SPEECH.pcm), CLOSE_STREAM)
-    finals = [said for said in host.said if said["is_final"]]
-    assert [said["full_transcript"] for said in finals] == ["w1 w2", "w1 w2 w3"]
-    assert next(said["full_transcript"] for said in host.said if not said["is_final"]) == ""
+    finals = [replies for replies in host.replies if replies["is_final"]]
+    assert [replies["full_transcript"] for replies in finals] == ["w1 w2", "w1 w2 w3"]
+    assert next(replies["full_transcript"] for replies in host.replies if not replies["is_final"]) == ""
     assert finals[1]["utterances"] == [
         {"text": "w3", "start": SPEECH.words[2].start / 16000, "end": SPEECH.words[2].end / 16000}
     ]
@@ -231,7 +231,7 @@ def test_a_recogniser_without_sentences_or_times() -> None:
 
 def test_keepalive_on_the_gateway() -> None:
     host = Host(LIVE)
-    assert [decode(json.dumps(said)) for said in host.send(KEEPALIVE)] == [Pong()]
+    assert [decode(json.dumps(replies)) for replies in host.send(KEEPALIVE)] == [Pong()]
 
 
 def test_a_client_that_says_nothing_is_let_go() -> None:
@@ -260,32 +260,34 @@ def test_the_whole_transcript_comes_by_language(query: str, comes: bool) -> None
     """With groups of languages whether asked for or not, with English not even then: as the service was seen to."""
     host = Host(f"{LIVE}&{query}")
     host.send(*pieces(SPEECH.pcm), CLOSE_STREAM)
-    assert {"full_transcript" in said for said in host.said} == {comes}
+    assert {"full_transcript" in replies for replies in host.replies} == {comes}
 
 
 def test_a_final_ends_in_a_blank_where_words_follow() -> None:
     host = Host(f"{LIVE}&max_words=2")
     host.send(*pieces(coded_speech([1, 2, 3, 0.8, 4, 5, 6]).pcm), FINALIZE, CLOSE_STREAM)
-    finals = [said["transcript"] for said in host.said if said["is_final"]]
+    finals = [replies["transcript"] for replies in host.replies if replies["is_final"]]
     assert finals == ["w1 w2 ", "w3", "w4 w5 ", "w6", ""]
-    assert all(said["transcription"] == said["transcript"] for said in host.said)
+    assert all(replies["transcription"] == replies["transcript"] for replies in host.replies)
 
 
 def test_one_speaker_is_told_where_several_are_asked_for() -> None:
     host = Host(f"{LIVE}&diarize=true&word_timestamps=true&sentence_timestamps=true")
     host.send(*pieces(SPEECH.pcm), CLOSE_STREAM)
-    finals = [said for said in host.said if said["is_final"]]
-    assert {(word["speaker"], word["speaker_confidence"]) for said in finals for word in said["words"]} == {(0, 1.0)}
-    assert {utterance["speaker"] for said in finals for utterance in said["utterances"]} == {0}
+    finals = [replies for replies in host.replies if replies["is_final"]]
+    assert {(word["speaker"], word["speaker_confidence"]) for replies in finals for word in replies["words"]} == {
+        (0, 1.0)
+    }
+    assert {utterance["speaker"] for replies in finals for utterance in replies["utterances"]} == {0}
 
 
 def test_a_language_that_is_refused_is_told_over_the_open_link() -> None:
     request = msgspec.structs.replace(read_live(LIVE), refused="LANGUAGE_NOT_ENABLED_IN_REGION")
     service = LiveService(request, "session-7")
     service.start(0.0)
-    told, closed = _drain(service)
-    said = json.loads(told.text)
-    assert (said["type"], said["error_code"]) == ("error", "LANGUAGE_NOT_ENABLED_IN_REGION")
+    result, closed = _drain(service)
+    replies = json.loads(result.text)
+    assert (replies["type"], replies["error_code"]) == ("error", "LANGUAGE_NOT_ENABLED_IN_REGION")
     assert isinstance(closed, Close)
     assert closed.code == 1008
     service.message_received(SPEECH.pcm[:1600], 1.0)
@@ -328,7 +330,7 @@ def test_a_service_that_cannot_go_on_says_so() -> None:
     host.service.finalized([Heard(text="late", final=True)], 0.0)  # its recogniser was still at work
     host.service.handle_timer(1e9)
     host.run()
-    assert [said["type"] for said in host.said] == ["error"]
+    assert [replies["type"] for replies in host.replies] == ["error"]
     assert host.closed is not None
     assert host.closed.code == 1013
     assert host.closed.reason == "é" * 61  # what there is room for in a close frame
@@ -342,7 +344,7 @@ def test_audio_may_be_cut_inside_a_sample(cuts: list[int]) -> None:
     host.send(*(SPEECH.pcm[a:b] for a, b in zip([0, *places], places, strict=False)), CLOSE_STREAM)
     whole = Host(f"{LIVE}&word_timestamps=true")
     whole.send(*pieces(SPEECH.pcm), CLOSE_STREAM)
-    assert host.said == whole.said
+    assert host.replies == whole.replies
 
 
 messages = st.one_of(
@@ -373,8 +375,10 @@ def test_nothing_a_client_sends_raises_and_after_the_close_there_is_nothing(
         timer = host.service.get_timer()
         assert (timer is None) == (host.closed is not None)
         assert timer is None or timer <= host.now + 60.0
-    assert all(isinstance(said, dict) for said in host.said)
-    assert sum(said.get("is_last", False) for said in host.said) == (host.closed == Close(code=1000, reason=""))
+    assert all(isinstance(replies, dict) for replies in host.replies)
+    assert sum(replies.get("is_last", False) for replies in host.replies) == (
+        host.closed == Close(code=1000, reason="")
+    )
 
 
 def test_nothing_private_shows() -> None:

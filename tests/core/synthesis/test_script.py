@@ -26,10 +26,10 @@ def fragments(given_pieces: list[str]) -> list[str]:
 @given(pieces)
 def test_no_word_is_lost_or_split(given_pieces: list[str]) -> None:
     text, out = "".join(given_pieces), fragments(given_pieces)
-    said = "".join(out)
-    assert text.startswith(said)
+    sent = "".join(out)
+    assert text.startswith(sent)
     rest = Script()
-    rest.text = text[len(said) :]
+    rest.text = text[len(sent) :]
     assert rest.wordless(0), "what is not sent at the end is no word"
     for part in out[:-1]:
         assert part[-1].isspace() or part[-1] in "。"

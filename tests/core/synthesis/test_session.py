@@ -68,8 +68,8 @@ def test_the_plain_protocol_word_by_word(talks: Any) -> None:
     for token in ("He", "llo", " wor", "ld", " and", "\n", " more"):
         talk.say(token, flush=False)
     talk.tell("flush")
-    said = [(m["text"], m["continue"], m["flush"]) for m in talk.speaker.told]
-    assert said == [
+    sent = [(m["text"], m["continue"], m["flush"]) for m in talk.speaker.told]
+    assert sent == [
         ("Hello ", True, False),
         ("world ", True, False),
         ("and\n", True, False),

@@ -107,8 +107,8 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("said", SAID.values(), ids=SAID)
-def test_what_brings_no_audio_does_not_put_off_the_deadline(talks: Any, said: dict[str, Any]) -> None:
+@pytest.mark.parametrize("replies", SAID.values(), ids=SAID)
+def test_what_brings_no_audio_does_not_put_off_the_deadline(talks: Any, replies: dict[str, Any]) -> None:
     talk = silent_service(talks, "w1 w2 w3 w4 w5 w6 w7 w8 w9.", continuations=True)
     talk.hear(**chunk(0.1))
     began = talk.now
@@ -116,7 +116,7 @@ def test_what_brings_no_audio_does_not_put_off_the_deadline(talks: Any, said: di
         talk.now += 5.0
         talk.tell("handle_timer")
         if talk.speaker.state == "open":
-            talk.hear(**said)
+            talk.hear(**replies)
     assert talk.now == began + 15.0
     (cut,) = talk.of(SpokenSoFar)
     assert cut.failure.kind is FailureKind.DEADLINE

@@ -70,8 +70,8 @@ def test_a_link_lost_anywhere_costs_no_word_and_repeats_none(talks: Any, continu
     words = spoken(text)
     for lost in range(1, 2 * len(words)):
         talk = begin(talks, text, continuations=continuations, resume=True)
-        said = list(saying(words))
-        for message in said[:lost]:
+        replies = list(saying(words))
+        for message in replies[:lost]:
             talk.hear(**message, **context(talk))
         talk.lose()
         talk.ring()
@@ -117,10 +117,10 @@ def test_words_of_each_request_are_on_the_clock_of_the_segment(
     start = 0.0
     for number, part in enumerate(parts):
         words = part.split()
-        said = list(saying(words, start=0.0 if anew else start, request_id=f"task-{number}"))
+        replies = list(saying(words, start=0.0 if anew else start, request_id=f"task-{number}"))
         if early:
-            said.sort(key=lambda message: message["status"] == "chunk")
-        for message in said:
+            replies.sort(key=lambda message: message["status"] == "chunk")
+        for message in replies:
             talk.hear(**message, **context(talk))
         start += len(words) * WORD
     talk.hear(status="complete", request_id="task-2", **context(talk))
