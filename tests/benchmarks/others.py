@@ -29,6 +29,7 @@ Spawn = Callable[[Coroutine[Any, Any, Any]], None]
 SDK, PIPECAT, PLUGIN = CLIENTS = ("smallestai", "pipecat-ai", "livekit-plugins-smallestai")
 OUR_PLUGIN = "our plugin"
 OURS = {SDK: ("asyncio", "aiohttp"), PIPECAT: ("asyncio", "aiohttp"), PLUGIN: (OUR_PLUGIN,)}
+PAUSE = 200  # ms of silence that end an utterance: as in streams.py
 FINALS = {"max_words": 4, "finalize_on_words": True}
 
 
@@ -41,7 +42,8 @@ async def sdk(base_url: str, speaker: Speaker, spawn: Spawn) -> AsyncIterator[Se
     host = base_url.removesuffix("/waves/v1")
     there = SmallestAIEnvironment(atoms=host, waves=host, waves_ws=host.replace("http", "ws", 1), payment=host)
     client = AsyncSmallestAI(api_key="any", environment=there)
-    async with stream_speech_to_text(client, language="en", word_timestamps=True, **FINALS) as stream:
+    options = {"additional_query_parameters": {"endpointing_timeout": PAUSE}, "word_timestamps": True, **FINALS}
+    async with stream_speech_to_text(client, language="en", **options) as stream:
 
         async def hear() -> None:
             async for event in stream:
@@ -105,7 +107,7 @@ def plugin(name: str) -> Callable[..., Any]:
         module = __import__(f"livekit.plugins.{name}", fromlist=["STT"])
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             stt = module.STT(
-                api_key="any", base_url=base_url, http_session=session, endpointing_timeout_ms=200, **FINALS
+                api_key="any", base_url=base_url, http_session=session, endpointing_timeout_ms=PAUSE, **FINALS
             )
             stream = stt.stream()
 
