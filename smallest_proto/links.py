@@ -1,7 +1,6 @@
 """The links of one session, one after the other: opened, watched, replaced, and given up when there is no hope.
 
-Three things are watched on a link: a ping without a pong, a write that does not finish, and quiet where an answer is
-due. What the messages say is not known here.
+Whether a link lives is watched in ``watching.py``; what its messages say is not known here.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from .commands import KEEPALIVE, AbortLink, CloseLink, Command, OpenLink, SendPing, SendText
+from .commands import AbortLink, CloseLink, Command, OpenLink
 from .config import RetryPolicy, Timeouts
-from .errors import Failure, FailureKind
+from .errors import Failure
 from .events import LinkLost, LinkOpened
 from .link import SERVES, Link, LinkAction, LinkInput, LinkState
 from .refusals import silent_close
@@ -22,6 +21,7 @@ from .stats import LinkRecord
 from .statuses import Verdict
 from .timers import Timer, Timers
 from .values import Name, Sink, Value
+from .watching import Watch
 
 NORMAL_CLOSURE = 1000  # WebSocket close code
 CLOSE_FOLLOWS = 0.5  # seconds after an error message: the service closes with the code that says what kind it is
@@ -31,13 +31,6 @@ _AT_ONCE = 2.0  # seconds from opening to a close: far less than the minute that
 # Options that change again and again are one change: each link is a session that counts on the service's side.
 _UPDATE_APART = 1.0  # seconds from a change to the next one that is no part of it
 _UPDATE_LATEST = 5.0  # seconds that the first change waits at most
-
-_OVERDUE = {
-    Timer.OPENING: "the connection did not open in time: check base_url and the network",
-    Timer.CLOSING: "the connection did not close in time",
-    Timer.PONG: "the service did not answer a ping in time: the connection is dead",
-    Timer.WRITE: "what was sent did not leave in time: the connection is stuck",
-}
 
 
 class ChangeKind(Name):
@@ -95,8 +88,7 @@ class Links:
         self._trial: Request | None = None  # options that the service has not accepted yet
         self._changed_at = -1e9  # when other options were last wanted
         self._trial_since: float | None = None  # since when some wait for others to follow
-        self._keepalive = keepalive
-        self._timeouts = timeouts
+        self._watch = Watch(timeouts, keepalive=keepalive, output=output)
         self._retry = retry
         self._jitter = jitter
         self._output = output
@@ -224,12 +216,7 @@ class Links:
         if (link := self._links.get(number)) is None:
             return None
         link.take(LinkInput.OPENED)
-        link.opened_at = link.sent_at = now
-        link.timers.stop(Timer.OPENING)
-        link.timers[Timer.PING] = now + self._timeouts.ping
-        link.timers[Timer.WRITE] = now + self._timeouts.write
-        if self._keepalive:
-            link.timers[Timer.KEEPALIVE] = now + self._timeouts.keepalive
+        self._watch.opened(link, now)
         self.records[number - 1] = LinkRecord(link=number, opened=True)
         self._output.append(LinkOpened(link=number, seconds=now - link.requested_at))
         if link is self.beside:
@@ -255,20 +242,13 @@ class Links:
 
     def ponged(self, number: int, now: float) -> None:
         """The peer answered a ping."""
-        if (link := self._links.get(number)) is not None and link.pinged_at is not None:
-            link.heard_at = now
-            link.round_trip = max(0.0, now - link.pinged_at)
-            link.pinged_at = None
-            link.timers.stop(Timer.PONG)
-            link.timers[Timer.PING] = now + self._timeouts.ping
+        if (link := self._links.get(number)) is not None:
+            self._watch.ponged(link, now)
 
     def written(self, number: int, now: float) -> None:
-        """What was sent has left. What has not cannot be answered: from here on a pong is due."""
+        """Everything that was sent on the link has left."""
         if (link := self._links.get(number)) is not None:
-            link.owed_at = None
-            if link.pinged_at is not None and Timer.PONG not in link.timers:
-                link.pinged_at = now
-                link.timers[Timer.PONG] = self._pong_due(link)
+            self._watch.written(link, now)
 
     def next_timer(self) -> float | None:
         """When to call ``handle_timer``, or ``None``."""
@@ -288,8 +268,7 @@ class Links:
                 self.open(now)
         for link in tuple(self._links.values()):
             while (timer := link.timers.pop_due(now)) is not None:
-                change = self._due(link, timer, now)
-                if change is not None:
+                if (change := self._due(link, timer, now)) is not None:
                     return change
         return None
 
@@ -300,33 +279,8 @@ class Links:
             return Change(ChangeKind.QUIET, link)
         if timer is Timer.REFUSED:
             return Change(ChangeKind.REFUSED, link, link.error)
-        if timer is Timer.PING:
-            self._output.append(SendPing(link=link.number))
-            link.pinged_at = now
-            if link.owed_at is None:  # else the ping waits behind what has not left yet
-                link.timers[Timer.PONG] = self._pong_due(link)
-            return None
-        if timer is Timer.KEEPALIVE:
-            if not link.open:  # after close_stream it has no use
-                return None
-            if now >= link.sent_at + self._timeouts.keepalive:
-                self._output.append(SendText(link=link.number, text=KEEPALIVE))
-                link.sent(now)
-            link.timers[Timer.KEEPALIVE] = link.sent_at + self._timeouts.keepalive
-            return None
-        if timer is Timer.PONG or timer is Timer.WRITE:
-            owed_at = now if link.owed_at is None else link.owed_at
-            due = self._pong_due(link) if timer is Timer.PONG else owed_at + self._timeouts.write
-            if due > now:
-                link.timers[timer] = due
-                return None
-        failure = Failure(kind=FailureKind.DEADLINE, reason=_OVERDUE[timer]) if link.error is None else link.error
-        return self.abandon(link, failure, now)
-
-    def _pong_due(self, link: Link) -> float:
-        """When a pong is overdue. It can wait behind what the service still reads; any message is a sign of life."""
-        last = max(link.pinged_at or 0.0, link.heard_at or 0.0)
-        return last + self._timeouts.pong + link.round_trip
+        failure = self._watch.due(link, timer, now)
+        return None if failure is None else self.abandon(link, failure, now)
 
     def _try(self, now: float) -> None:
         """Open a link with the new options."""
@@ -346,7 +300,7 @@ class Links:
         link = Link(len(self.records) + 1, request, now)
         self.records.append(LinkRecord(link=link.number))
         self._links[link.number] = link
-        link.timers[Timer.OPENING] = now + self._timeouts.opening
+        self._watch.opening(link, now)
         self._output.append(OpenLink(link=link.number, request=request))
         return link
 
@@ -356,8 +310,7 @@ class Links:
             self._forget(link, None)
             return
         self._forgive_if_healthy(link, now)
-        link.timers.clear()
-        link.timers[Timer.CLOSING] = now + self._timeouts.closing
+        self._watch.closing(link, now)
         self._output.append(CloseLink(link=link.number, code=NORMAL_CLOSURE))
 
     def _forgive_if_healthy(self, link: Link, now: float) -> None:
