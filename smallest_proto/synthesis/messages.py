@@ -108,7 +108,8 @@ def decode_message(data: str | bytes) -> Message:
 
 def _typed(wire: _Wire, *, repaired: bool) -> Message:
     status, data = wire.status, wire.data
-    request, context = _name(wire.request_id), _name(wire.context_id)
+    # Names are cut, as some of them are remembered.
+    request, context = wire.request_id and wire.request_id[:256], wire.context_id and wire.context_id[:256]
     if status == "chunk" and data is not None and data.audio is not None:
         return AudioMessage(data=data.audio, request_id=request, context_id=context, repaired=repaired)
     if status == "word_timestamp" and data is not None and data.word:
@@ -153,15 +154,11 @@ def _repaired(read: dict[str, Any]) -> Message:
         private=read.get("private"),
     )
     if wire.status == "chunk" and inner.get("audio") is not None and wire.data is not None and wire.data.audio is None:
+        request, context = wire.request_id, wire.context_id
         return AudioMessage(
-            data=None, request_id=_name(wire.request_id), context_id=_name(wire.context_id), repaired=True
+            data=None, request_id=request and request[:256], context_id=context and context[:256], repaired=True
         )
     return _typed(wire, repaired=True)
-
-
-def _name(text: str | None) -> str | None:
-    """Some of them are remembered."""
-    return None if text is None else text[:256]
 
 
 class MessageWriter:

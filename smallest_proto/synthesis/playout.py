@@ -136,7 +136,8 @@ class Playout:
         elif cut:
             self._held.append(data[:cut])
             self._size += cut
-        self._settle()
+        if self._held or self._words:
+            self._settle()
 
     def word(self, word: WordMessage) -> None:
         """The service told where a word is, in seconds of the present link or of its request."""

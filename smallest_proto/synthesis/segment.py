@@ -55,6 +55,7 @@ class Segment:
         self.context = ""  # its name on the present link
         self.requests: deque[str] = deque(maxlen=MAX_REQUESTS)  # the service's names for what came
         self.sounded_at = 0.0  # when audio came last, or all of it was asked for
+        self.heard_at = 0.0  # when anything of it came last, or all of it was asked for
         self._mute = 0  # links that sent complete and no audio, since audio came
         self.tries = 0  # links that it began on since audio of it was given out
         self._begun_at = 0  # how much was given out when it was last begun
@@ -94,6 +95,7 @@ class Segment:
 
     def heard(self, message: ServiceMessage, now: float) -> SegmentInput | None:
         """A message about it came: is that its end?"""
+        self.heard_at = now
         if message.request_id is not None and message.request_id not in self.requests:
             self.requests.append(message.request_id)
         if isinstance(message, AudioMessage) and message.data:
@@ -152,15 +154,15 @@ class Segment:
             return SegmentInput.CUT_OFF
         return SegmentInput.LOST
 
-    def due(self, longest: float, now: float) -> float:
+    def due(self, longest: float) -> float:
         """When to judge it if nothing comes. Messages without audio do not delay that for ever."""
-        return min(now + self._patience(longest), self.sounded_at + longest)
+        return min(self.heard_at + self._patience(longest), self.sounded_at + longest)
 
     def _patience(self, longest: float) -> float:
         """Seconds of silence after which to judge it."""
-        if self._all_words_timed(perhaps=True):
+        if self.playout.timed and self._all_words_timed(perhaps=True):
             return min(self._settle, longest)
-        return self._settle if self.seems_spoken else longest
+        return self._settle if self._completes and self.seems_spoken else longest
 
     def so_far(self, failure: Failure | None) -> SpokenSoFar:
         """What of it was spoken, by the audio that was given out."""

@@ -216,14 +216,22 @@ def decoders(pcm: bytes) -> list[Decoder]:
             pass
         return decode
 
-    synthesis = Synthesis(SynthesisConfig(), endpoint, "A text.", sse=True)
-    synthesis.start(0.0)
-    synthesis.poll_output()
-    synthesis.response_started(200, [("Content-Type", "text/event-stream")], 0.0)
+    def answered() -> Synthesis:
+        made = Synthesis(SynthesisConfig(), endpoint, "A text of some length. " * 10, sse=True)
+        made.start(0.0)
+        made.poll_output()
+        made.response_started(200, [("Content-Type", "text/event-stream")], 0.0)
+        return made
+
+    synthesis = answered()
 
     def answer() -> object:
+        nonlocal synthesis
         synthesis.body_received(event, 1.0)
-        return synthesis.poll_output()
+        while not isinstance(chunk := synthesis.poll_output(), AudioChunk):
+            synthesis = answered()  # audio that is longer than its text can be ends an exchange
+            synthesis.body_received(event, 1.0)
+        return chunk
 
     events = SseDecoder()
     return [
