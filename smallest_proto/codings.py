@@ -40,13 +40,17 @@ class Decoder:
             codings = []
         self._layers = [_Layer(_DECODED[name]) for name in reversed(codings)]
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> Iterable[bytes]:
         """What is in the next part of the body, in pieces of at most 64 KiB where it was compressed."""
-        if self.failure is None:
-            try:
-                yield from self._through(data, 0)
-            except zlib.error:
-                self.failure = _damaged()
+        if self.failure is not None or not data:
+            return ()
+        return self._decoded(data) if self._layers else (data,)
+
+    def _decoded(self, data: bytes) -> Iterator[bytes]:
+        try:
+            yield from self._through(data, 0)
+        except zlib.error:
+            self.failure = _damaged()
 
     def end(self) -> Failure | None:
         """What is wrong with a body that ends here, or ``None``."""

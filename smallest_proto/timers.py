@@ -40,7 +40,7 @@ class Timers(dict[Timer, float]):
 
     def __setitem__(self, timer: Timer, deadline: float) -> None:
         super().__setitem__(timer, deadline)
-        self.due = min(self.values())
+        self.due = deadline if len(self) == 1 else min(self.values())
 
     def stop(self, timer: Timer) -> None:
         """Stop it, if it runs."""

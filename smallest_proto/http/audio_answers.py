@@ -92,7 +92,10 @@ class AudioEvents:
         self._failure: Failure | None = None
 
     def feed(self, data: bytes) -> list[AudioChunk]:
-        chunks = [chunk for event in self._decoder.feed(data) if (chunk := self._read(event)) is not None]
+        chunks = []
+        for event in self._decoder.feed(data):
+            if (chunk := self._read(event)) is not None:
+                chunks.append(chunk)
         if self._decoder.overflowed and not self.settled:
             self._fail(f"an event is longer than {MAX_EVENT_BYTES // 2**20} MiB")
         return chunks

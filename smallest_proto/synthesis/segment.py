@@ -29,7 +29,6 @@ from .states import SEGMENTS, SegmentAction, SegmentInput, SegmentState
 
 _SETTLE = 0.5  # seconds of silence after strong signs
 _FASTEST = 20.0  # letters that are spoken in a second at the natural pace; 12 to 15 is usual
-_UNDER_WAY = frozenset((SegmentState.SAYING, SegmentState.ASKED, SegmentState.REFUSED))
 _MOST_MUTE = 2  # links in a row that sent ``complete`` and no audio: then the fault is in the text
 
 
@@ -64,11 +63,6 @@ class Segment:
         self._plain = not config.continuations
         self._fastest = _FASTEST * (config.speed or 1.0)
         self._settle = _SETTLE + (config.complete_backoff_ms or 0) / 1000  # the complete of a proof comes before
-
-    @property
-    def under_way(self) -> bool:
-        """Whether the service was sent some of it."""
-        return self.state in _UNDER_WAY
 
     @property
     def untouched(self) -> bool:
@@ -156,7 +150,8 @@ class Segment:
 
     def due(self, longest: float) -> float:
         """When to judge it if nothing comes. Messages without audio do not delay that for ever."""
-        return min(self.heard_at + self._patience(longest), self.sounded_at + longest)
+        due, latest = self.heard_at + self._patience(longest), self.sounded_at + longest
+        return due if due < latest else latest
 
     def _patience(self, longest: float) -> float:
         """Seconds of silence after which to judge it."""

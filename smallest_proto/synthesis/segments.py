@@ -11,7 +11,7 @@ from smallest_proto.values import Sink
 from .events import AudioChunk, SegmentDone, SpokenSoFar, WordSpoken
 from .script import NOTHING_TO_SAY
 from .segment import Segment
-from .states import SegmentAction, SegmentInput, SegmentState
+from .states import UNDER_WAY, SegmentAction, SegmentInput, SegmentState
 
 _TELLING = 1.0  # seconds of audio: a voice with word times has named a word by then
 
@@ -54,7 +54,7 @@ class Segments:
     @property
     def under_way(self) -> Segment | None:
         """The segment that the service was sent some of."""
-        return self._row[0] if self._row and self._row[0].under_way else None
+        return self._row[0] if self._row and self._row[0].state in UNDER_WAY else None
 
     def add(self, text: str) -> None:
         """Text of the newest segment, or of a new one."""

@@ -87,6 +87,9 @@ class SegmentState(Name):
     OVER = "over"
 
 
+UNDER_WAY = frozenset((SegmentState.SAYING, SegmentState.ASKED, SegmentState.REFUSED))  # some of it is with the service
+
+
 class SegmentInput(Name):
     """What can happen to a segment. Which one a silence, a ``complete`` or a lost link is: see ``segment.py``."""
 
