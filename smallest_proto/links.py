@@ -246,9 +246,11 @@ class Links:
             self._watch.ponged(link, now)
 
     def written(self, number: int, now: float) -> None:
-        """Everything that was sent on the link has left."""
+        """All that was sent on the link has left."""
         if (link := self._links.get(number)) is not None:
-            self._watch.written(link, now)
+            link.owed_at = None
+            if link.pinged_at is not None:
+                self._watch.written(link, now)
 
     def next_timer(self) -> float | None:
         """When to call ``handle_timer``, or ``None``."""
@@ -314,11 +316,8 @@ class Links:
         self._output.append(CloseLink(link=link.number, code=NORMAL_CLOSURE))
 
     def _forgive_if_healthy(self, link: Link, now: float) -> None:
-        if (
-            link.heard_at is not None
-            and link.opened_at is not None
-            and now - link.opened_at >= self._retry.healthy_after
-        ):
+        opened_at = link.opened_at
+        if link.heard_at is not None and opened_at is not None and now - opened_at >= self._retry.healthy_after:
             self._failures = 0
 
     def _drop_candidate(self) -> None:

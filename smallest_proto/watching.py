@@ -59,9 +59,8 @@ class Watch:
             link.timers[Timer.PING] = now + self._timeouts.ping
 
     def written(self, link: Link, now: float) -> None:
-        """What was sent has left. What has not cannot be answered: from here on a pong is due."""
-        link.owed_at = None
-        if link.pinged_at is not None and Timer.PONG not in link.timers:
+        """A ping has left. What has not cannot be answered: from here on a pong is due."""
+        if Timer.PONG not in link.timers:
             link.pinged_at = now
             link.timers[Timer.PONG] = self._pong_due(link)
 

@@ -19,6 +19,7 @@ from collections import deque
 
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.errors import Failure
+from smallest_proto.timers import Timer, Timers
 from smallest_proto.values import Sink
 
 from .events import AudioChunk, SpokenSoFar, WordSpoken
@@ -148,10 +149,17 @@ class Segment:
             return SegmentInput.CUT_OFF
         return SegmentInput.LOST
 
-    def due(self, longest: float) -> float:
-        """When to judge it if nothing comes. Messages without audio do not delay that for ever."""
+    def expect(self, timers: Timers, longest: float) -> float:
+        """Have it judged if nothing comes; returns when. What puts that off is looked at when the time comes.
+
+        What brings no audio does not put it off for ever.
+        """
         due, latest = self.heard_at + self._patience(longest), self.sounded_at + longest
-        return due if due < latest else latest
+        due = due if due < latest else latest
+        armed = timers.get(Timer.QUIET)
+        if armed is None or due < armed:
+            timers[Timer.QUIET] = due
+        return due
 
     def _patience(self, longest: float) -> float:
         """Seconds of silence after which to judge it."""

@@ -280,7 +280,7 @@ class SynthesisSession:
             self._send(link, self._writer.end(segment.context), now)
             segment.take(SegmentInput.END)
             segment.sounded_at = segment.heard_at = now
-            self._expect(link, segment)
+            segment.expect(link.timers, self._timeouts.audio)
 
     def _send(self, link: Link, text: str, now: float) -> None:
         self._output.append(SendText(link=link.number, text=text))
@@ -297,15 +297,9 @@ class SynthesisSession:
         if over is not None:
             self._take(segment, over, now, _MUTE)
         elif segment.state is SegmentState.ASKED:
-            self._expect(link, segment)
+            segment.expect(link.timers, self._timeouts.audio)
         elif Timer.REFUSED in link.timers:  # what was not refused is heard first
             link.timers[Timer.REFUSED] = max(link.timers[Timer.REFUSED], segment.sounded_at + CLOSE_FOLLOWS)
-
-    def _expect(self, link: Link, segment: Segment) -> None:
-        """Judge ``segment`` once the service is silent. What puts that off is looked at when the time comes."""
-        due, armed = segment.due(self._timeouts.audio), link.timers.get(Timer.QUIET)
-        if armed is None or due < armed:
-            link.timers[Timer.QUIET] = due
 
     def _refused(self, link: Link, segment: Segment | None, message: RefusalMessage, now: float) -> None:
         """The service sent an error: about one message, or about the link, and then a close follows."""
@@ -342,9 +336,8 @@ class SynthesisSession:
     def _judge(self, segment: Segment, change: Change, now: float) -> None:
         """What the change means for the segment that is being spoken."""
         if change.kind is ChangeKind.QUIET:
-            if segment.due(self._timeouts.audio) > now:
-                self._expect(change.link, segment)
-            else:
+            if segment.expect(change.link.timers, self._timeouts.audio) <= now:
+                change.link.timers.stop(Timer.QUIET)
                 self._take(segment, segment.silent(), now, _SILENT)
         elif change.kind is ChangeKind.REFUSED and change.failure is not None:
             self._go_over(change.link, segment, change.failure, now)
