@@ -76,10 +76,9 @@ class Watch:
             self._keep_alive(link, now)
             return None
         if timer is Timer.PONG or timer is Timer.WRITE:
-            owed_at = now if link.owed_at is None else link.owed_at
-            due = self._pong_due(link) if timer is Timer.PONG else owed_at + self._timeouts.write
-            if due > now:
-                link.timers[timer] = due
+            due = self._pong_due(link) if timer is Timer.PONG else self._write_due(link)
+            if due is None or due > now:
+                link.timers[timer] = now + self._timeouts.write if due is None else due
                 return None
         return Failure(kind=FailureKind.DEADLINE, reason=_OVERDUE[timer]) if link.error is None else link.error
 
@@ -90,6 +89,10 @@ class Watch:
                 self._output.append(SendText(link=link.number, text=KEEPALIVE))
                 link.sent(now)
             link.timers[Timer.KEEPALIVE] = link.sent_at + self._timeouts.keepalive
+
+    def _write_due(self, link: Link) -> float | None:
+        """When what was sent is overdue, if anything of it has not left."""
+        return None if link.owed_at is None else link.owed_at + self._timeouts.write
 
     def _pong_due(self, link: Link) -> float:
         """When a pong is overdue. It can wait behind what the service still reads; any message is a sign of life."""

@@ -197,7 +197,7 @@ class TranscriptionSession:
         return self._course.output.popleft() if self._course.output else None
 
     def get_timer(self) -> float | None:
-        """When to call ``handle_timer``, or ``None``."""
+        """When to call ``handle_timer``, or ``None``. It can come early: then that only looks."""
         links, own = self._course.links.next_timer(), self._course.timers.due
         return links if own is None or (links is not None and links < own) else own
 
