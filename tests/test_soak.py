@@ -36,11 +36,11 @@ def soak() -> ModuleType:
 def test_calls_over_a_bad_network_lose_nothing(soak: Any, part: int) -> None:
     for seed in range(part * SEEDS_OF_A_PART, (part + 1) * SEEDS_OF_A_PART):
         try:
-            wrong = list(soak.faults_of(soak.run(seed)))
+            report = soak.run(seed).judge()
         except Exception as error:
-            error.args = (soak.complaint(seed, [f"it raised {error}"]),)
+            error.args = (soak.complaint(seed, f"it raised {error}"),)
             raise
-        assert not wrong, soak.complaint(seed, wrong)
+        assert report.ok, soak.complaint(seed, report)
 
 
 def test_a_seed_is_a_call(soak: Any) -> None:
@@ -66,21 +66,21 @@ def test_a_seed_is_a_call(soak: Any) -> None:
 )
 def test_what_the_soak_looks_for_it_finds(soak: Any, spoil: Any, complaint: str) -> None:
     call = soak.run(IDEAL)
-    assert list(soak.faults_of(call)) == []
+    assert call.judge().ok
     spoiled = [(0.0, event) for event in spoil([event for _, event in call.events])]
-    assert complaint in "; ".join(soak.faults_of(call._replace(events=spoiled)))
+    assert complaint in str(call._replace(events=spoiled).judge())
 
 
 @pytest.mark.parametrize("form", ["W\\1!", "ww\\1,", "w\\1."])
 def test_a_word_is_the_same_however_it_is_spelled(soak: Any, form: str) -> None:
     call = soak.run(IDEAL)
     spelled = [(time, respelled(event, form)) for time, event in call.events]
-    assert list(soak.faults_of(call._replace(events=spelled))) == []
+    assert call._replace(events=spelled).judge().ok
 
 
 def test_a_word_in_two_is_one_where_the_application_cut_it(soak: Any) -> None:
     call = soak.run(IDEAL)
-    word = call.words[4]
+    word = call.truth.words[4]
 
     def cut(event: Any) -> Any:
         if not isinstance(event, FinalTranscript) or word.text not in event.text.split():
@@ -89,14 +89,14 @@ def test_a_word_in_two_is_one_where_the_application_cut_it(soak: Any) -> None:
         return msgspec.structs.replace(event, text=pieces, words=())
 
     events = [(time, cut(event)) for time, event in call.events]
-    assert any("is damaged" in fault for fault in soak.faults_of(call._replace(events=events)))
-    finalized = (*call.finalized[1:], ((word.start or 0) + (word.end or 0)) / 2)
-    assert list(soak.faults_of(call._replace(events=events, finalized=finalized))) == []
+    assert "is damaged" in str(call._replace(events=events).judge())
+    finalized = (*(call.truth.finalized or ())[1:], ((word.start or 0) + (word.end or 0)) / 2)
+    assert call._replace(events=events, truth=msgspec.structs.replace(call.truth, finalized=finalized)).judge().ok
 
 
 def test_half_of_a_word_that_is_written_as_one_with_the_next_cannot_be_dropped(soak: Any) -> None:
     call = soak.run(IDEAL)
-    word, following = call.words[4].text, call.words[5].text
+    word, following = call.truth.words[4].text, call.truth.words[5].text
 
     def half_before(event: Any, form: str) -> Any:
         if not isinstance(event, FinalTranscript) or following not in event.text.split():
@@ -107,15 +107,15 @@ def test_half_of_a_word_that_is_written_as_one_with_the_next_cannot_be_dropped(s
 
     for form, allowed in (("?{number}{following}", True), ("?{number} {following}", False)):
         spoiled = [(time, half_before(event, form)) for time, event in call.events]
-        wrong = [text for text in soak.faults_of(call._replace(events=spoiled)) if "is damaged" in text]
-        assert (wrong == []) is allowed
+        assert ("is damaged" not in str(call._replace(events=spoiled).judge())) is allowed
 
 
 def test_times_may_be_off_as_far_as_those_of_the_service(soak: Any) -> None:
     call = soak.run(IDEAL)
     events = [(time, moved(event)) for time, event in call.events]
-    assert list(soak.faults_of(call._replace(events=events, imperfection=Imperfection(bias=0.001)))) == []
-    assert list(soak.faults_of(call._replace(events=events, imperfection=Imperfection(bias=0.0005)))) != []
+    for bias, fits in ((0.001, True), (0.0005, False)):
+        truth = msgspec.structs.replace(call.truth, imperfection=Imperfection(bias=bias))
+        assert call._replace(events=events, truth=truth).judge().ok is fits
 
 
 def respelled(event: Any, form: str) -> Any:

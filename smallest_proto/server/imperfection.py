@@ -22,7 +22,7 @@ from smallest_proto.values import Value
 
 from .endpointing import Heard
 
-__all__ = ["Imperfect", "Imperfection"]
+__all__ = ["OTHERS", "TIMES", "Imperfect", "Imperfection"]
 
 EDGE_SECONDS = 0.1  # a word that begins this early on a link is at its edge: a recogniser needs a moment to start well
 DRIFT_MOST = 0.05  # seconds: a drift of the times stops growing here
@@ -111,11 +111,11 @@ class Imperfection(Value, frozen=True, kw_only=True):
         how_many = chance("how many")
         if how_many < 0.15:
             return made
-        one = {**chance.choice(_TIMES, "times"), **chance.choice(_TIMES[:2], "rounding")}
+        one = {**chance.choice(TIMES, "times"), **chance.choice(TIMES[:2], "rounding")}
         if how_many < 0.6:
-            kinds = [*_TIMES, *_OTHERS]
+            kinds = [*TIMES, *OTHERS]
             return msgspec.structs.replace(made, **chance.choice(kinds, "kind"))
-        for kind in _OTHERS:
+        for kind in OTHERS:
             if chance("with", kind) < 0.2:
                 one.update(kind)
         return msgspec.structs.replace(made, **one)
@@ -132,7 +132,7 @@ class Imperfection(Value, frozen=True, kw_only=True):
 
 
 # What ``draw`` draws from. Together the errors of times stay below 0.15 s: the largest that were measured are a tenth.
-_TIMES: tuple[dict[str, Any], ...] = (
+TIMES: tuple[dict[str, Any], ...] = (
     {},
     {"rounding": 0.02},
     {"rounding": 0.1},
@@ -142,7 +142,7 @@ _TIMES: tuple[dict[str, Any], ...] = (
     {"drift": 0.001},
     {"drift": -0.001},
 )
-_OTHERS: tuple[dict[str, Any], ...] = (
+OTHERS: tuple[dict[str, Any], ...] = (
     {"no_times": True},
     {"edges": True},
     {"respelled": True},

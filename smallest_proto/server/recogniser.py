@@ -219,14 +219,17 @@ class CodedRecogniser:
 
     A word that was heard whole is ``w17``. A word of which a part is missing (the link began in the middle of it,
     samples were lost, or a finalize cut it) is ``?17``, with the times of the part; what is not coded audio is ``?``.
-    Raises ``ConfigurationError`` unless the audio is linear16.
+    ``spelling`` says how the word of a number is written. Raises ``ConfigurationError`` unless the audio is linear16.
     """
 
-    def __init__(self, options: TranscriptionConfig | None = None) -> None:
+    def __init__(
+        self, options: TranscriptionConfig | None = None, *, spelling: Callable[[int], str] = "w{}".format
+    ) -> None:
         options = options or TranscriptionConfig()
         if options.encoding != "linear16":
             raise ConfigurationError(f"coded audio is linear16, not {options.encoding}")
         self._format = options.audio_format
+        self._spelling = spelling
         self._endpointer = Endpointer(options)
         self._rest = b""  # samples that need the next ones to be understood
         self._position = 0  # samples understood
@@ -299,7 +302,7 @@ class CodedRecogniser:
             goes_on = third == place - 1
         if coded and goes_on and 0 <= offset < len(coded):
             self._end_word()
-            self._text, self._start = f"w{name - 1}", self._position
+            self._text, self._start = self._spelling(name - 1), self._position
             self._coded, self._offset, self._whole = coded, offset, offset == 0
             return 0
         if not self._text:  # noise: one damaged word, up to what can be understood

@@ -10,10 +10,9 @@ import pytest
 
 from smallest_proto.config import Timeouts, TranscriptionConfig
 from smallest_proto.events import LinkOpened
-from smallest_proto.server.recogniser import CodedSpeech, coded_speech
 from smallest_proto.transcription.events import Event, FinalTranscript
 from smallest_transports._client import TranscriptionStream
-from tests.soak.calls import Call, faults_of, said
+from smallest_transports.testing import Report, Speech, join, judge, speech
 
 from .makers import LONG, Transport
 from .servers import local_server
@@ -21,7 +20,7 @@ from .servers import local_server
 if TYPE_CHECKING:
     from tests.transports.conftest import Tls
 
-SPEECH = coded_speech([1, 2, 3, 1.0, 4, 5, 6, 7, 0.4, 8, 9, 1.0, 10, 11, 12, 13, 1.2, 14, 15, 1.0])
+SPEECH = speech("w1 w2 w3", 1.0, "w4 w5 w6 w7", 0.4, "w8 w9", 1.0, "w10 w11 w12 w13", 1.2, "w14 w15", 1.0)
 # So short that what is found by waiting is found soon.
 SHORT = Timeouts(message_interval=0, ping=0.1, pong=0.3, write=0.5, mute=0.6, keepalive=0.5)
 
@@ -41,11 +40,10 @@ NETWORKS = {
 }
 
 
-async def collect(stream: TranscriptionStream, *parts: CodedSpeech, before: Sequence[Event] = ()) -> Call:
-    """All that comes to the end of the stream, after what came ``before``, with what was to be heard."""
+async def collect(stream: TranscriptionStream, *parts: Speech, before: Sequence[Event] = ()) -> Report:
+    """What is wrong with all that comes to the end of the stream, after what came ``before``."""
     events = [*before, *[event async for event in stream]]
-    words, _, seconds = said(list(parts))
-    return Call(words, seconds, [(0.0, event) for event in events], stream._session, [])
+    return judge(events, join(parts), stats=stream.stats)
 
 
 async def until_open(stream: TranscriptionStream) -> list[Event]:
@@ -73,14 +71,14 @@ async def test_every_word_is_heard_once_at_its_time(
             for at in range(0, len(SPEECH.pcm), 9999):  # no whole samples: the session puts them together
                 await stream.send_audio(SPEECH.pcm[at : at + 9999])
             await stream.end_input()
-            call = await collect(stream, SPEECH)
-    assert list(faults_of(call)) == []
+            report = await collect(stream, SPEECH)
+    assert report.ok, report
 
 
 async def test_a_finalize_is_answered_and_the_stream_goes_on(transport: Transport) -> None:
     with local_server() as url:
         async with transport.client(url) as client, client.stream_transcription() as stream:
-            first, second = coded_speech([1, 2, 0.3]), coded_speech([3, 4, 0.3])
+            first, second = speech("w1 w2", 0.3), speech("w3 w4", 0.3)
             await stream.send_audio(first.pcm)
             await stream.finalize()
             async for event in stream:
@@ -99,27 +97,28 @@ async def test_an_update_in_mid_word_goes_over_without_a_gap(transport: Transpor
     with local_server(*NETWORKS[network]) as url:
         config = TranscriptionConfig()
         async with transport.client(url) as client, client.stream_transcription(config) as stream:
-            middle = (SPEECH.words[5].start + SPEECH.words[5].end) // 2 * 2
+            word = SPEECH.truth.words[5]
+            middle = int(16000 * ((word.start or 0) + (word.end or 0))) // 2 * 2
             before = await until_open(stream)
             await stream.send_audio(SPEECH.pcm[:middle])
             await stream.update(msgspec.structs.replace(config, punctuate=True))
             before += await until_open(stream)
             await stream.send_audio(SPEECH.pcm[middle:])
             await stream.end_input()
-            call = await collect(stream, SPEECH, before=before)
-    assert list(faults_of(call)) == []
+            report = await collect(stream, SPEECH, before=before)
+    assert report.ok, report
 
 
 async def test_a_change_of_sample_rate_keeps_the_time(transport: Transport) -> None:
-    parts = [coded_speech([1, 2, 0.8, 3, 0.7]), coded_speech([4, 5, 0.8, 6, 1.0], sample_rate=8000)]
+    parts = [speech("w1 w2", 0.8, "w3", 0.7), speech("w4 w5", 0.8, "w6", 1.0, sample_rate=8000)]
     with local_server() as url:
         async with transport.client(url) as client, client.stream_transcription() as stream:
             await stream.send_audio(parts[0].pcm)
             await stream.update(TranscriptionConfig(sample_rate=8000))
             await stream.send_audio(parts[1].pcm)
             await stream.end_input()
-            call = await collect(stream, *parts)
-    assert list(faults_of(call)) == []
+            report = await collect(stream, *parts)
+    assert report.ok, report
 
 
 @pytest.mark.parametrize("route", ["unified", "model", "direct"])
@@ -128,5 +127,5 @@ async def test_every_route(transport: Transport, route: str) -> None:
         async with transport.client(url, route=route) as client, client.stream_transcription() as stream:
             await stream.send_audio(SPEECH.pcm)
             await stream.end_input()
-            call = await collect(stream, SPEECH)
-    assert list(faults_of(call)) == []
+            report = await collect(stream, SPEECH)
+    assert report.ok, report

@@ -20,7 +20,7 @@ from smallest_proto.server.recogniser import PlainRecogniser, coded_speech
 from smallest_proto.transcription.events import Event, FinalTranscript, SpeechEnded, SpeechStarted
 from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports.memory import MemoryCall, MemoryLink, MemoryNetwork, Pipe, VirtualClock
-from tests.soak.judge import Call, faults_of
+from smallest_transports.testing import Truth, judge, speech
 
 ENDPOINT = Endpoint(api_key="the-key", base_url="http://localhost/waves/v1")
 SPEECH = coded_speech([1, 2, 3, 0.8, 4, 5, 0.3])
@@ -153,15 +153,15 @@ def test_every_word_of_a_call_is_heard_with_its_exact_times(route: Any, real_tim
 @settings(max_examples=50)
 @given(st.integers(0, 9999).map(Imperfection.draw), st.booleans())
 def test_an_imperfect_service_alone_loses_nothing(imperfection: Imperfection, vad_events: bool) -> None:
-    speech = coded_speech([0.3, 1, 2, 3, 0.8, 4, 5, 0.3])
+    said = speech(0.3, "w1 w2 w3", 0.8, "w4 w5", 0.3)
     network = MemoryNetwork(imperfection=imperfection)
     call = make_call(network, vad_events=vad_events)
-    call.feed(speech.pcm)
+    call.feed(said.pcm)
     call.at(1.5, call.finalize)  # the speaker pauses
     events = call.run()
-    words = [Word(text=word.text, start=word.start / 16000, end=word.end / 16000) for word in speech.words]
-    judged = Call(words, speech.seconds, events, call.session, [], imperfection, (1.5,))
-    assert list(faults_of(judged)) == []
+    truth = Truth(words=said.truth.words, seconds=said.seconds, imperfection=imperfection, finalized=(1.5,))
+    report = judge(events, truth, stats=call.session.stats)
+    assert report.ok, report
     assert len(network.links) == 1
 
 

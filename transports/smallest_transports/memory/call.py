@@ -19,13 +19,15 @@ class MemoryCall:
     """Drives one session over a ``MemoryNetwork``.
 
     Plan what the application does with ``at`` and ``feed``, then ``run``. What it does after the session has ended is
-    passed over, as that can come early by a fault of the network.
+    passed over, as that can come early by a fault of the network. ``on_event`` is the application that answers.
     """
 
     def __init__(self, session: TranscriptionSession, network: MemoryNetwork) -> None:
         self.session = session
         self.network = network
         self.events: list[tuple[float, Event]] = []  # so far, with the virtual time of each
+        # Gets each event as soon as it is there, with its time: an application that answers what it hears.
+        self.on_event: Callable[[float, Event], object] | None = None
         self.links: dict[int, MemoryLink] = {}  # by the session's numbers
         self._waiting: Happening | None = None  # audio that back-pressure holds back
         self._alarm = Alarm(network.clock, session, self._settle)
@@ -101,6 +103,8 @@ class MemoryCall:
         self.network.clock.run(lambda: self.session.ended, limit=limit)
         if not self.session.ended:
             raise TimeoutError("the session waits for nothing, and has not ended")
+        if self.on_event is not None:
+            self.network.clock.run_now()
         return self.events
 
     def tell(self, what: Callable[[TranscriptionSession, float], None]) -> None:
@@ -133,6 +137,8 @@ class MemoryCall:
                 self.links[output.link].abort()
             else:
                 self.events.append((self.network.clock.now, output))
+                if self.on_event is not None:  # not now: the session is being asked
+                    self.at(self.network.clock.now, partial(self.on_event, self.network.clock.now, output))
         for number in sorted(written):
             if not self.links[number].up.held:
                 self.written(self.links[number])

@@ -43,6 +43,16 @@ class VirtualClock:
             self.now = time
             what()
 
+    def run_now(self) -> None:
+        """Let everything happen that is due by now."""
+        self.run(lambda: self._due[0][0] > self.now)
+
+    def run_until(self, time: float) -> None:
+        """Let everything happen that is due before ``time``, in seconds; then it is that late."""
+        self.at(time, lambda: None)
+        self.run(lambda: self.now >= time)
+        self.run_now()
+
 
 class Timed(Protocol):
     """A state machine that asks to be woken."""

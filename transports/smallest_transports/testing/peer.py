@@ -1,13 +1,9 @@
-"""What a peer says: the truth of a service as awkward as was drawn, and anything at all."""
+"""The far end of one link of a session that is told anything at all: a service, as awkward as was drawn."""
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from typing import Any
 from urllib.parse import urlsplit
-
-from hypothesis import strategies as st
 
 from smallest_proto.reading import Word
 from smallest_proto.requests import Request
@@ -16,38 +12,7 @@ from smallest_proto.server.recogniser import PlainRecogniser
 from smallest_proto.server.requests import LiveRequest, read_request
 from smallest_proto.server.transcription import Close, Finalize, Hear, LiveService, Reply
 
-SECRET = "sesame"  # said in every transcript: no repr may hold it
-
-times = st.one_of(st.none(), st.floats(-1.0, 8.0), st.floats(allow_nan=True), st.integers(), st.just("1.5"))
-words = st.lists(st.fixed_dictionaries({"word": st.just(SECRET), "start": times, "end": times}), max_size=3)
-flags: st.SearchStrategy[Any] = st.sampled_from((True, False, None, 1, "true", []))
-transcriptions = st.fixed_dictionaries(
-    {"transcript": st.sampled_from((SECRET, f"{SECRET} {SECRET}", "", ".", None, 7))},
-    optional={
-        "is_final": flags,
-        "is_last": st.sampled_from((False, False, True, None)),
-        "from_finalize": flags,
-        "speech_final": flags,
-        "words": st.one_of(words, st.none(), st.just("none")),
-        "session_id": st.sampled_from(("one", "another", None)),
-    },
-)
-voice = st.fixed_dictionaries({"type": st.sampled_from(("speech_started", "speech_ended")), "timestamp": times})
-json_values = st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), st.lists, max_leaves=5)
-others = st.one_of(
-    st.sampled_from(
-        ({"type": "pong"}, {"type": "error", "status": "400", "message": SECRET}, {"error": SECRET}, [], 1)
-    ),
-    st.dictionaries(st.sampled_from(("type", "transcript", "words", "error", "timestamp")), json_values, max_size=3),
-)
-messages = st.one_of(
-    transcriptions.map(json.dumps),
-    transcriptions.map(json.dumps),
-    voice.map(json.dumps),
-    others.map(json.dumps),
-    st.text(max_size=10),
-    st.binary(max_size=10),
-)
+from .strategies import SECRET
 
 
 class Peer:

@@ -1,0 +1,222 @@
+"""The oracle: speech that says which word it is, and the judge of what was heard, whoever tells it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from livekit.agents import LanguageCode
+from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
+from livekit.agents.types import TimedString
+
+from smallest_proto.errors import ConfigurationError
+from smallest_proto.reading import Word
+from smallest_proto.server.imperfection import Imperfection
+from smallest_proto.server.recogniser import Heard
+from smallest_proto.server.synthesiser import CodedSynthesiser
+from smallest_proto.transcription.events import (
+    AudioLost,
+    FinalTranscript,
+    InterimTranscript,
+    LossReason,
+    SpeechEnded,
+    SpeechStarted,
+)
+from smallest_transports.testing import WORDS, CallPlan, Speech, join, judge, speech
+
+SAID = speech("hello world", 0.9, "how are you", 1.0)
+
+
+def hear(made: Speech) -> list[str]:
+    """The finals of a recogniser that hears it."""
+    ear = WORDS(msgspec.structs.replace(CallPlan.of("a").config, sample_rate=made.sample_rate))
+    results = [*ear.hear(made.pcm), *ear.finalize()]
+    return [item.text for item in results if isinstance(item, Heard) and item.final and item.text]
+
+
+def final(text: str, *times: tuple[float, float], **more: Any) -> FinalTranscript:
+    words = tuple(
+        Word(text=text, start=start, end=end) for text, (start, end) in zip(text.split(), times, strict=False)
+    )
+    start, end = (times[0][0], times[-1][1]) if times else (0.0, 1.0)
+    return FinalTranscript(text=text, start=start, end=end, words=words, **more)
+
+
+def spans(made: Speech) -> list[tuple[float, float]]:
+    return [(word.start or 0.0, word.end or 0.0) for word in made.truth.words]
+
+
+# --- speech ---
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 48000])
+def test_speech_is_heard_as_it_was_written(rate: int) -> None:
+    made = speech("Hello, world!", 0.8, "w17 नमस्ते दुनिया", 1.0, sample_rate=rate)
+    assert " ".join(hear(made)) == made.text == "Hello, world! w17 नमस्ते दुनिया"
+    assert made.seconds == pytest.approx(len(made.pcm) / 2 / rate)
+    assert made.recogniser is WORDS
+
+
+def test_the_same_text_is_the_same_audio() -> None:
+    assert speech("one two three").pcm == speech("one two three").pcm
+    (spoken,) = CodedSynthesiser().speak("one two three", sample_rate=16000)
+    assert hear(Speech(pcm=spoken.pcm, sample_rate=16000, truth=SAID.truth)) == ["one two three"]
+
+
+@pytest.mark.parametrize(("script", "says"), [(("hello —",), "nothing to be said"), ((-1.0,), "pause")])
+def test_what_cannot_be_said_says_so(script: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        speech(*script)
+
+
+def test_two_words_that_sound_alike_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="sound alike"):  # among so many there are two
+        speech(" ".join(f"a{number}" for number in range(600)))
+
+
+def test_parts_follow_each_other_whatever_their_rates() -> None:
+    truth = join([speech("a b", 0.5), speech("c", 1.0, sample_rate=8000)])
+    assert truth.text == "a b c"
+    first, last = speech("a b", 0.5), truth.words[-1]
+    assert last.start == pytest.approx(first.seconds)
+
+
+# --- texts ---
+
+
+@pytest.mark.parametrize(
+    ("heard", "said", "wrong"),
+    [
+        ("Hello, WORLD! how are? you?", SAID.text, {}),
+        ("hello world how you", SAID.text, {"lost": ["are"]}),
+        ("hello world how are are you", SAID.text, {"repeated": ["are"]}),
+        ("hello world moon how are you", SAID.text, {"damaged": ["moon"]}),
+        ("hello ?orld how are you", SAID.text, {"damaged": ["world"]}),
+        ("helloworld how are you", SAID.text, {}),
+        ("hello how world are you", SAID.text, {"order": ["hello how world"]}),
+        ("hello — world how are you", SAID.text, {}),
+        ("hello ? world how are you", SAID.text, {"damaged": ["?"]}),
+        ("yes no yes", "yes no yes", {}),
+        ("no yes", "yes no yes", {"lost": ["yes (0.00"]}),
+        ("yes no", "yes no yes", {"lost": ["yes"]}),
+        ("yes yes no yes", "yes no yes", {"repeated": ["yes (0.00"]}),
+        ("", "yes", {"lost": ["yes"]}),
+    ],
+)
+def test_texts_are_judged(heard: str, said: str, wrong: dict[str, list[str]]) -> None:
+    for events in (heard, [heard], heard.split()):
+        report = judge(events, speech(said))
+        found = {kind: report.of(kind) for kind, _ in report.wrongs}
+        assert found.keys() == wrong.keys()
+        for kind, begins in wrong.items():
+            assert len(found[kind]) == len(begins)
+            assert all(begin in text for text, begin in zip(found[kind], begins, strict=True))
+        assert report.ok is (not wrong)
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=8), st.data())
+def test_as_many_words_are_lost_as_are_missing(words: list[str], data: Any) -> None:
+    keep = data.draw(st.lists(st.booleans(), min_size=len(words), max_size=len(words)))
+    heard = [word for word, kept in zip(words, keep, strict=True) if kept]
+    report = judge(heard, speech(" ".join(words)))
+    assert len(report.lost) == len(words) - len(heard)
+    assert len(report.wrongs) == len(report.lost)
+
+
+def test_a_report_can_be_read() -> None:
+    report = judge("hello world world how you", SAID)
+    assert str(report).splitlines() == [
+        "5 words: 1 lost, 1 repeated",
+        "  repeated  world (0.32 to 0.72 s) was heard 2 times".replace("0.32", f"{spans(SAID)[1][0]:.2f}").replace(
+            "0.72", f"{spans(SAID)[1][1]:.2f}"
+        ),
+        f"  lost      are ({spans(SAID)[3][0]:.2f} to {spans(SAID)[3][1]:.2f} s) was heard 0 times",
+    ]
+    assert str(judge(SAID.text, SAID)) == "5 words: each is there, once, whole and in its place"
+    assert (len(report.lost), len(report.untold), len(report.repeated)) == (1, 1, 1)
+
+
+def test_what_is_no_event_is_refused() -> None:
+    with pytest.raises(TypeError, match="dict is nothing that can be judged"):
+        judge([{"text": "hello"}], SAID)
+
+
+# --- events of the core ---
+
+
+def test_the_events_of_a_call_are_judged_with_their_times() -> None:
+    call = CallPlan.of("hello world", 0.9, "how are you", 1.0).run()
+    for events in (call.events, [event for _, event in call.events]):
+        assert judge(events, SAID, stats=call.session.stats).ok
+    late = judge(call.events, speech(0.3, "hello world", 0.9, "how are you", 1.0))
+    assert len(late.mistimed) >= 5
+    assert judge(call.events, speech(0.002, "hello world", 0.9, "how are you", 1.0), tolerance=0.002).ok
+
+
+def test_turns_are_paired() -> None:
+    started, ended = SpeechStarted(time=0.0, inferred=False), SpeechEnded(time=1.0)
+    texts = final(SAID.text, *spans(SAID))
+    for events, unpaired in (((started, texts, ended), 0), ((started, texts), 1), ((ended, texts), 1)):
+        assert len(judge(events, SAID).unpaired) == unpaired
+
+
+def test_a_loss_that_was_told_is_another_one() -> None:
+    first, *rest = spans(SAID)
+    texts = final("world how are you", *rest)
+    lost = AudioLost(start=0.0, end=first[1], reason=LossReason.BUFFER_FULL)
+    told = judge([lost, texts], SAID)
+    assert (len(told.lost), told.untold) == (1, ())
+    untold = judge([texts], SAID)
+    assert len(untold.untold) == len(untold.lost) == 1
+
+
+def test_an_interim_is_no_final() -> None:
+    interim = InterimTranscript(text="hello", start=0.0, end=0.5, session_id=None)
+    assert len(judge([interim], SAID).lost) == 5
+
+
+def test_a_service_may_be_as_imperfect_as_it_is() -> None:
+    times = [(start + 0.08, end + 0.08) for start, end in spans(SAID)]
+    events = [final(SAID.text.upper(), *times)]
+    assert not judge(events, SAID).ok
+    truth = msgspec.structs.replace(SAID.truth, imperfection=Imperfection(bias=0.08, respelled=True))
+    assert judge(events, truth).ok
+
+
+def test_which_of_two_equal_words_was_lost_is_told_by_its_time() -> None:
+    said = speech("yes no yes")
+    report = judge([final("no yes", *spans(said)[1:])], said)
+    assert report.lost[0].startswith("yes (0.00")
+
+
+# --- LiveKit's ---
+
+
+def livekit(kind: SpeechEventType, text: str = "", *times: tuple[float, float]) -> SpeechEvent:
+    words = [
+        TimedString(text, start_time=start, end_time=end)
+        for text, (start, end) in zip(text.split(), times, strict=False)
+    ]
+    ends = {"start_time": times[0][0], "end_time": times[-1][1]} if times else {}
+    data = SpeechData(language=LanguageCode("en"), text=text, words=words or None, **ends)
+    return SpeechEvent(type=kind, alternatives=[data] if text else [])
+
+
+def test_livekits_events_are_judged() -> None:
+    kinds = SpeechEventType
+    events = [
+        livekit(kinds.START_OF_SPEECH),
+        livekit(kinds.INTERIM_TRANSCRIPT, "moon"),
+        livekit(kinds.FINAL_TRANSCRIPT, SAID.text, *spans(SAID)),
+        livekit(kinds.END_OF_SPEECH),
+        livekit(kinds.RECOGNITION_USAGE),
+    ]
+    assert judge(events, SAID).ok
+    assert len(judge(events[:-2], SAID).unpaired) == 1
+    assert len(judge([events[0], events[3]], SAID).untold) == 5
+    moved = livekit(kinds.FINAL_TRANSCRIPT, SAID.text, *[(start + 0.1, end + 0.1) for start, end in spans(SAID)])
+    assert len(judge([moved], SAID).mistimed) >= 5
+    assert judge([livekit(kinds.FINAL_TRANSCRIPT, SAID.text)], SAID).ok  # one that knows no times

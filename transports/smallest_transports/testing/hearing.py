@@ -1,0 +1,153 @@
+"""Which word of those that were said each word of a transcript is: by its letters, its time, and its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from smallest_proto.reading import Word
+
+from .speech import letters_of
+from .told import Told
+
+
+class Piece(NamedTuple):
+    """A word as it was written, or a part of one."""
+
+    word: int  # the index of the word that was said
+    whole: bool
+    alone: bool  # it is not written as one with another
+    may_repeat: bool  # its final says so
+
+
+class Timed(NamedTuple):
+    """What was written as one word, whole, with its times."""
+
+    text: str
+    first: int  # the index of its first word, which begins it,
+    last: int  # and of its last one, which ends it
+    start: float | None
+    end: float | None
+
+
+class _Token(NamedTuple):
+    """One word of a final: which words it can be, one after the other if several are written as one."""
+
+    text: str
+    choices: tuple[tuple[tuple[int, ...], bool], ...]  # indexes of the words, and whether it is whole
+    start: float | None
+    end: float | None
+    told: Told
+    ends: tuple[float | None, float | None]  # of its final, where it is the first word of it, or the last
+
+
+class Hearing:
+    """The transcripts, word by word. ``unknown`` are texts that are no word that was said, nor a part of one."""
+
+    def __init__(self, said: Sequence[Word], told: Sequence[Told]) -> None:
+        self.said = said
+        self.pieces: list[Piece] = []
+        self.timed: list[Timed] = []
+        self.unknown: list[str] = []
+        self._forms = _forms(said)
+        tokens = [token for one in told if one.kind == "final" for token in self._tokens(one)]
+        for token, near in zip(tokens, self._places(tokens), strict=True):
+            self._take(token, near)
+
+    def _tokens(self, told: Told) -> Iterator[_Token]:
+        texts = told.text.split()
+        words: Sequence[Word | None] = told.words if len(told.words) == len(texts) else [None] * len(texts)
+        for at, (text, word) in enumerate(zip(texts, words, strict=True)):
+            if not (letters := letters_of(text)) and "?" not in text:
+                continue  # a dash between blanks
+            choices = self._choices(letters)
+            start, end = (None, None) if word is None else (word.start, word.end)
+            ends = (told.start if at == 0 else None, told.end if at == len(texts) - 1 else None)
+            if choices:
+                yield _Token(text, choices, start, end, told, ends)
+            else:
+                self.unknown.append(text)
+
+    def _choices(self, letters: str) -> tuple[tuple[tuple[int, ...], bool], ...]:
+        """What is written so: one word, or else several as one."""
+        if letters in self._forms:
+            return (self._forms[letters],)
+        for cut in range(len(letters) - 1, 0, -1):
+            if letters[:cut] in self._forms and (rest := self._choices(letters[cut:])):
+                return (self._forms[letters[:cut]], *rest)
+        return ()
+
+    def _places(self, tokens: Sequence[_Token]) -> Iterator[int]:
+        """For each token the index near which its word is, as the texts lie beside each other.
+
+        It matters only where a word was said twice and the transcript has no times.
+        """
+        if all(len(indexes) == 1 for token in tokens for indexes, _ in token.choices):
+            yield from [0] * len(tokens)
+            return
+        place = 0
+        matches = _aligned([token.choices[0][0] for token in tokens], len(self.said))
+        for at in range(len(tokens)):
+            place = matches.get(at, place)
+            yield place
+
+    def _take(self, token: _Token, near: int) -> None:
+        indexes: list[int] = []
+        alone, whole = len(token.choices) == 1, True
+        for at, (among, complete) in enumerate(token.choices):
+            index = self._nearest(among, token.start if at == 0 else None, indexes[-1] + 1 if indexes else near)
+            indexes.append(index)
+            whole = whole and complete
+            self.pieces.append(Piece(index, complete, alone, token.told.may_repeat))
+        if whole and not token.told.provisional:
+            self.timed.append(Timed(token.text, indexes[0], indexes[-1], token.start, token.end))
+            if token.ends != (None, None):
+                self.timed.append(Timed(token.text, indexes[0], indexes[-1], *token.ends))
+
+    def _nearest(self, among: Sequence[int], time: float | None, near: int) -> int:
+        if time is None:
+            return min(among, key=lambda index: abs(index - near))
+        return min(among, key=lambda index: abs((self.said[index].start or 0.0) - time))
+
+
+def _forms(said: Sequence[Word]) -> dict[str, tuple[tuple[int, ...], bool]]:
+    """How each word can be written, in letters: whole, with its first letter twice, and as what is left of it."""
+    forms: dict[tuple[str, bool], list[int]] = {}
+    for index, word in enumerate(said):
+        letters = letters_of(word.text)
+        for form, whole in (
+            (letters, True),
+            (letters[:1] + letters, True),
+            (f"?{letters[1:]}", False),
+            (f"?{letters}", False),
+        ):
+            places = forms.setdefault((form, whole), [])
+            if index not in places:
+                places.append(index)
+    found: dict[str, tuple[tuple[int, ...], bool]] = {}
+    for (form, whole), places in sorted(forms.items(), key=lambda item: item[0][1]):  # a whole word before a part
+        if form not in found or whole:
+            found[form] = (tuple(places), whole)
+    return found
+
+
+def _aligned(heard: Sequence[Sequence[int]], said: int) -> dict[int, int]:
+    """As many words as can be, of those heard and those said, one each and in order: index by index."""
+    wide = said + 1
+    # best[at][place]: how many can still be had from there.
+    best = [[0] * wide for _ in range(len(heard) + 1)]
+    for at in range(len(heard) - 1, -1, -1):
+        row, below, among = best[at], best[at + 1], {*heard[at]}
+        for place in range(said - 1, -1, -1):
+            row[place] = below[place + 1] + 1 if place in among else max(row[place + 1], below[place])
+    matches: dict[int, int] = {}
+    at = place = 0
+    while at < len(heard) and place < said:
+        if place in heard[at]:
+            matches[at] = place
+            at, place = at + 1, place + 1
+        elif best[at + 1][place] >= best[at][place + 1]:
+            at += 1
+        else:
+            place += 1
+    return matches

@@ -1,0 +1,230 @@
+"""The judge: what an application was told, beside what was said. Every word is counted, however it was spelled.
+
+A word may be otherwise than it was said only where the service made it so: its time by no more than the service's
+times are off, its letters not at all (they are the service's), its pieces where the application's own finalize cut it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from smallest_proto.events import EndReason, SessionEnded
+from smallest_proto.reading import Word
+from smallest_proto.stats import SessionStats
+from smallest_proto.transcription.events import FinalTranscript, Usage
+
+from .hearing import Hearing, Piece
+from .speech import Speech, Truth
+from .told import Told, read
+
+__all__ = ["KINDS", "Report", "Wrong", "judge"]
+
+EXACT = 1e-6  # seconds
+# lost: a word, and nobody was told; told: a word, with AudioLost; audio: AudioLost where no word was.
+KINDS = ("lost", "told", "audio", "repeated", "damaged", "mistimed", "order", "turns", "end")
+
+
+class Wrong(NamedTuple):
+    """One thing that is not as promised."""
+
+    kind: str  # one of KINDS
+    text: str
+
+
+class Report(NamedTuple):
+    """What is wrong with a call. ``str`` of it can be read: ``assert report.ok, report``."""
+
+    wrongs: tuple[Wrong, ...]
+    words: int  # that were said
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong."""
+        return not self.wrongs
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Words that never came, told of or not."""
+        return self.of("lost") + self.of("told")
+
+    @property
+    def untold(self) -> tuple[str, ...]:
+        """Words that never came, and no ``AudioLost`` told so."""
+        return self.of("lost")
+
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """Words that came too often."""
+        return self.of("repeated")
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """Words that came in parts, or were never said."""
+        return self.of("damaged")
+
+    @property
+    def mistimed(self) -> tuple[str, ...]:
+        """Words and transcripts with a time that is not theirs."""
+        return self.of("mistimed")
+
+    @property
+    def unpaired(self) -> tuple[str, ...]:
+        """Starts and ends of turns that do not alternate."""
+        return self.of("turns")
+
+    def of(self, kind: str) -> tuple[str, ...]:
+        """What is wrong of one kind."""
+        return tuple(wrong.text for wrong in self.wrongs if wrong.kind == kind)
+
+    def __str__(self) -> str:
+        if self.ok:
+            return f"{self.words} words: each is there, once, whole and in its place"
+        counts = Counter(wrong.kind for wrong in self.wrongs)
+        head = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
+        return "\n".join([f"{self.words} words: {head}", *(f"  {kind:9} {text}" for kind, text in self.wrongs)])
+
+
+def judge(
+    events: str | Iterable[Any],
+    truth: Truth | Speech,
+    *,
+    tolerance: float = 0.0,
+    stats: SessionStats | None = None,
+) -> Report:
+    """Hold what was told against what was said.
+
+    ``events`` are those of a session, LiveKit's ``SpeechEvent``s or the texts of finals, in order, each alone or as
+    ``(time, event)``. What a kind of events cannot show is not asked for: texts have no times and no turns.
+    ``tolerance``: by how many seconds a time may be off beside what the service's ``imperfection`` allows.
+    ``stats`` are the session's: then its end, and what it counted, are looked at too.
+
+    A word that was lost is ``told`` where an ``AudioLost`` covers it, and ``lost`` where nobody would know.
+    Raises ``TypeError`` for what is no event.
+    """
+    truth = truth.truth if isinstance(truth, Speech) else truth
+    told = read(events)
+    hearing = Hearing(truth.words, told)
+    wrongs = [
+        *_wrong_words(truth, told, hearing),
+        *_wrong_times(truth, told, hearing, tolerance),
+        *_wrong_order(hearing),
+        *_wrong_turns(told),
+        *_wrong_end(truth, [one.event for one in told], stats),
+    ]
+    return Report(tuple(wrongs), len(truth.words))
+
+
+def _wrong_words(truth: Truth, told: Sequence[Told], hearing: Hearing) -> Iterator[Wrong]:
+    of = truth.imperfection
+    lost = [(one.start or 0.0, one.end or 0.0) for one in told if one.kind == "lost"]
+    # Without times nothing but an answer in a pause says what is final: old audio can have to be given up, and is told.
+    if lost and not of.no_times:
+        yield Wrong("audio", f"lost audio: {lost}")
+    for text in hearing.unknown:
+        yield Wrong("damaged", f"{text} was never said")
+    for one in told:
+        if one.kind == "final" and one.words and one.text.split() != [word.text for word in one.words]:
+            yield Wrong("damaged", f"text and words differ: {one.text!r}")
+    count = _Count(hearing.pieces)
+    for index, word in enumerate(truth.words):
+        if (wrong := _wrong_word(truth, index, word, count, lost)) is not None:
+            yield wrong
+
+
+class _Count:
+    """How often each word came, by its index: whole, in parts, and as what."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self.whole = Counter(piece.word for piece in pieces if piece.whole)
+        self.part = Counter(piece.word for piece in pieces if not piece.whole)
+        # What is written as one with a word that is new cannot be dropped without that one.
+        self.joined = Counter(piece.word for piece in pieces if not piece.alone)
+        self.joined_part = Counter(piece.word for piece in pieces if not piece.alone and not piece.whole)
+        self.may_repeat = {piece.word for piece in pieces if piece.may_repeat}
+
+
+def _wrong_word(
+    truth: Truth, index: int, word: Word, count: _Count, lost: Sequence[tuple[float, float]]
+) -> Wrong | None:
+    of = truth.imperfection
+    start, end = word.start or 0.0, word.end or 0.0
+    whole, part = count.whole[index], count.part[index]
+    if whole:
+        part -= count.joined_part[index]
+    cuts = 0 if of.leaves_word else sum(start < at < end for at in truth.finalized or ())
+    at = f"{word.text} ({start:.2f} to {end:.2f} s)"
+    if not whole and not part:
+        told = any(begin < end and start < over for begin, over in lost)
+        if told and of.no_times:
+            return None
+        return Wrong("told" if told else "lost", f"{at} was heard 0 times{', and that was told' * told}")
+    if of.no_times and cuts:
+        return None  # two parts of a word that are written alike are not told apart without times
+    if index in count.may_repeat and (whole or part > 1):
+        return None
+    if part > (cuts + 1 if cuts else 0) or (cuts and not whole and part < (1 if of.no_times or of.rounding else 2)):
+        return Wrong("damaged", f"{at} is damaged: {whole} times whole, {part} parts")
+    # Without times and with another text there is nothing by which a repetition is to be known.
+    if whole > 1 and not (of.no_times and (of.respelled or of.joined)) and not count.joined[index]:
+        return Wrong("repeated", f"{at} was heard {whole} times")
+    return None
+
+
+def _wrong_order(hearing: Hearing) -> Iterator[Wrong]:
+    first = list(dict.fromkeys(piece.word for piece in hearing.pieces))  # one that is repeated is told of elsewhere
+    if first != sorted(first):
+        yield Wrong("order", f"out of order: {' '.join(hearing.said[index].text for index in first)}")
+
+
+def _wrong_times(truth: Truth, told: Sequence[Told], hearing: Hearing, tolerance: float) -> Iterator[Wrong]:
+    off = truth.imperfection.time_error + tolerance + EXACT
+    if not truth.imperfection.no_times:
+        for piece in hearing.timed:
+            first, last = truth.words[piece.first], truth.words[piece.last]
+            for time, right in ((piece.start, first.start), (piece.end, last.end)):
+                if time is not None and right is not None and abs(time - right) > off:
+                    yield Wrong("mistimed", f"{piece.text} has the time {time:g}, not {right:g}")
+    before = 0.0
+    # A word that was cut by a finalize, or written as one with its neighbour, comes whole on the next link.
+    whole_again = 1.0 if truth.finalized or truth.imperfection.joined else 0.0
+    for one in told:
+        if one.kind not in ("final", "interim") or one.start is None or one.end is None:
+            continue
+        if not 0.0 <= one.start <= one.end <= truth.seconds + tolerance + EXACT:
+            yield Wrong("mistimed", f"{one.kind} from {one.start:g} to {one.end:g} of {truth.seconds:g} s")
+        if one.kind == "final" and one.text:
+            if one.start < before - 2 * off - whole_again and not truth.imperfection.no_times:
+                yield Wrong("mistimed", f"a final from {one.start:g} after one up to {before:g}")
+            before = one.end
+
+
+def _wrong_turns(told: Sequence[Told]) -> Iterator[Wrong]:
+    speaking = False
+    for one in told:
+        if one.kind in ("started", "ended"):
+            if (one.kind == "started") is speaking:
+                at = "" if one.start is None else f" at {one.start:g} s"
+                yield Wrong("turns", f"a turn {one.kind}{at}: they do not alternate")
+            speaking = one.kind == "started"
+    if speaking:
+        yield Wrong("turns", "a turn has no end")
+
+
+def _wrong_end(truth: Truth, events: Sequence[object], stats: SessionStats | None) -> Iterator[Wrong]:
+    ends = [event for event in events if isinstance(event, SessionEnded)]
+    if ends or stats is not None:
+        if len(ends) != 1 or events[-1] is not ends[0]:
+            yield Wrong("end", "the session did not end with SessionEnded, once")
+        elif ends[0].reason is not EndReason.COMPLETED:
+            yield Wrong("end", f"the session ended {ends[0].reason.value}: {ends[0].failure}")
+    if stats is not None:
+        used = sum(event.seconds for event in events if isinstance(event, Usage))
+        if abs(used - stats.seconds_sent) > EXACT or abs(stats.seconds_given - truth.seconds) > EXACT:
+            given = f"given {stats.seconds_given:g} of {truth.seconds:g} s"
+            yield Wrong("end", f"usage tells of {used:g} s, sent {stats.seconds_sent:g} s, {given}")
+    if truth.finalized is not None:
+        answers = sum(isinstance(event, FinalTranscript) and event.from_finalize for event in events)
+        if answers != len(truth.finalized):
+            yield Wrong("end", f"{len(truth.finalized)} finalizes have {answers} answers")
