@@ -17,7 +17,7 @@ import smallest_proto as sp
 from smallest_proto.commands import ExchangeCommand
 from smallest_proto.http.exchange import HttpExchange
 from smallest_proto.server.recogniser import coded_speech
-from tests.conformance.servers import local_server
+from smallest_transports.testing.servers import local_server
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")

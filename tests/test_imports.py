@@ -69,7 +69,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "smallest_transports.sync": (*SHARED, DRIVERS[0]),
     "smallest_transports.local": SHARED,
     "smallest_transports.cli": (*SHARED, DRIVERS[0], "smallest_transports.memory", "smallest_transports.local"),
-    "smallest_transports.testing": (*SHARED, "smallest_transports.memory", "smallest_transports.local"),
+    "smallest_transports.testing": (*SHARED, WORLD, "smallest_transports.memory", "smallest_transports.local"),
+    "smallest_transports.pytest_plugin": (*CORE, "smallest_transports.testing"),
     "livekit.plugins.smallest_proto": (*CORE, "smallest_transports", DRIVERS[3]),
     "__main__": ("smallest_transports.cli",),  # what `python -m` runs, of whichever package: nothing imports it
 }

@@ -13,7 +13,7 @@ from livekit import rtc
 from livekit.agents import APIConnectionError, APIConnectOptions
 from livekit.plugins import smallest_proto
 
-from tests.conformance.speaking import speaking
+from smallest_transports.testing.conformance.speaking import speaking
 
 from .stage import KEY
 

@@ -22,15 +22,16 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from smallest_proto.errors import ConfigurationError, ConnectError, LocalProtocolError
 from smallest_proto.events import EndReason, SessionEnded
 from smallest_transports._client import Client
-from tests.conformance.makers import KEY, ONCE, PCM, Transport, connections_to, those
-from tests.conformance.others import Service, serve_by_aiohttp
-from tests.conformance.servers import in_thread, local_server, port_of, serving
-from tests.conformance.test_way import SPEECH, ProxyServer, hear
+from smallest_transports.testing.conformance.drivers import KEY, ONCE, PCM, Driver, connections_to
+from smallest_transports.testing.conformance.others import Service, serve_by_aiohttp
+from smallest_transports.testing.conformance.way import SPEECH, ProxyServer, hear
+from smallest_transports.testing.servers import in_thread, local_server, port_of, serving
+from tests.conformance.makers import those
 
 if TYPE_CHECKING:
-    from .conftest import Tls
+    from smallest_transports.testing.certificates import Tls
 
-AIOHTTP = those(lambda made: made.driver == "aiohttp")
+AIOHTTP = those(lambda made: made.module == "smallest_transports.aiohttp")
 
 
 async def talk_to(client: Client) -> None:
@@ -62,7 +63,7 @@ class Resolver(AbstractResolver):
 
 
 @AIOHTTP
-async def test_a_session_that_is_handed_in_is_used_and_stays_open(transport: Transport) -> None:
+async def test_a_session_that_is_handed_in_is_used_and_stays_open(transport: Driver) -> None:
     service = Service()
     with in_thread(serve_by_aiohttp(service, None)) as url:
         there = url.replace("127.0.0.1", "speech.example")
@@ -83,7 +84,7 @@ async def test_a_session_that_is_handed_in_is_used_and_stays_open(transport: Tra
 
 
 @AIOHTTP
-async def test_the_proxy_of_a_session_leads_to_the_service(transport: Transport, tls: Tls) -> None:
+async def test_the_proxy_of_a_session_leads_to_the_service(transport: Driver, tls: Tls) -> None:
     with local_server(tls=tls.server) as url:
         proxy = ProxyServer(port_of(url))
         with serving(proxy.talk) as at:
@@ -94,7 +95,7 @@ async def test_the_proxy_of_a_session_leads_to_the_service(transport: Transport,
 
 @AIOHTTP
 @pytest.mark.parametrize("trust", ["its own context", "no check", "a fingerprint"])
-async def test_a_session_trusts_whom_it_likes(transport: Transport, tls: Tls, trust: str) -> None:
+async def test_a_session_trusts_whom_it_likes(transport: Driver, tls: Tls, trust: str) -> None:
     service = Service()
     with in_thread(serve_by_aiohttp(service, tls.server)) as url:
         kinds: dict[str, Any] = {"its own context": tls.client, "no check": False, "a fingerprint": await seen_at(url)}
@@ -120,7 +121,7 @@ async def seen_at(url: str) -> aiohttp.Fingerprint:
 
 
 @AIOHTTP
-async def test_a_session_that_trusts_nobody_here_is_heeded(transport: Transport, tls: Tls) -> None:
+async def test_a_session_that_trusts_nobody_here_is_heeded(transport: Driver, tls: Tls) -> None:
     with in_thread(serve_by_aiohttp(Service(), tls.server)) as url:
         other = aiohttp.Fingerprint(bytes(32))
         async with (
@@ -133,7 +134,7 @@ async def test_a_session_that_trusts_nobody_here_is_heeded(transport: Transport,
 
 @AIOHTTP
 async def test_the_proxy_of_a_session_comes_before_that_of_the_environment(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
+    transport: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "")
@@ -149,7 +150,7 @@ async def test_the_proxy_of_a_session_comes_before_that_of_the_environment(
 
 
 @AIOHTTP
-async def test_a_session_keeps_what_a_server_sets(transport: Transport) -> None:
+async def test_a_session_keeps_what_a_server_sets(transport: Driver) -> None:
     asked: list[bytes] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -169,7 +170,7 @@ async def test_a_session_keeps_what_a_server_sets(transport: Transport) -> None:
 
 
 @AIOHTTP
-async def test_the_traces_of_a_session_see_its_connections(transport: Transport) -> None:
+async def test_the_traces_of_a_session_see_its_connections(transport: Driver) -> None:
     seen: list[str] = []
 
     async def note(_: Any, __: Any, told: Any) -> None:
@@ -185,7 +186,7 @@ async def test_the_traces_of_a_session_see_its_connections(transport: Transport)
 
 
 @AIOHTTP
-async def test_the_timeouts_of_a_session_do_not_hold(transport: Transport) -> None:
+async def test_the_timeouts_of_a_session_do_not_hold(transport: Driver) -> None:
     with in_thread(serve_by_aiohttp(Service(), None)) as url:
         at_once = aiohttp.ClientTimeout(total=1e-9, connect=1e-9, sock_connect=1e-9, sock_read=1e-9)
         async with aiohttp.ClientSession(timeout=at_once) as session:
@@ -196,7 +197,7 @@ async def test_the_timeouts_of_a_session_do_not_hold(transport: Transport) -> No
 
 
 @AIOHTTP
-async def test_a_session_that_is_closed_is_said(transport: Transport) -> None:
+async def test_a_session_that_is_closed_is_said(transport: Driver) -> None:
     session = aiohttp.ClientSession()
     await session.close()
     async with transport.client("http://127.0.0.1:1/", http_session=session) as client:
@@ -212,7 +213,7 @@ async def test_a_session_that_is_closed_is_said(transport: Transport) -> None:
 @AIOHTTP
 @pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
 async def test_what_a_connector_of_the_application_raises_comes_out_without_the_key(
-    transport: Transport, live: bool
+    transport: Driver, live: bool
 ) -> None:
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Resolver())) as session,
@@ -224,7 +225,7 @@ async def test_what_a_connector_of_the_application_raises_comes_out_without_the_
 
 
 @AIOHTTP
-async def test_a_client_can_be_used_without_being_entered(transport: Transport) -> None:
+async def test_a_client_can_be_used_without_being_entered(transport: Driver) -> None:
     with in_thread(serve_by_aiohttp(Service(), None)) as url:
         tasks = transport.tasks()
         await talk_to(transport.client(url))
@@ -233,7 +234,7 @@ async def test_a_client_can_be_used_without_being_entered(transport: Transport) 
 
 
 @AIOHTTP
-async def test_what_a_server_sets_is_forgotten(transport: Transport) -> None:
+async def test_what_a_server_sets_is_forgotten(transport: Driver) -> None:
     asked: list[bytes] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -251,7 +252,7 @@ async def test_what_a_server_sets_is_forgotten(transport: Transport) -> None:
 
 
 @AIOHTTP
-async def test_http_through_a_proxy_is_not_done(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_http_through_a_proxy_is_not_done(transport: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match=r"for https alone: use an https base_url, proxy=None, or"):
         transport.client("http://speech.invalid/", proxy="http://127.0.0.1:1")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")

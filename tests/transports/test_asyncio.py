@@ -8,15 +8,16 @@ import sys
 import pytest
 
 from smallest_proto.events import EndReason, SessionEnded
-from tests.conformance.makers import PCM, Transport, connections_to, those
-from tests.conformance.others import Service, serve_by_aiohttp
-from tests.conformance.servers import in_thread, port_of
+from smallest_transports.testing.conformance.drivers import PCM, Driver, connections_to
+from smallest_transports.testing.conformance.others import Service, serve_by_aiohttp
+from smallest_transports.testing.servers import in_thread, port_of
+from tests.conformance.makers import those
 
-ASYNCIO = those(lambda made: made.driver == "asyncio")
+ASYNCIO = those(lambda made: made.module == "smallest_transports.asyncio")
 
 
 @ASYNCIO
-async def test_a_client_can_be_used_without_being_entered(transport: Transport) -> None:
+async def test_a_client_can_be_used_without_being_entered(transport: Driver) -> None:
     with in_thread(serve_by_aiohttp(Service(), None)) as url:
         tasks, client = transport.tasks(), transport.client(url)
         assert (await client.transcribe(PCM)).text == "said in a file"

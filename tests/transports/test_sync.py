@@ -28,7 +28,7 @@ from smallest_transports import sync
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.threaded import serve_in_thread
 from smallest_transports.sync import Client, TranscriptionStream
-from tests.conformance.makers import FAST, KEY, ONCE, PCM
+from smallest_transports.testing.conformance.drivers import FAST, KEY, ONCE, PCM
 
 SPEECH = coded_speech([1, 2, 3, 1.0, 4, 5, 6, 1.0])
 

@@ -12,8 +12,8 @@ import textwrap
 
 import pytest
 
-from tests.conformance.others import Service, serve_by_aiohttp
-from tests.conformance.servers import in_thread
+from smallest_transports.testing.conformance.others import Service, serve_by_aiohttp
+from smallest_transports.testing.servers import in_thread
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 

@@ -10,17 +10,18 @@ import anyio
 import pytest
 
 from smallest_proto.errors import LocalProtocolError
-from tests.conformance.makers import PCM, Transport, those
-from tests.conformance.servers import local_server, port_of
+from smallest_transports.testing.conformance.drivers import PCM, Driver
+from smallest_transports.testing.servers import local_server, port_of
+from tests.conformance.makers import those
 
 if TYPE_CHECKING:
     pass
 
-NURSED = those(lambda made: made.driver in ("trio", "anyio"))
+NURSED = those(lambda made: made.module in ("smallest_transports.trio", "smallest_transports.anyio"))
 
 
 @NURSED
-async def test_the_client_is_to_be_entered_once(transport: Transport) -> None:
+async def test_the_client_is_to_be_entered_once(transport: Driver) -> None:
     client = transport.client("http://127.0.0.1:1/")
     for _ in range(2):
         with pytest.raises(LocalProtocolError, match="async with Client"):
@@ -33,7 +34,7 @@ async def test_the_client_is_to_be_entered_once(transport: Transport) -> None:
 
 
 @NURSED
-async def test_an_error_of_the_application_comes_out_where_it_is_cancelled_as_well(transport: Transport) -> None:
+async def test_an_error_of_the_application_comes_out_where_it_is_cancelled_as_well(transport: Driver) -> None:
     """Shielded, what cleans up hears of no cancellation; and a nursery wraps nothing in a group."""
 
     async def live(url: str) -> None:

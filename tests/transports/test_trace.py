@@ -24,7 +24,7 @@ from smallest_transports._trace import TracedSession, decoded
 from smallest_transports.asyncio import Client
 from smallest_transports.local.server import LocalServer
 from smallest_transports.memory import replay
-from tests.conformance.makers import KEY
+from smallest_transports.testing.conformance.drivers import KEY
 
 SPEECH = coded_speech([101, 102, 0.8, 103, 104, 105, 1.0])
 CONFIG = TranscriptionConfig(keywords=("Blackwell", ("Jensen Huang", 2)))

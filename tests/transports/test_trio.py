@@ -16,8 +16,8 @@ from smallest_proto.config import RetryPolicy
 from smallest_proto.errors import DeadlineError
 from smallest_proto.events import EndReason, LinkLost, LinkOpened, SessionEnded
 from smallest_transports import _wire as wire
+from smallest_transports.testing.conformance.drivers import KEY, PCM
 from smallest_transports.trio import Client
-from tests.conformance.makers import KEY, PCM
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from smallest_proto.requests import Request
 from smallest_proto.values import Secret
 from smallest_transports import _wire as wire
 from smallest_transports._wire.connection import MAX_MESSAGE_BYTES
-from tests.conformance.makers import KEY
+from smallest_transports.testing.conformance.drivers import KEY
 
 REQUEST = Request(
     method="GET",

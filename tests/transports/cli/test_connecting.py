@@ -11,8 +11,8 @@ from smallest_proto.http.exchange import ExchangeRetried
 from smallest_transports.cli import connecting
 from smallest_transports.cli.connecting import connect
 from smallest_transports.cli.options import Service
-from tests.conformance.servers import serving
-from tests.conformance.test_retries import REFUSE, VOICES, in_turn
+from smallest_transports.testing.conformance.retries import REFUSE, VOICES, in_turn
+from smallest_transports.testing.servers import serving
 
 BUSY = Failure(kind=FailureKind.STATUS, reason="HTTP 503: busy", status=503)
 

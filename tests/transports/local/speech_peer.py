@@ -11,7 +11,7 @@ import aiohttp
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from smallest_proto.server.recogniser import CodedRecogniser, Heard
+from smallest_proto.server.recogniser import CodedRecogniser
 from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_transports.local.server import LocalServer
 
@@ -19,19 +19,11 @@ KEY = {"Authorization": "Bearer sk-test-key"}
 SPEAK = "/tts/live"
 # Whoever does not want to wait for complete says so: the service's default is 4 s.
 VOICE = {"voice_id": "sophia", "sample_rate": 16000, "complete_backoff_ms": 0}
-TEXT = " ".join(f"w{number}" for number in range(1, 12))  # some 3 s
 
 
 def coded(**more: Any) -> LocalServer:
     """A server that hears and speaks coded audio."""
     return LocalServer(recogniser=CodedRecogniser, synthesiser=CodedSynthesiser, **more)
-
-
-def heard(pcm: bytes) -> str:
-    """The words in coded audio of 16 kHz."""
-    recogniser = CodedRecogniser()
-    results = [*recogniser.hear(pcm), *recogniser.finalize()]
-    return " ".join(word.text for item in results if isinstance(item, Heard) and item.final for word in item.words)
 
 
 async def say(socket: ClientConnection, **message: Any) -> None:

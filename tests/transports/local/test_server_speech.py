@@ -24,8 +24,9 @@ from smallest_transports.local.desks import RETRY_AFTER
 from smallest_transports.local.recogniser import Engines, LocalRecogniser
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.voices import VOICES
+from smallest_transports.testing.conformance.speaking import TEXT, heard
 
-from .speech_peer import KEY, SPEAK, TEXT, VOICE, coded, heard, listen, post, say
+from .speech_peer import KEY, SPEAK, VOICE, coded, listen, post, say
 
 if TYPE_CHECKING:
     from .conftest import Peer

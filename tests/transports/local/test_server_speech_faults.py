@@ -10,8 +10,9 @@ import aiohttp
 import pytest
 
 from smallest_transports.local import link
+from smallest_transports.testing.conformance.speaking import TEXT, heard
 
-from .speech_peer import SPEAK, TEXT, coded, heard, listen, post, say
+from .speech_peer import SPEAK, coded, listen, post, say
 
 if TYPE_CHECKING:
     from .conftest import Peer

@@ -16,8 +16,9 @@ from smallest_proto.server.synthesiser import CodedSynthesiser, SpokenPiece
 from smallest_transports.local import server as server_module
 from smallest_transports.local.plan import Plan
 from smallest_transports.local.server import LocalServer
+from smallest_transports.testing.conformance.speaking import heard
 
-from .speech_peer import SPEAK, coded, heard, listen, post, say
+from .speech_peer import SPEAK, coded, listen, post, say
 
 if TYPE_CHECKING:
     from .conftest import Peer

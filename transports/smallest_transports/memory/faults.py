@@ -14,7 +14,7 @@ Fault = Callable[[MemoryLink], object]
 def hiccup(link: MemoryLink) -> None:
     """The service reads nothing for a second, then everything at once."""
     link.stall()
-    link._network.clock.after(1.0, link.resume)
+    link.after(1.0, link.resume)
 
 
 FAULTS: Mapping[str, Fault] = {

@@ -231,6 +231,10 @@ class MemoryLink:
         self._service = None
         self.down.put(partial(self._closed, code, reason))
 
+    def after(self, seconds: float, what: Happening) -> None:
+        """Call ``what`` after so many virtual seconds."""
+        self._network.clock.after(seconds, what)
+
     # What the client's end does.
 
     def send(self, data: str | bytes) -> None:

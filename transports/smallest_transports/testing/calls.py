@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from smallest_proto.config import Endpoint, Route, Timeouts, TranscriptionConfig
+from smallest_proto.errors import ConfigurationError
 from smallest_proto.server.answers import error_answer
 from smallest_proto.server.imperfection import Imperfection
 from smallest_proto.transcription.events import Event, UpdateRejected
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 REFUSED = "refused"  # the service of these calls takes no session of this name
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 LIMIT = 900.0  # virtual seconds in which a call is over, whatever happens to it
 
 
@@ -72,7 +75,8 @@ class Step(_Short):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Fault(_Short):
-    """What happens to the call: a name of ``memory.FAULTS``, or ``refuse:503`` for the next link.
+    """What happens to the call: a name of ``memory.FAULTS``, ``stall:SECONDS``, ``close:CODE``, or
+    ``refuse:STATUS`` for the next link.
 
     ``at`` a time of the call, in seconds, or when it has sent so many bytes (``byte``): to the newest link, or to the
     one before it (``back=1``). Or ``after`` so many seconds of the life of a link that is opened later: the first
@@ -84,6 +88,22 @@ class Fault(_Short):
     byte: int | None = None
     after: float | None = None
     back: int = 0
+
+    def __post_init__(self) -> None:
+        name, _, value = self.name.partition(":")
+        if self.name not in FAULTS and not (name in ("refuse", "close", "stall") and _NUMBER.fullmatch(value)):
+            known = ", ".join((*FAULTS, "stall:SECONDS", "close:CODE", "refuse:STATUS"))
+            raise ConfigurationError(f"there is no fault {self.name!r}: use {known}")
+
+    def do(self, link: MemoryLink) -> None:
+        """Do it to a link, now."""
+        name, _, value = self.name.partition(":")
+        if name == "close":
+            link.hang_up(int(value))
+        else:
+            FAULTS[name](link)
+        if name == "stall" and value:
+            link.after(float(value), link.resume)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -217,11 +237,11 @@ class PlannedCall(MemoryCall):
         self.tell_of(fault.name)
         name, _, status = fault.name.partition(":")
         if name == "refuse":
-            refuse_next(self.network, int(status or 503))
+            refuse_next(self.network, int(status))
             return
         hit = self.network.links[-1 - fault.back :][:1] if link is None else [link]
         for one in hit:
-            FAULTS[name](one)
+            fault.do(one)
 
     def _step(self, step: Step) -> None:
         self.tell_of(step.do)

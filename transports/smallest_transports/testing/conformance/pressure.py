@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -16,12 +16,10 @@ from smallest_proto.events import LinkOpened, SessionEnded
 from smallest_proto.transcription.events import FinalTranscript
 from smallest_transports import _wire as wire
 from smallest_transports._client import TranscriptionStream
+from smallest_transports.testing.certificates import Tls
+from smallest_transports.testing.servers import Talk, accept, answer_the_end, port_of, serving
 
-from .makers import ONCE, PCM, SECURE, Transport
-from .servers import Talk, accept, answer_the_end, port_of, serving
-
-if TYPE_CHECKING:
-    from tests.transports.conftest import Tls
+from .drivers import ONCE, PCM, SECURE, Driver
 
 # So long that nothing is given up while it is held back.
 PATIENT = Timeouts(message_interval=0, write=100, ping=100, pong=100, mute=200)
@@ -65,7 +63,7 @@ async def until_it_stands(stream: TranscriptionStream) -> float:
 
 
 @SECURE
-async def test_a_server_that_does_not_read_slows_the_sender(transport: Transport, tls: Tls, secure: bool) -> None:
+async def test_a_server_that_does_not_read_slows_the_sender(transport: Driver, tls: Tls, secure: bool) -> None:
     server, seconds = Standstill(), 300  # 9.6 MB: more than a kernel keeps of what was not taken: Linux 4 MB
     with serving(server.talk, tls.server if secure else None) as url:
         # So much may be held that it is the socket, not the session, that makes the sender wait.
@@ -89,7 +87,7 @@ async def test_a_server_that_does_not_read_slows_the_sender(transport: Transport
 
 
 @SECURE
-async def test_leaving_while_the_socket_is_full(transport: Transport, tls: Tls, secure: bool) -> None:
+async def test_leaving_while_the_socket_is_full(transport: Driver, tls: Tls, secure: bool) -> None:
     """What is cancelled while it waits was not taken, and what waits in the driver goes with it."""
     server = Standstill()
 
@@ -114,7 +112,7 @@ async def test_leaving_while_the_socket_is_full(transport: Transport, tls: Tls, 
         await transport.check_left(tasks, port_of(url))
 
 
-async def test_what_is_held_is_bounded(transport: Transport) -> None:
+async def test_what_is_held_is_bounded(transport: Driver) -> None:
     server = Standstill()
     with serving(server.talk) as url:
         options = {"timeouts": PATIENT, "buffer_seconds": 5.0}
@@ -130,7 +128,7 @@ async def test_what_is_held_is_bounded(transport: Transport) -> None:
                 group.cancel_scope.cancel()
 
 
-async def test_what_is_called_off_has_not_been_taken(transport: Transport) -> None:
+async def test_what_is_called_off_has_not_been_taken(transport: Driver) -> None:
     server = Standstill()
     with serving(server.talk) as url:
         options = {"timeouts": PATIENT, "buffer_seconds": 5.0}
@@ -155,7 +153,7 @@ async def test_what_is_called_off_has_not_been_taken(transport: Transport) -> No
     assert server.received == PCM * taken
 
 
-async def test_a_consumer_that_does_not_read_holds_nothing_up(transport: Transport) -> None:
+async def test_a_consumer_that_does_not_read_holds_nothing_up(transport: Driver) -> None:
     answered = threading.Event()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -179,7 +177,7 @@ async def test_a_consumer_that_does_not_read_holds_nothing_up(transport: Transpo
     assert len([event for event in events if isinstance(event, FinalTranscript)]) > 300
 
 
-async def test_a_flood_of_pings_drowns_nothing(transport: Transport) -> None:
+async def test_a_flood_of_pings_drowns_nothing(transport: Driver) -> None:
     pongs: list[wire.Pong] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from queue import Queue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -16,12 +16,10 @@ from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import DisconnectedError, LocalProtocolError
 from smallest_proto.events import EndReason, LinkOpened, SessionEnded
 from smallest_transports._client import Client
+from smallest_transports.testing.certificates import Tls
+from smallest_transports.testing.servers import accept, answer_the_end, heard_the_end, local_server, port_of, serving
 
-from .makers import PCM, SECURE, Transport, connections_to
-from .servers import accept, answer_the_end, heard_the_end, local_server, port_of, serving
-
-if TYPE_CHECKING:
-    from tests.transports.conftest import Tls
+from .drivers import PCM, SECURE, Driver, connections_to
 
 
 async def talk_to(client: Client) -> None:
@@ -74,7 +72,7 @@ class Walk:
 @LIVES
 @SECURE
 async def test_cancelled_at_every_await(
-    transport: Transport, tls: Tls, life: Callable[[Client], Coroutine[Any, Any, None]], secure: bool
+    transport: Driver, tls: Tls, life: Callable[[Client], Coroutine[Any, Any, None]], secure: bool
 ) -> None:
     with local_server(tls=tls.server if secure else None) as url:
         tasks, at, over = transport.tasks(), 0, False
@@ -92,7 +90,7 @@ async def test_cancelled_at_every_await(
 @LIVES
 @SECURE
 async def test_cancelled_after_any_number_of_turns_of_the_loop(
-    transport: Transport, tls: Tls, life: Callable[[Client], Awaitable[None]], secure: bool
+    transport: Driver, tls: Tls, life: Callable[[Client], Awaitable[None]], secure: bool
 ) -> None:
     """The application waits at one place for long, while tasks of the driver's pass through many."""
     with local_server(tls=tls.server if secure else None) as url:
@@ -134,7 +132,7 @@ async def hold_the_goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamW
 @SECURE
 @pytest.mark.parametrize("hold", [hold_the_handshake, hold_the_stream, hold_the_goodbye])
 async def test_cancelled_while_a_server_does_not_go_on(
-    transport: Transport, tls: Tls, hold: Callable[..., Awaitable[None]], secure: bool
+    transport: Driver, tls: Tls, hold: Callable[..., Awaitable[None]], secure: bool
 ) -> None:
     held, gone = threading.Event(), threading.Event()
 
@@ -166,7 +164,7 @@ async def test_cancelled_while_a_server_does_not_go_on(
 
 
 @SECURE
-async def test_early_drops_the_connection(transport: Transport, tls: Tls, secure: bool) -> None:
+async def test_early_drops_the_connection(transport: Driver, tls: Tls, secure: bool) -> None:
     codes: Queue[int] = Queue()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -185,7 +183,7 @@ async def test_early_drops_the_connection(transport: Transport, tls: Tls, secure
                 await stream.send_audio(PCM)
 
 
-async def test_with_an_exception_passes_it_on_as_it_is(transport: Transport) -> None:
+async def test_with_an_exception_passes_it_on_as_it_is(transport: Driver) -> None:
     with local_server() as url:
 
         async def live() -> None:
@@ -198,7 +196,7 @@ async def test_with_an_exception_passes_it_on_as_it_is(transport: Transport) -> 
         assert raised.value.__context__ is None
 
 
-async def test_the_client_ends_what_is_under_way(transport: Transport) -> None:
+async def test_the_client_ends_what_is_under_way(transport: Driver) -> None:
     async def talk(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         connected.append(await reader.readuntil(b"\r\n\r\n"))
         await reader.read()
@@ -227,7 +225,7 @@ async def test_the_client_ends_what_is_under_way(transport: Transport) -> None:
     assert any("aborted" in str(end) for end in ends)
 
 
-async def test_a_stream_leaves_while_another_one_goes_on(transport: Transport) -> None:
+async def test_a_stream_leaves_while_another_one_goes_on(transport: Driver) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await answer_the_end(await accept(reader, writer), reader, writer, bytearray())
 

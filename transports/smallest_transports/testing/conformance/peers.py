@@ -17,14 +17,13 @@ from smallest_proto.errors import ConfigurationError, ProtocolError, StatusError
 from smallest_proto.events import EndReason, LinkOpened, SessionEnded
 from smallest_proto.server.recogniser import coded_speech
 from smallest_proto.transcription.events import AudioLost, FinalTranscript
+from smallest_transports.testing.certificates import Tls
+from smallest_transports.testing.servers import answering, in_thread, local_server, serving
 
-from .makers import KEY, LONG, PCM, SECURE, Transport
+from .drivers import KEY, LONG, PCM, SECURE, Driver
 from .others import Service, serve_by_aiohttp, serve_by_websockets
-from .servers import answering, in_thread, local_server, serving
 
 if TYPE_CHECKING:
-    from tests.transports.conftest import Tls
-
     from .others import Serve
 
 BY_OTHERS = pytest.mark.parametrize("serve", [serve_by_aiohttp, serve_by_websockets], ids=["aiohttp", "websockets"])
@@ -32,7 +31,7 @@ BY_OTHERS = pytest.mark.parametrize("serve", [serve_by_aiohttp, serve_by_websock
 
 @SECURE
 @BY_OTHERS
-async def test_audio_goes_out_and_events_come_back(transport: Transport, tls: Tls, serve: Serve, secure: bool) -> None:
+async def test_audio_goes_out_and_events_come_back(transport: Driver, tls: Tls, serve: Serve, secure: bool) -> None:
     service = Service()
     with in_thread(serve(service, tls.server if secure else None)) as url:
         async with (
@@ -60,7 +59,7 @@ async def test_audio_goes_out_and_events_come_back(transport: Transport, tls: Tl
 
 @SECURE
 @BY_OTHERS
-async def test_minutes_given_at_once_lose_nothing(transport: Transport, tls: Tls, serve: Serve, secure: bool) -> None:
+async def test_minutes_given_at_once_lose_nothing(transport: Driver, tls: Tls, serve: Serve, secure: bool) -> None:
     service, audio = Service(), os.urandom(32000 * (300 if LONG else 90))  # much more than is held
     with in_thread(serve(service, tls.server if secure else None)) as url:
         async with transport.client(url, ssl_context=tls.client) as client, client.stream_transcription() as stream:
@@ -72,7 +71,7 @@ async def test_minutes_given_at_once_lose_nothing(transport: Transport, tls: Tls
 
 
 @BY_OTHERS
-async def test_an_update_opens_a_second_link_beside_the_first(transport: Transport, serve: Serve) -> None:
+async def test_an_update_opens_a_second_link_beside_the_first(transport: Driver, serve: Serve) -> None:
     service = Service()
     with in_thread(serve(service, None)) as url:
         async with transport.client(url) as client, client.stream_transcription() as stream:
@@ -89,7 +88,7 @@ async def test_an_update_opens_a_second_link_beside_the_first(transport: Transpo
 
 
 @BY_OTHERS
-async def test_twenty_at_once(transport: Transport, serve: Serve) -> None:
+async def test_twenty_at_once(transport: Driver, serve: Serve) -> None:
     service, ends = Service(), []
     with in_thread(serve(service, None)) as url:
         async with transport.client(url) as client:
@@ -108,7 +107,7 @@ async def test_twenty_at_once(transport: Transport, serve: Serve) -> None:
 
 
 @BY_OTHERS
-async def test_two_consumers_both_come_to_an_end(transport: Transport, serve: Serve) -> None:
+async def test_two_consumers_both_come_to_an_end(transport: Driver, serve: Serve) -> None:
     with in_thread(serve(Service(), None)) as url:
         async with transport.client(url) as client, client.stream_transcription() as stream:
             events = []
@@ -130,7 +129,7 @@ async def test_two_consumers_both_come_to_an_end(transport: Transport, serve: Se
 
 @SECURE
 @pytest.mark.parametrize("size", [1, 20_000_000 if LONG else 3_000_000])
-async def test_a_file_goes_as_it_is(transport: Transport, tls: Tls, tmp_path: Path, secure: bool, size: int) -> None:
+async def test_a_file_goes_as_it_is(transport: Driver, tls: Tls, tmp_path: Path, secure: bool, size: int) -> None:
     audio, service = os.urandom(size), Service()
     path = tmp_path / "a file.wav"
     path.write_bytes(audio)
@@ -148,7 +147,7 @@ async def test_a_file_goes_as_it_is(transport: Transport, tls: Tls, tmp_path: Pa
 
 @SECURE
 @pytest.mark.parametrize("route", ["unified", "model"])
-async def test_the_local_server_hears_a_file(transport: Transport, tls: Tls, route: str, secure: bool) -> None:
+async def test_the_local_server_hears_a_file(transport: Driver, tls: Tls, route: str, secure: bool) -> None:
     speech, file = coded_speech([1, 2, 0.8, 3]), io.BytesIO()
     with wave.open(file, "wb") as written:
         written.setparams((1, 2, 16000, 0, "NONE", "NONE"))
@@ -163,7 +162,7 @@ async def test_the_local_server_hears_a_file(transport: Transport, tls: Tls, rou
             assert raised.value.failure.status == 400
 
 
-async def test_files_that_are_none(transport: Transport, tmp_path: Path) -> None:
+async def test_files_that_are_none(transport: Driver, tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
     with (tmp_path / "large.wav").open("wb") as file:
         file.truncate(250_000_001)  # sparse: it takes no room
@@ -181,11 +180,11 @@ async def test_files_that_are_none(transport: Transport, tmp_path: Path) -> None
             (bytearray(b"abc"), "must be bytes"),
         ):
             with pytest.raises(ConfigurationError, match=said):
-                await client.transcribe(given)  # type: ignore[arg-type]
+                await client.transcribe(given)
 
 
 @pytest.mark.parametrize("size", [10, 20_000_000])
-async def test_a_refusal_is_heard_while_the_file_still_goes_out(transport: Transport, size: int) -> None:
+async def test_a_refusal_is_heard_while_the_file_still_goes_out(transport: Driver, size: int) -> None:
     refusal = b'HTTP/1.1 413 Large\r\nContent-Length: 20\r\n\r\n{"error":"too much"}'
     with serving(answering(refusal)) as url:
         async with transport.client(url) as client:
@@ -194,7 +193,7 @@ async def test_a_refusal_is_heard_while_the_file_still_goes_out(transport: Trans
     assert raised.value.failure.status == 413
 
 
-async def test_an_answer_that_comes_by_webhook(transport: Transport) -> None:
+async def test_an_answer_that_comes_by_webhook(transport: Driver) -> None:
     accepted = b'HTTP/1.1 202 Accepted\r\nContent-Length: 42\r\n\r\n{"status":"processing","request_id":"r-9"}'
     later = FileTranscriptionConfig(model="pulse-pro", webhook_url="https://example.com/hook")
     with serving(answering(accepted)) as url:

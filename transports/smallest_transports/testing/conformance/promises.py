@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -13,12 +12,10 @@ from smallest_proto.events import LinkOpened
 from smallest_proto.transcription.events import Event, FinalTranscript
 from smallest_transports._client import TranscriptionStream
 from smallest_transports.testing import Report, Speech, join, judge, speech
+from smallest_transports.testing.certificates import Tls
+from smallest_transports.testing.servers import local_server
 
-from .makers import LONG, Transport
-from .servers import local_server
-
-if TYPE_CHECKING:
-    from tests.transports.conftest import Tls
+from .drivers import LONG, Driver
 
 SPEECH = speech("w1 w2 w3", 1.0, "w4 w5 w6 w7", 0.4, "w8 w9", 1.0, "w10 w11 w12 w13", 1.2, "w14 w15", 1.0)
 # So short that what is found by waiting is found soon.
@@ -63,7 +60,7 @@ WAYS = {"plain": (False, False), "tls vad": (True, True), "plain vad": (False, T
 )
 @pytest.mark.parametrize("network", NETWORKS)
 async def test_every_word_is_heard_once_at_its_time(
-    transport: Transport, tls: Tls, network: str, secure: bool, vad_events: bool
+    transport: Driver, tls: Tls, network: str, secure: bool, vad_events: bool
 ) -> None:
     with local_server(*NETWORKS[network], tls=tls.server if secure else None) as url:
         client = transport.client(url, ssl_context=tls.client, timeouts=SHORT)
@@ -75,7 +72,7 @@ async def test_every_word_is_heard_once_at_its_time(
     assert report.ok, report
 
 
-async def test_a_finalize_is_answered_and_the_stream_goes_on(transport: Transport) -> None:
+async def test_a_finalize_is_answered_and_the_stream_goes_on(transport: Driver) -> None:
     with local_server() as url:
         async with transport.client(url) as client, client.stream_transcription() as stream:
             first, second = speech("w1 w2", 0.3), speech("w3 w4", 0.3)
@@ -93,7 +90,7 @@ async def test_a_finalize_is_answered_and_the_stream_goes_on(transport: Transpor
 
 
 @pytest.mark.parametrize("network", ["good", "drop", "refused"])
-async def test_an_update_in_mid_word_goes_over_without_a_gap(transport: Transport, network: str) -> None:
+async def test_an_update_in_mid_word_goes_over_without_a_gap(transport: Driver, network: str) -> None:
     with local_server(*NETWORKS[network]) as url:
         config = TranscriptionConfig()
         async with transport.client(url) as client, client.stream_transcription(config) as stream:
@@ -109,7 +106,7 @@ async def test_an_update_in_mid_word_goes_over_without_a_gap(transport: Transpor
     assert report.ok, report
 
 
-async def test_a_change_of_sample_rate_keeps_the_time(transport: Transport) -> None:
+async def test_a_change_of_sample_rate_keeps_the_time(transport: Driver) -> None:
     parts = [speech("w1 w2", 0.8, "w3", 0.7), speech("w4 w5", 0.8, "w6", 1.0, sample_rate=8000)]
     with local_server() as url:
         async with transport.client(url) as client, client.stream_transcription() as stream:
@@ -122,7 +119,7 @@ async def test_a_change_of_sample_rate_keeps_the_time(transport: Transport) -> N
 
 
 @pytest.mark.parametrize("route", ["unified", "model", "direct"])
-async def test_every_route(transport: Transport, route: str) -> None:
+async def test_every_route(transport: Driver, route: str) -> None:
     with local_server(key="sk-very-secret") as url:
         async with transport.client(url, route=route) as client, client.stream_transcription() as stream:
             await stream.send_audio(SPEECH.pcm)

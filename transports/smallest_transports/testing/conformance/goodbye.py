@@ -7,7 +7,7 @@ import socket
 import threading
 from concurrent.futures import Future
 from queue import Queue
-from typing import TYPE_CHECKING
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -16,13 +16,11 @@ import pytest
 from smallest_proto.errors import DisconnectedError
 from smallest_proto.events import LinkLost, LinkOpened
 from smallest_transports._client import TranscriptionStream
+from smallest_transports.testing.certificates import Tls
+from smallest_transports.testing.servers import accept, heard_the_end, serving
 
-from .makers import ONCE, PCM, SECURE, Transport
-from .servers import accept, heard_the_end, serving
-from .test_pressure import PATIENT, until_it_stands
-
-if TYPE_CHECKING:
-    from tests.transports.conftest import Tls
+from .drivers import ONCE, PCM, SECURE, Driver
+from .pressure import PATIENT, until_it_stands
 
 
 async def until_lost(stream: TranscriptionStream) -> None:
@@ -31,7 +29,7 @@ async def until_lost(stream: TranscriptionStream) -> None:
 
 
 @SECURE
-async def test_is_said_by_who_leaves_at_once(transport: Transport, tls: Tls, secure: bool) -> None:
+async def test_is_said_by_who_leaves_at_once(transport: Driver, tls: Tls, secure: bool) -> None:
     """The answer is written in the moment in which the application is told of the close."""
     codes: Queue[int] = Queue()
 
@@ -54,14 +52,15 @@ async def test_is_said_by_who_leaves_at_once(transport: Transport, tls: Tls, sec
 
 
 @SECURE
-async def test_who_leaves_does_not_wait_for_the_answer_of_tls(transport: Transport, tls: Tls, secure: bool) -> None:
+async def test_who_leaves_does_not_wait_for_the_answer_of_tls(transport: Driver, tls: Tls, secure: bool) -> None:
     """The server reads no more once it has closed, so nothing answers the goodbye of TLS."""
     left = threading.Event()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server = await accept(reader, writer)
         await reader.read(65536)
-        writer.transport.pause_reading()
+        transport: Any = writer.transport
+        transport.pause_reading()
         server.close(1011)
         writer.write(server.data_to_send())
         await asyncio.to_thread(left.wait)
@@ -84,7 +83,7 @@ def keep(writer: asyncio.StreamWriter, size: int) -> None:
 
 
 @SECURE
-async def test_is_said_last_where_the_socket_is_full(transport: Transport, tls: Tls, secure: bool) -> None:
+async def test_is_said_last_where_the_socket_is_full(transport: Driver, tls: Tls, secure: bool) -> None:
     full: Future[None] = Future()
     lost: Future[None] = Future()
     codes: list[int] = []

@@ -9,7 +9,7 @@ import threading
 import wave
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -21,20 +21,17 @@ from smallest_proto.synthesis.events import SpeechEvent, SpeechFinished
 from smallest_transports._client import Client
 from smallest_transports._speech import Speech
 from smallest_transports.local.voices import VOICES
-from tests.transports.local.speech_peer import TEXT, heard
+from smallest_transports.testing.certificates import Tls
+from smallest_transports.testing.servers import answering, port_of, serving
 
-from .makers import ONCE, SECURE, Transport, connections_to
-from .servers import answering, port_of, serving
-from .speaking import LONG, ROADS, SPEAK, say, speaking, take
-from .test_leaving import Walk
-
-if TYPE_CHECKING:
-    from tests.transports.conftest import Tls
+from .drivers import ONCE, SECURE, Driver, connections_to
+from .leaving import Walk
+from .speaking import LONG, ROADS, SPEAK, TEXT, heard, say, speaking, take
 
 
 @ROADS
 @SECURE
-async def test_a_whole_text(transport: Transport, tls: Tls, secure: bool, sse: bool) -> None:
+async def test_a_whole_text(transport: Driver, tls: Tls, secure: bool, sse: bool) -> None:
     with speaking(tls=tls.server if secure else None) as url:
         async with transport.client(url, ssl_context=tls.client) as client:
             speech = client.synthesize(TEXT, SPEAK, sse=sse)
@@ -51,7 +48,7 @@ async def test_a_whole_text(transport: Transport, tls: Tls, secure: bool, sse: b
             assert await client.synthesize(TEXT, SPEAK, sse=sse).read() == pcm
 
 
-async def test_is_saved_as_its_name_says(transport: Transport, tmp_path: Path) -> None:
+async def test_is_saved_as_its_name_says(transport: Driver, tmp_path: Path) -> None:
     with speaking() as url:
         async with transport.client(url) as client:
             await client.synthesize(TEXT, SPEAK).save(tmp_path / "a.wav")
@@ -70,7 +67,7 @@ async def test_is_saved_as_its_name_says(transport: Transport, tmp_path: Path) -
     assert sorted(os.listdir(tmp_path)) == ["a.PCM", "a.wav", "b.wav"]
 
 
-async def test_what_cannot_be_is_told_before_anything_is_sent(transport: Transport, tmp_path: Path) -> None:
+async def test_what_cannot_be_is_told_before_anything_is_sent(transport: Driver, tmp_path: Path) -> None:
     asked: list[bytes] = []
 
     async def talk(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -94,7 +91,7 @@ async def test_what_cannot_be_is_told_before_anything_is_sent(transport: Transpo
     assert os.listdir(tmp_path) == []
 
 
-async def test_a_part_is_never_taken_for_the_whole(transport: Transport, tmp_path: Path) -> None:
+async def test_a_part_is_never_taken_for_the_whole(transport: Driver, tmp_path: Path) -> None:
     with speaking() as url:
         async with transport.client(url) as client, client.synthesize(LONG, SPEAK) as speech:
             await anext(speech)
@@ -116,7 +113,7 @@ async def test_a_part_is_never_taken_for_the_whole(transport: Transport, tmp_pat
 
 
 @ROADS
-async def test_a_refusal_is_raised_where_it_is_awaited(transport: Transport, tmp_path: Path, sse: bool) -> None:
+async def test_a_refusal_is_raised_where_it_is_awaited(transport: Driver, tmp_path: Path, sse: bool) -> None:
     with serving(answering(b'HTTP/1.1 401 No\r\nContent-Length: 15\r\n\r\n{"error": "no"}')) as url:
         async with transport.client(url) as client:
             waits: tuple[Callable[[Speech], Awaitable[object]], ...]
@@ -127,7 +124,7 @@ async def test_a_refusal_is_raised_where_it_is_awaited(transport: Transport, tmp
     assert os.listdir(tmp_path) == []
 
 
-async def test_the_client_ends_a_speech(transport: Transport) -> None:
+async def test_the_client_ends_a_speech(transport: Driver) -> None:
     ends: list[BaseException] = []
     begun = threading.Event()
 
@@ -151,7 +148,7 @@ async def test_the_client_ends_a_speech(transport: Transport) -> None:
     assert len(ends) == 1
 
 
-async def test_the_voices(transport: Transport) -> None:
+async def test_the_voices(transport: Driver) -> None:
     with speaking() as url:
         async with transport.client(url) as client:
             assert [voice.id for voice in await client.voices()] == [voice.voice_id for voice in VOICES]
@@ -162,7 +159,7 @@ async def test_the_voices(transport: Transport) -> None:
                 await client.voices()
 
 
-async def test_what_is_said_never_shows(transport: Transport, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_is_said_never_shows(transport: Driver, caplog: pytest.LogCaptureFixture) -> None:
     body, events = json.dumps({"error": "no"}).encode(), list[SpeechEvent]()
     with serving(answering(b"HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))) as url:
         async with transport.client(url, retry=ONCE) as client:
@@ -208,7 +205,7 @@ async def speak_live(client: Client) -> None:
 @SECURE
 @pytest.mark.parametrize("life", [speak_by_http, speak_live], ids=["http", "live"])
 async def test_cancelled_at_every_await(
-    transport: Transport, tls: Tls, life: Callable[[Client], Coroutine[Any, Any, None]], secure: bool
+    transport: Driver, tls: Tls, life: Callable[[Client], Coroutine[Any, Any, None]], secure: bool
 ) -> None:
     with speaking(tls=tls.server if secure else None) as url:
         tasks, at, over = transport.tasks(), 0, False
@@ -225,7 +222,7 @@ async def test_cancelled_at_every_await(
 
 @ROADS
 @pytest.mark.parametrize("count", [150, 400])
-async def test_a_long_text_is_whole(transport: Transport, sse: bool, count: int) -> None:
+async def test_a_long_text_is_whole(transport: Driver, sse: bool, count: int) -> None:
     """In several requests: a server that speaks one at a time takes them all."""
     text = " ".join(f"w{number}{'.' if number % 7 == 0 else ''}" for number in range(1, count))
     assert len(text) > 600

@@ -8,15 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-import trio
 
 from smallest_proto.events import EndReason, SessionEnded
 from smallest_transports._client import Client
+from smallest_transports.testing.servers import local_server, port_of, serving
 
-from .makers import PCM, Transport, those
-from .servers import local_server, port_of, serving
-from .test_leaving import LIVES, talk_to
-from .test_pressure import PATIENT, Standstill
+from .drivers import PCM, Driver, those
+from .leaving import LIVES, talk_to
+from .pressure import PATIENT, Standstill
 
 SINCE_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="it came with Python 3.11")
 ASYNCIO = those(lambda made: made.framework == "asyncio")
@@ -26,7 +25,7 @@ TRIO = those(lambda made: made.framework == "trio")
 @ASYNCIO
 @LIVES
 @pytest.mark.parametrize("times", [1, 2, 3])
-async def test_asyncio_cancelled(transport: Transport, times: int, life: Callable[[Client], Any]) -> None:
+async def test_asyncio_cancelled(transport: Driver, times: int, life: Callable[[Client], Any]) -> None:
     """What cancels a task in asyncio reaches one await; the next one comes while the first is being obeyed."""
     with local_server() as url:
         tasks, turns, over = transport.tasks(), 0, False
@@ -60,7 +59,7 @@ async def by_timeout(awaited: Awaitable[None], seconds: float) -> None:
     "within",
     [by_wait_for, pytest.param(by_timeout, marks=SINCE_3_11)],
 )
-async def test_asyncio_calls_off_send_audio(transport: Transport, within: Callable[..., Awaitable[None]]) -> None:
+async def test_asyncio_calls_off_send_audio(transport: Driver, within: Callable[..., Awaitable[None]]) -> None:
     server = Standstill()
     with serving(server.talk) as url:
         client = transport.client(url, timeouts=PATIENT, buffer_seconds=5.0)
@@ -81,7 +80,7 @@ async def test_asyncio_calls_off_send_audio(transport: Transport, within: Callab
 
 @ASYNCIO
 @SINCE_3_11
-async def test_asyncio_task_group(transport: Transport) -> None:
+async def test_asyncio_task_group(transport: Driver) -> None:
     framework: Any = asyncio
     with local_server() as url:
         tasks, raised = transport.tasks(), []
@@ -104,7 +103,9 @@ async def test_asyncio_task_group(transport: Transport) -> None:
 
 
 @TRIO
-async def test_trio_nursery_cancelled_from_outside(transport: Transport) -> None:
+async def test_trio_nursery_cancelled_from_outside(transport: Driver) -> None:
+    import trio
+
     with local_server() as url:
         tasks = transport.tasks()
         for turns in range(0, 60, 3):
@@ -117,7 +118,9 @@ async def test_trio_nursery_cancelled_from_outside(transport: Transport) -> None
 
 
 @TRIO
-async def test_trio_move_on_after_around_send_audio(transport: Transport) -> None:
+async def test_trio_move_on_after_around_send_audio(transport: Driver) -> None:
+    import trio
+
     server = Standstill()
     with serving(server.talk) as url:
         client = transport.client(url, timeouts=PATIENT, buffer_seconds=5.0)

@@ -10,13 +10,13 @@ import pytest
 
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.events import LinkOpened
+from smallest_proto.server.recogniser import CodedRecogniser, Heard
 from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpeechEvent
 from smallest_transports._speech import SynthesisStream
-from tests.transports.local.speech_peer import TEXT
+from smallest_transports.testing.servers import local_server
 
-from .servers import local_server
-
+TEXT = " ".join(f"w{number}" for number in range(1, 12))  # some 3 s
 SPEAK = SynthesisConfig(sample_rate=16000)
 GOING_ON = SynthesisConfig(sample_rate=16000, continuations=True, word_timestamps=True)
 PROTOCOLS = pytest.mark.parametrize("config", [SPEAK, GOING_ON], ids=["plain", "continuations"])
@@ -58,3 +58,10 @@ def audio_of(events: list[SpeechEvent], segment: int = 0) -> bytes:
 
 def opened(events: list[SpeechEvent]) -> int:
     return sum(isinstance(event, LinkOpened) for event in events)
+
+
+def heard(pcm: bytes) -> str:
+    """The words in coded audio of 16 kHz."""
+    recogniser = CodedRecogniser()
+    results = [*recogniser.hear(pcm), *recogniser.finalize()]
+    return " ".join(word.text for item in results if isinstance(item, Heard) and item.final for word in item.words)

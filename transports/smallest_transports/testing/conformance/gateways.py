@@ -9,7 +9,6 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
@@ -18,15 +17,13 @@ import pytest
 from smallest_proto.config import SynthesisConfig
 from smallest_proto.errors import DisconnectedError, ProtocolError, RemoteError, StatusError
 from smallest_proto.transcription.events import FinalTranscript
+from smallest_proto.wav import to_wav
 from smallest_transports._wire.connection import EVENTS_AT_ONCE
-from tests.core.http.test_synthesis_ends import wav
+from smallest_transports.testing.certificates import Tls
+from smallest_transports.testing.servers import LAST, Talk, answering, reset, serving
 
-from .makers import ONCE, PCM, SECURE, Transport
-from .servers import LAST, Talk, answering, reset, serving
-from .test_failures import fail
-
-if TYPE_CHECKING:
-    from tests.transports.conftest import Tls
+from .drivers import ONCE, PCM, SECURE, Driver
+from .failures import fail
 
 TRANSCRIPT = json.dumps({"transcription": "said in a file"}).encode()
 ERROR = json.dumps({"error": "this language is not known"}).encode()
@@ -63,7 +60,7 @@ def raw(body: bytes) -> bytes:
     ids=["deflate", "raw deflate", "gzip in single bytes", "gzip in members"],
 )
 async def test_what_comes_compressed_is_read(
-    transport: Transport, coding: str, compress: Callable[[bytes], bytes], pieces: int | None
+    transport: Driver, coding: str, compress: Callable[[bytes], bytes], pieces: int | None
 ) -> None:
     header, audio = f"Content-Encoding: {coding}", bytes(range(256)) * 20
     with serving(answering(answer(compress(TRANSCRIPT), header, pieces=pieces))) as url:
@@ -80,7 +77,7 @@ async def test_what_comes_compressed_is_read(
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, made-up"])
-async def test_what_cannot_be_read_is_refused_by_its_name(transport: Transport, coding: str) -> None:
+async def test_what_cannot_be_read_is_refused_by_its_name(transport: Driver, coding: str) -> None:
     with serving(answering(answer(b"\x0b\x02\x80", f"Content-Encoding: {coding}"))) as url:
         error = await fail(transport, url, live=False)
         assert isinstance(error, ProtocolError)
@@ -90,7 +87,7 @@ async def test_what_cannot_be_read_is_refused_by_its_name(transport: Transport, 
                 await client.synthesize("Hello there.").read()
 
 
-async def test_nothing_compressed_is_asked_for(transport: Transport) -> None:
+async def test_nothing_compressed_is_asked_for(transport: Driver) -> None:
     asked: list[bytes] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -141,7 +138,7 @@ def upgrading(*more: str, **named: str) -> Talk:
     ],
     ids=["without a blank", "with blanks", "capitals, and a list of nothing"],
 )
-async def test_odd_handshakes_open(transport: Transport, named: dict[str, str], more: tuple[str, ...]) -> None:
+async def test_odd_handshakes_open(transport: Driver, named: dict[str, str], more: tuple[str, ...]) -> None:
     with serving(upgrading(*more, **named)) as url:
         async with transport.client(url, retry=ONCE) as client, client.stream_transcription() as stream:
             await stream.end_input()
@@ -159,7 +156,7 @@ async def test_odd_handshakes_open(transport: Transport, named: dict[str, str], 
     ],
     ids=["an extension", "a protocol", "no upgrade", "to another"],
 )
-async def test_wrong_handshakes_do_not(transport: Transport, named: dict[str, str], more: tuple[str, ...]) -> None:
+async def test_wrong_handshakes_do_not(transport: Driver, named: dict[str, str], more: tuple[str, ...]) -> None:
     with serving(upgrading(*more, **named)) as url:
         error = await fail(transport, url)
     assert isinstance(error, ProtocolError)
@@ -187,9 +184,9 @@ def refusing(refusal: bytes) -> Talk:
     [("413 Too Large", ()), ("429 Slow", ("Retry-After: 9",)), ("401 No", ("X-Pad: " + "x" * 5000,))],
 )
 async def test_a_refusal_is_heard_though_writing_fails(
-    transport: Transport, tls: Tls, status: str, headers: tuple[str, ...], secure: bool
+    transport: Driver, tls: Tls, status: str, headers: tuple[str, ...], secure: bool
 ) -> None:
-    if secure and transport.driver == "aiohttp":
+    if secure and transport.module == "smallest_transports.aiohttp":
         pytest.skip("aiohttp's TLS keeps what came before writing failed")
     with serving(refusing(answer(ERROR, *headers, status=status)), tls.server if secure else None) as url:
         async with transport.client(url, ssl_context=tls.client) as client:
@@ -206,8 +203,8 @@ async def test_a_refusal_is_heard_though_writing_fails(
 
 @SECURE
 @pytest.mark.parametrize("came", [50, 9000, -2])
-async def test_a_wav_that_is_cut_is_said(transport: Transport, tls: Tls, secure: bool, came: int) -> None:
-    body = wav(1.0)
+async def test_a_wav_that_is_cut_is_said(transport: Driver, tls: Tls, secure: bool, came: int) -> None:
+    body = to_wav(b"\x01\x02" * 8000, "linear16", 8000)
     head = b"HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\nConnection: close\r\n\r\n"
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -225,7 +222,7 @@ async def test_a_wav_that_is_cut_is_said(transport: Transport, tls: Tls, secure:
 
 
 @pytest.mark.parametrize("piece", [b"\x01\x80" * 30_000, b"RIFF" + bytes(50_000)])
-async def test_speech_without_an_end_is_dropped(transport: Transport, piece: bytes) -> None:
+async def test_speech_without_an_end_is_dropped(transport: Driver, piece: bytes) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: audio/pcm\r\n\r\n")
@@ -253,7 +250,7 @@ def small_frames(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["pings", "pings and the end", "text in single bytes", "empty audio"])
-async def test_small_frames_leave_others_their_turn(transport: Transport, kind: str) -> None:
+async def test_small_frames_leave_others_their_turn(transport: Driver, kind: str) -> None:
     turns = 0
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -275,8 +272,9 @@ async def test_small_frames_leave_others_their_turn(transport: Transport, kind: 
     assert turns > 15_000 / EVENTS_AT_ONCE
 
 
-async def test_small_chunks_leave_others_their_turn(transport: Transport) -> None:
-    body, turns, answers = TRANSCRIPT + b" " * 15_000, 0, []
+async def test_small_chunks_leave_others_their_turn(transport: Driver) -> None:
+    body, turns = TRANSCRIPT + b" " * 15_000, 0
+    answers: list[str] = []
 
     async def ask() -> None:
         async with transport.client(url) as client:

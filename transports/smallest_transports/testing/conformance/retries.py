@@ -13,9 +13,9 @@ from smallest_proto.config import FileTranscriptionConfig, RetryPolicy, Synthesi
 from smallest_proto.errors import DisconnectedError, StatusError
 from smallest_proto.http.exchange import ExchangeRetried
 from smallest_transports._client import Client
+from smallest_transports.testing.servers import Talk, reset, serving, turns
 
-from .makers import Transport
-from .servers import Talk, reset, serving, turns
+from .drivers import Driver
 
 FILES = 20
 AT_ONCE = 2  # files that the busy service works at
@@ -60,7 +60,7 @@ class Busy:
         await reader.read()
 
 
-async def test_twenty_files_come_back_whole_from_a_busy_service(transport: Transport) -> None:
+async def test_twenty_files_come_back_whole_from_a_busy_service(transport: Driver) -> None:
     texts: dict[int, str] = {}
 
     async def transcribe(client: Client, number: int) -> None:
@@ -104,7 +104,7 @@ AUDIO = bytes(range(200))
 
 
 @pytest.mark.parametrize("first", [HANG_UP, REFUSE, saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")])
-async def test_the_list_of_voices_is_asked_for_again(transport: Transport, first: Talk) -> None:
+async def test_the_list_of_voices_is_asked_for_again(transport: Driver, first: Talk) -> None:
     talk, count = in_turn(first, first, VOICES)
     with serving(talk) as url:
         async with transport.client(url) as client:
@@ -112,7 +112,7 @@ async def test_the_list_of_voices_is_asked_for_again(transport: Transport, first
     assert count == [3]
 
 
-async def test_speech_is_asked_for_again_before_its_first_byte(transport: Transport) -> None:
+async def test_speech_is_asked_for_again_before_its_first_byte(transport: Driver) -> None:
     talk, count = in_turn(
         REFUSE, HANG_UP, saying(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n"), saying(response("200 OK", AUDIO))
     )
@@ -122,7 +122,7 @@ async def test_speech_is_asked_for_again_before_its_first_byte(transport: Transp
     assert count == [4]
 
 
-async def test_and_never_after_it(transport: Transport) -> None:
+async def test_and_never_after_it(transport: Driver) -> None:
     talk, count = in_turn(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n" + AUDIO[:100]), VOICES)
     with serving(talk) as url:
         async with transport.client(url) as client:
@@ -134,7 +134,7 @@ async def test_and_never_after_it(transport: Transport) -> None:
 
 
 @pytest.mark.parametrize("max_retries", [0, 2])
-async def test_so_often_and_no_more(transport: Transport, max_retries: int) -> None:
+async def test_so_often_and_no_more(transport: Driver, max_retries: int) -> None:
     talk, count = in_turn(REFUSE)
     with serving(talk) as url:
         async with transport.client(url, retry=RetryPolicy(max_retries=max_retries, first_delay=0)) as client:
@@ -143,7 +143,7 @@ async def test_so_often_and_no_more(transport: Transport, max_retries: int) -> N
     assert count == [max_retries + 1]
 
 
-async def test_leaving_while_it_waits_for_the_next_try(transport: Transport) -> None:
+async def test_leaving_while_it_waits_for_the_next_try(transport: Driver) -> None:
     talk, count = in_turn(REFUSE)
     waiting = anyio.Event()
     patient = RetryPolicy(first_delay=60, longest_delay=60)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -21,13 +21,11 @@ from smallest_proto.config import Timeouts
 from smallest_proto.errors import ConnectError, DeadlineError
 from smallest_proto.server.recogniser import coded_speech
 from smallest_proto.transcription.events import FinalTranscript
+from smallest_transports.testing.certificates import Tls
+from smallest_transports.testing.servers import Talk, local_server, port_of, relay, serving
 
-from .makers import ONCE, SECURE, Transport, clients_of, those
-from .servers import Talk, local_server, port_of, relay, serving
-from .test_failures import fail
-
-if TYPE_CHECKING:
-    from tests.transports.conftest import Tls
+from .drivers import ONCE, SECURE, Driver, clients_of, those
+from .failures import fail
 
 SPEECH = coded_speech([1, 2, 0.8, 3, 4, 1.0])
 # uvloop asks the C library, where no test gets at it.
@@ -35,19 +33,13 @@ RESOLVED = those(lambda made: not made.uvloop)
 LIVE = pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
 
 
-async def hear(transport: Transport, url: str, **options: Any) -> str:
+async def hear(transport: Driver, url: str, **options: Any) -> str:
     """What is heard of ``SPEECH``."""
     async with transport.client(url, **options) as client, client.stream_transcription() as stream:
         await stream.send_audio(SPEECH.pcm)
         await stream.end_input()
         finals = [event.text async for event in stream if isinstance(event, FinalTranscript)]
     return " ".join(filter(None, finals))
-
-
-def check_tunnel(transport: Transport, secure: bool) -> None:
-    """Skip what a driver does not do; that it says so is tested with it."""
-    if transport.driver == "aiohttp" and not secure:
-        pytest.skip("aiohttp makes a tunnel through a proxy for https alone")
 
 
 class ProxyServer:
@@ -68,8 +60,7 @@ class ProxyServer:
 
 @SECURE
 @pytest.mark.parametrize("user", ["", "me:p%40ss@"], ids=["open", "with credentials"])
-async def test_through_a_proxy(transport: Transport, tls: Tls, secure: bool, user: str) -> None:
-    check_tunnel(transport, secure)
+async def test_through_a_proxy(transport: Driver, tls: Tls, secure: bool, user: str) -> None:
     with local_server(tls=tls.server if secure else None) as url:
         proxy = ProxyServer(port_of(url))
         with serving(proxy.talk) as at:
@@ -82,7 +73,7 @@ async def test_through_a_proxy(transport: Transport, tls: Tls, secure: bool, use
     assert b"sk-very-secret" not in asked
 
 
-async def test_the_environment_names_the_proxy(transport: Transport, tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_environment_names_the_proxy(transport: Driver, tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("all", "http", "https", "no"):
         monkeypatch.delenv(f"{name}_proxy", raising=False)
         monkeypatch.delenv(f"{name}_PROXY".upper(), raising=False)
@@ -115,9 +106,8 @@ async def test_the_environment_names_the_proxy(transport: Transport, tls: Tls, m
     ids=["407", "502", "ssh"],
 )
 async def test_a_proxy_that_refuses(
-    transport: Transport, tls: Tls, live: bool, secure: bool, answer: bytes, said: str, final: bool
+    transport: Driver, tls: Tls, live: bool, secure: bool, answer: bytes, said: str, final: bool
 ) -> None:
-    check_tunnel(transport, secure)
     with serving(ProxyServer(1, answer).talk) as at:
         url = f"http{'s' if secure else ''}://speech.invalid/"
         proxy = f"http://me:hush-hush@127.0.0.1:{port_of(at)}"
@@ -130,14 +120,14 @@ async def test_a_proxy_that_refuses(
 
 
 @LIVE
-async def test_a_proxy_that_hangs_up(transport: Transport, live: bool) -> None:
+async def test_a_proxy_that_hangs_up(transport: Driver, live: bool) -> None:
     with serving(ProxyServer(1, b"").talk) as at:
         error = await fail(transport, "https://speech.invalid/", live=live, proxy=at.removesuffix("/waves/v1"))
     assert isinstance(error, ConnectError)
     assert "check HTTPS_PROXY or proxy" in str(error)
 
 
-async def test_no_proxy_there(transport: Transport) -> None:
+async def test_no_proxy_there(transport: Driver) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     error = await fail(transport, "https://speech.invalid/", proxy=f"http://127.0.0.1:{port}")
@@ -149,7 +139,7 @@ async def test_no_proxy_there(transport: Transport) -> None:
 
 
 @SECURE
-async def test_what_is_written_goes_at_once(transport: Transport, tls: Tls, secure: bool) -> None:
+async def test_what_is_written_goes_at_once(transport: Driver, tls: Tls, secure: bool) -> None:
     """Nagle's algorithm would keep a small message until the one before it is acknowledged."""
     with local_server(tls=tls.server if secure else None) as url:
         async with transport.client(url, ssl_context=tls.client) as client, client.stream_transcription() as stream:
@@ -160,7 +150,7 @@ async def test_what_is_written_goes_at_once(transport: Transport, tls: Tls, secu
 
 
 @SECURE
-async def test_what_the_server_says_comes_byte_by_byte(transport: Transport, tls: Tls, secure: bool) -> None:
+async def test_what_the_server_says_comes_byte_by_byte(transport: Driver, tls: Tls, secure: bool) -> None:
     """The handshake too, and every frame split at every boundary."""
     with local_server("garbage", tls=tls.server if secure else None) as url:
         parts = urlsplit(url)
@@ -175,7 +165,7 @@ async def test_what_the_server_says_comes_byte_by_byte(transport: Transport, tls
 # --- names and addresses ---
 
 
-async def test_ipv6(transport: Transport) -> None:
+async def test_ipv6(transport: Driver) -> None:
     with local_server(host="::1") as url:
         assert "[::1]" in url
         assert await hear(transport, url) == SPEECH.text
@@ -199,7 +189,7 @@ def no_answer(port: int) -> Iterator[None]:
 @RESOLVED
 @pytest.mark.parametrize("first", [nullcontext, no_answer], ids=["refused", "silent"])
 async def test_an_address_that_leads_nowhere_is_passed_over(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch, first: Callable[[int], AbstractContextManager[None]]
+    transport: Driver, monkeypatch: pytest.MonkeyPatch, first: Callable[[int], AbstractContextManager[None]]
 ) -> None:
     with local_server() as url, first(port_of(url)):
         port = port_of(url)
@@ -234,9 +224,7 @@ class Resolver:
 
 @RESOLVED
 @LIVE
-async def test_a_name_that_is_not_found_in_time(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch, live: bool
-) -> None:
+async def test_a_name_that_is_not_found_in_time(transport: Driver, monkeypatch: pytest.MonkeyPatch, live: bool) -> None:
     resolver = Resolver()
     monkeypatch.setattr(socket, "getaddrinfo", resolver)
     try:
@@ -249,7 +237,7 @@ async def test_a_name_that_is_not_found_in_time(
 
 
 @RESOLVED
-async def test_cancelled_while_a_name_is_looked_up(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelled_while_a_name_is_looked_up(transport: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     resolver = Resolver()
     monkeypatch.setattr(socket, "getaddrinfo", resolver)
     left = []
@@ -278,7 +266,7 @@ async def test_cancelled_while_a_name_is_looked_up(transport: Transport, monkeyp
 @RESOLVED
 @pytest.mark.parametrize("host", ["localhost.", "elsewhere.example."])
 async def test_a_name_that_ends_in_a_dot_is_that_of_the_certificate(
-    transport: Transport, tls: Tls, monkeypatch: pytest.MonkeyPatch, host: str
+    transport: Driver, tls: Tls, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     names: list[str | None] = []
     server = tls.server if host == "localhost." else tls.of_another

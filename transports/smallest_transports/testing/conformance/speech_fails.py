@@ -10,10 +10,9 @@ from smallest_proto.config import SynthesisConfig
 from smallest_proto.errors import ConfigurationError, ServiceError, StatusError
 from smallest_proto.server.synthesiser import CodedSynthesiser, SpokenPiece
 from smallest_proto.synthesis.events import SegmentDone, SpeechEvent, SpokenSoFar
-from tests.transports.local.speech_peer import heard
 
-from .makers import Transport
-from .speaking import PROTOCOLS, ROADS, SPEAK, audio_of, speaking, take
+from .drivers import Driver
+from .speaking import PROTOCOLS, ROADS, SPEAK, audio_of, heard, speaking, take
 
 WHY = "this voice has no such letters"
 
@@ -30,7 +29,7 @@ class Choosy(CodedSynthesiser):
 @PROTOCOLS
 @pytest.mark.parametrize("text", ["Привет, Миша.", "안녕하세요"])
 async def test_what_the_voice_cannot_say_is_raised_in_the_services_words(
-    transport: Transport, config: SynthesisConfig, text: str
+    transport: Driver, config: SynthesisConfig, text: str
 ) -> None:
     with speaking(synthesiser=Choosy) as url:
         async with transport.client(url) as client, client.stream_synthesis(config) as stream:
@@ -44,7 +43,7 @@ async def test_what_the_voice_cannot_say_is_raised_in_the_services_words(
 
 
 @PROTOCOLS
-async def test_the_rest_is_spoken_first(transport: Transport, config: SynthesisConfig) -> None:
+async def test_the_rest_is_spoken_first(transport: Driver, config: SynthesisConfig) -> None:
     events: list[SpeechEvent] = []
     with speaking(synthesiser=Choosy) as url:
         async with transport.client(url) as client, client.stream_synthesis(config) as stream:
@@ -58,7 +57,7 @@ async def test_the_rest_is_spoken_first(transport: Transport, config: SynthesisC
 
 
 @PROTOCOLS
-async def test_unless_told_otherwise(transport: Transport, config: SynthesisConfig) -> None:
+async def test_unless_told_otherwise(transport: Driver, config: SynthesisConfig) -> None:
     with speaking(synthesiser=Choosy) as url:
         async with transport.client(url) as client, client.stream_synthesis(config, strict=False) as stream:
             for text in ("Ой.", "👋"):
@@ -71,7 +70,7 @@ async def test_unless_told_otherwise(transport: Transport, config: SynthesisConf
 
 @PROTOCOLS
 @pytest.mark.parametrize("text", ["🥳", " 🇫🇮 … ☂️!"])
-async def test_an_emoji_alone(transport: Transport, config: SynthesisConfig, text: str) -> None:
+async def test_an_emoji_alone(transport: Driver, config: SynthesisConfig, text: str) -> None:
     with speaking() as url:
         async with transport.client(url) as client:
             with pytest.raises(ConfigurationError, match="nothing that can be said"):
@@ -92,7 +91,7 @@ async def test_an_emoji_alone(transport: Transport, config: SynthesisConfig, tex
 
 @ROADS
 @pytest.mark.parametrize("text", ["Ça va ?", "مرحبا"])
-async def test_a_whole_text_that_the_voice_cannot_say(transport: Transport, sse: bool, text: str) -> None:
+async def test_a_whole_text_that_the_voice_cannot_say(transport: Driver, sse: bool, text: str) -> None:
     with speaking(synthesiser=Choosy) as url:
         async with transport.client(url) as client:
             with pytest.raises(StatusError, match=rf"HTTP 400: wrong: text \(custom\); {WHY}"):

@@ -15,10 +15,10 @@ from smallest_proto.events import LinkLost, SessionEnded
 from smallest_proto.wav import read_wav
 from smallest_transports import _wire as wire
 from smallest_transports._client import TranscriptionStream
+from smallest_transports.testing.servers import LAST, Talk, accept, answering, serving
 
-from .makers import KEY, PCM, Transport
-from .servers import LAST, Talk, accept, answering, serving
-from .test_retries import response
+from .drivers import KEY, PCM, Driver
+from .retries import response
 
 RAW = FileTranscriptionConfig(encoding="linear16", sample_rate=16000)
 JAPANESE = TranscriptionConfig(language="ja")
@@ -56,7 +56,7 @@ def refuse_language(server: wire.ServerConnection) -> None:
     server.close(1008)
 
 
-async def test_a_language_that_this_region_lacks_costs_one_link_and_says_why(transport: Transport) -> None:
+async def test_a_language_that_this_region_lacks_costs_one_link_and_says_why(transport: Driver) -> None:
     talk, count = greeting(refuse_language)
     events: list[Any] = []
     with serving(talk) as url:
@@ -69,7 +69,7 @@ async def test_a_language_that_this_region_lacks_costs_one_link_and_says_why(tra
     assert not any(isinstance(event, LinkLost) for event in events)
 
 
-async def test_closes_without_a_word_say_what_it_may_be(transport: Transport) -> None:
+async def test_closes_without_a_word_say_what_it_may_be(transport: Driver) -> None:
     talk, count = greeting(lambda server: server.close(1000, "no route for model"))
     events: list[Any] = []
     with serving(talk) as url:
@@ -81,7 +81,7 @@ async def test_closes_without_a_word_say_what_it_may_be(transport: Transport) ->
 
 
 @pytest.mark.parametrize("status", [414, 431])
-async def test_a_url_that_is_too_long_says_so(transport: Transport, status: int) -> None:
+async def test_a_url_that_is_too_long_says_so(transport: Driver, status: int) -> None:
     config = TranscriptionConfig(keywords=tuple(f"word{number}" for number in range(200)))
     with serving(answering(response(f"{status} Too Long"))) as url:
         async with transport.client(url) as client, client.stream_transcription(config) as stream:
@@ -89,7 +89,7 @@ async def test_a_url_that_is_too_long_says_so(transport: Transport, status: int)
                 await events_of(stream, [])
 
 
-async def test_a_refused_field_is_named(transport: Transport) -> None:
+async def test_a_refused_field_is_named(transport: Driver) -> None:
     said = {"error": [{"code": "custom", "path": ["voice_id"], "message": "Voice not found: Wilhelmina"}]}
     with serving(answering(response("400 Bad Request", json.dumps(said).encode()))) as url:
         async with transport.client(url) as client:
@@ -99,7 +99,7 @@ async def test_a_refused_field_is_named(transport: Transport) -> None:
     assert raised.value.failure.detail == "Voice not found: Wilhelmina"
 
 
-async def test_a_model_that_was_retired_says_what_to_use(transport: Transport) -> None:
+async def test_a_model_that_was_retired_says_what_to_use(transport: Driver) -> None:
     said = {"status": "error", "error_code": "MODEL_DEPRECATED", "message": "This model is retired."}
     with serving(answering(response("410 Gone", json.dumps(said).encode()))) as url:
         async with transport.client(url, route="model") as client:
@@ -107,7 +107,7 @@ async def test_a_model_that_was_retired_says_what_to_use(transport: Transport) -
                 await client.synthesize("Hello.", SynthesisConfig(model="lightning-v2")).read()
 
 
-async def test_a_server_on_premises(transport: Transport) -> None:
+async def test_a_server_on_premises(transport: Driver) -> None:
     heads: list[bytes] = []
     bodies: list[bytes] = []
 

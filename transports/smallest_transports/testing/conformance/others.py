@@ -6,10 +6,13 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aiohttp import WSMsgType, web
-from websockets.asyncio.server import ServerConnection, serve
+import pytest
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from websockets.asyncio.server import ServerConnection
 
 LAST = {"type": "transcription", "transcript": "the last", "is_final": True, "is_last": True}
 
@@ -57,6 +60,9 @@ Serve = Callable[[Service, "ssl.SSLContext | None"], AbstractAsyncContextManager
 
 @asynccontextmanager
 async def serve_by_websockets(service: Service, tls: ssl.SSLContext | None) -> AsyncIterator[str]:
+    """The server of websockets; the case is skipped where it is not installed."""
+    serve = pytest.importorskip("websockets.asyncio.server").serve
+
     async def talk(socket: ServerConnection) -> None:
         assert socket.request is not None
         service.note(socket.request.path, socket.request.headers)
@@ -71,6 +77,10 @@ async def serve_by_websockets(service: Service, tls: ssl.SSLContext | None) -> A
 
 @asynccontextmanager
 async def serve_by_aiohttp(service: Service, tls: ssl.SSLContext | None) -> AsyncIterator[str]:
+    """The server of aiohttp; the case is skipped where it is not installed."""
+    pytest.importorskip("aiohttp")
+    from aiohttp import WSMsgType, web
+
     async def talk(request: web.Request) -> web.StreamResponse:
         service.note(request.path_qs, request.headers)
         socket = web.WebSocketResponse()

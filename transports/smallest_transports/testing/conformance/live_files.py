@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,14 +16,14 @@ from smallest_proto.server.recogniser import coded_speech
 from smallest_proto.transcription.events import Event, FinalTranscript
 from smallest_proto.transcription.transcript import LiveTranscript
 from smallest_proto.wav import to_wav
+from smallest_transports.testing.servers import local_server
 
-from .makers import ONCE, PCM, Transport
-from .servers import local_server
+from .drivers import ONCE, PCM, Driver
 
 SPEECH = coded_speech([1, 2, 3, 1.0, 4, 5, 1.0], sample_rate=8000)
 
 
-async def test_a_wav_says_its_rate_itself_by_path_and_by_bytes(transport: Transport, tmp_path: Path) -> None:
+async def test_a_wav_says_its_rate_itself_by_path_and_by_bytes(transport: Driver, tmp_path: Path) -> None:
     path = tmp_path / "speech.wav"
     path.write_bytes(to_wav(SPEECH.pcm, "linear16", 8000))
     with local_server("drop@1") as url:
@@ -35,7 +36,7 @@ async def test_a_wav_says_its_rate_itself_by_path_and_by_bytes(transport: Transp
                 assert [word.text for word in transcript.words] == SPEECH.text.split()
 
 
-async def test_raw_audio_has_the_format_of_the_configuration(transport: Transport) -> None:
+async def test_raw_audio_has_the_format_of_the_configuration(transport: Driver) -> None:
     with local_server() as url:
         config = TranscriptionConfig(sample_rate=8000)
         async with transport.client(url) as client, client.transcribe_live(SPEECH.pcm, config) as events:
@@ -54,7 +55,7 @@ async def microphone_of_a_framework() -> AsyncGenerator[bytes]:
 
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["iterable", "async iterable"])
-async def test_events_come_while_there_is_audio_to_come(transport: Transport, awaited: bool) -> None:
+async def test_events_come_while_there_is_audio_to_come(transport: Driver, awaited: bool) -> None:
     config = TranscriptionConfig(sample_rate=8000)
     async with aclosing(microphone_of_a_framework()) as pieces:  # who made it closes it
         audio = pieces if awaited else microphone()
@@ -71,7 +72,7 @@ async def first_final(events: AsyncIterator[Event]) -> AsyncIterator[FinalTransc
             return
 
 
-async def test_what_asking_for_audio_raises_comes_out_as_it_is(transport: Transport) -> None:
+async def test_what_asking_for_audio_raises_comes_out_as_it_is(transport: Driver) -> None:
     def broken() -> Iterator[bytes]:
         yield PCM
         raise KeyError("mine")
@@ -82,7 +83,7 @@ async def test_what_asking_for_audio_raises_comes_out_as_it_is(transport: Transp
                 [event async for event in events]
 
 
-async def test_a_failed_session_tells_its_end_and_then_raises(transport: Transport) -> None:
+async def test_a_failed_session_tells_its_end_and_then_raises(transport: Driver) -> None:
     told: list[Event] = []
 
     async def hear(events: AsyncIterator[Event]) -> None:
@@ -107,7 +108,7 @@ async def test_a_failed_session_tells_its_end_and_then_raises(transport: Transpo
     ],
 )
 async def test_a_file_that_cannot_be_streamed_says_so(
-    transport: Transport, audio: bytes, encoding: str, said: str
+    transport: Driver, audio: bytes, encoding: Any, said: str
 ) -> None:
     with local_server() as url:
         async with transport.client(url) as client:

@@ -7,7 +7,7 @@ import socket
 import ssl
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -29,19 +29,26 @@ from smallest_proto.transcription.events import Event
 from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports import _wire as wire
 from smallest_transports._client import Client, TranscriptionStream
+from smallest_transports.testing.certificates import Tls
+from smallest_transports.testing.servers import (
+    answering,
+    drop,
+    hang_up,
+    in_thread,
+    local_server,
+    opening,
+    reset,
+    serving,
+)
 
-from .makers import KEY, ONCE, PCM, SECURE, Transport
+from .drivers import KEY, ONCE, PCM, SECURE, Driver
 from .others import Service, serve_by_aiohttp
-from .servers import answering, drop, hang_up, in_thread, local_server, opening, reset, serving
-
-if TYPE_CHECKING:
-    from tests.transports.conftest import Tls
 
 LIVE = pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
 PRIVATE = "private words"
 
 
-async def fail(transport: Transport, url: str, *, live: bool = True, **options: Any) -> RemoteError:
+async def fail(transport: Driver, url: str, *, live: bool = True, **options: Any) -> RemoteError:
     """What a client meets there: the error, after it was seen to be as it should."""
     async with transport.client(url, **{"retry": ONCE, **options}) as client:
         with pytest.raises(RemoteError) as raised:
@@ -84,7 +91,7 @@ async def stream_until_it_fails(client: Client) -> None:
 
 @LIVE
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_nobody_listens(transport: Transport, host: str, live: bool) -> None:
+async def test_nobody_listens(transport: Driver, host: str, live: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     error = await fail(transport, f"http://{host}:{port}/", live=live)
@@ -94,14 +101,14 @@ async def test_nobody_listens(transport: Transport, host: str, live: bool) -> No
 
 
 @pytest.mark.parametrize("host", ["nobody.invalid", "a" * 64 + ".invalid", "two..dots"])
-async def test_no_such_host(transport: Transport, host: str) -> None:
+async def test_no_such_host(transport: Driver, host: str) -> None:
     error = await fail(transport, f"http://{host}/")
     assert isinstance(error, ConnectError)
     assert f"the host {host} was not found: check base_url" in str(error)
 
 
 @LIVE
-async def test_a_certificate_that_does_not_hold_is_final(transport: Transport, tls: Tls, live: bool) -> None:
+async def test_a_certificate_that_does_not_hold_is_final(transport: Driver, tls: Tls, live: bool) -> None:
     service = Service()
     for of_server, of_client in ((tls.server, None), (tls.of_another, tls.client)):
         with in_thread(serve_by_aiohttp(service, of_server)) as url:
@@ -114,7 +121,7 @@ async def test_a_certificate_that_does_not_hold_is_final(transport: Transport, t
 
 
 @LIVE
-async def test_tls_that_is_none(transport: Transport, tls: Tls, live: bool) -> None:
+async def test_tls_that_is_none(transport: Driver, tls: Tls, live: bool) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         await reader.read()
@@ -125,14 +132,14 @@ async def test_tls_that_is_none(transport: Transport, tls: Tls, live: bool) -> N
     assert "check base_url and that TLS is spoken there" in str(error)
 
 
-async def test_a_context_that_is_for_servers(transport: Transport) -> None:
+async def test_a_context_that_is_for_servers(transport: Driver) -> None:
     with pytest.raises(ConfigurationError, match="create_default_context"):
         transport.client("https://127.0.0.1:1/", ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
 
 
 @LIVE
 @SECURE
-async def test_a_server_that_says_nothing(transport: Transport, tls: Tls, secure: bool, live: bool) -> None:
+async def test_a_server_that_says_nothing(transport: Driver, tls: Tls, secure: bool, live: bool) -> None:
     async def talk(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()  # of TLS as well, which so never gets anywhere
 
@@ -150,7 +157,7 @@ async def test_a_server_that_says_nothing(transport: Transport, tls: Tls, secure
 @pytest.mark.parametrize(
     ("status", "advice"), [(401, "key"), (429, "slow"), (503, "worker"), (302, "redirect"), (307, "redirect")]
 )
-async def test_with_a_status(transport: Transport, status: int, advice: str, live: bool) -> None:
+async def test_with_a_status(transport: Driver, status: int, advice: str, live: bool) -> None:
     body = b'{"error":"private words"}'
     head = f"HTTP/1.1 {status} No\r\nRetry-After: 3\r\nLocation: /elsewhere\r\nContent-Length: {len(body)}\r\n\r\n"
     with serving(answering(head.encode() + body)) as url:
@@ -163,7 +170,7 @@ async def test_with_a_status(transport: Transport, status: int, advice: str, liv
 
 
 @LIVE
-async def test_with_a_page_that_never_ends(transport: Transport, live: bool) -> None:
+async def test_with_a_page_that_never_ends(transport: Driver, live: bool) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 403 No\r\nContent-Length: 999999999999\r\n\r\n")
@@ -187,12 +194,12 @@ async def test_with_a_page_that_never_ends(transport: Transport, live: bool) -> 
     [b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"\x16\x03\x01\x00\x00" * 9],
     ids=["ssh", "a page", "bytes"],
 )
-async def test_by_something_else(transport: Transport, answer: bytes, live: bool) -> None:
+async def test_by_something_else(transport: Driver, answer: bytes, live: bool) -> None:
     with serving(answering(answer)) as url:
         assert isinstance(await fail(transport, url, live=live), ProtocolError)
 
 
-async def test_by_an_upgrade_that_is_not_one(transport: Transport) -> None:
+async def test_by_an_upgrade_that_is_not_one(transport: Driver) -> None:
     wrong = b"HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n"
     with serving(answering(wrong)) as url:
         assert isinstance(await fail(transport, url), ProtocolError)
@@ -204,7 +211,7 @@ async def test_by_an_upgrade_that_is_not_one(transport: Transport) -> None:
     ("how", "said"), [(reset, "Connection reset by peer"), (hang_up, "the server closed the connection")]
 )
 async def test_without_a_word(
-    transport: Transport, tls: Tls, secure: bool, how: Callable[..., None], said: str, live: bool
+    transport: Driver, tls: Tls, secure: bool, how: Callable[..., None], said: str, live: bool
 ) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -217,7 +224,7 @@ async def test_without_a_word(
     assert said in str(error) or (how is reset and not live)
 
 
-async def test_a_wrong_key(transport: Transport) -> None:
+async def test_a_wrong_key(transport: Driver) -> None:
     with local_server(key="another") as url:
         error = await fail(transport, url)
     assert isinstance(error, StatusError)
@@ -228,7 +235,7 @@ async def test_a_wrong_key(transport: Transport) -> None:
 
 
 @pytest.mark.parametrize("code", [1001, 1008, 1011, 1013, 4000])
-async def test_closed_with_a_code(transport: Transport, code: int) -> None:
+async def test_closed_with_a_code(transport: Driver, code: int) -> None:
     with serving(opening(lambda server, _: server.close(code, PRIVATE))) as url:
         error = await fail(transport, url)
     assert isinstance(error, DisconnectedError)
@@ -237,7 +244,7 @@ async def test_closed_with_a_code(transport: Transport, code: int) -> None:
 
 @pytest.mark.parametrize("how", [reset, hang_up, drop])
 @SECURE
-async def test_without_goodbye(transport: Transport, tls: Tls, secure: bool, how: Callable[..., None]) -> None:
+async def test_without_goodbye(transport: Driver, tls: Tls, secure: bool, how: Callable[..., None]) -> None:
     with serving(opening(how), tls.server if secure else None) as url:
         error = await fail(transport, url, ssl_context=tls.client)
     assert isinstance(error, DisconnectedError)
@@ -255,12 +262,12 @@ NO_CODES = [b"\x88\x02" + code.to_bytes(2, "big") for code in (999, 1004, 1005, 
     "frames",
     [b"\x83\x00", b"\x81\x02\xff\xfe", b"\xc1\x01a", MASKED, b"\x89\x7e\x00\x80" + bytes(128), b"\x88\x01a", *NO_CODES],
 )
-async def test_by_frames_that_cannot_be(transport: Transport, frames: bytes) -> None:
+async def test_by_frames_that_cannot_be(transport: Driver, frames: bytes) -> None:
     with serving(opening(lambda _, writer: writer.write(frames))) as url:
         assert isinstance(await fail(transport, url), ProtocolError)
 
 
-async def test_by_a_message_that_is_too_long(transport: Transport) -> None:
+async def test_by_a_message_that_is_too_long(transport: Driver) -> None:
     def say(_: wire.ServerConnection, writer: asyncio.StreamWriter) -> None:
         writer.write(b"\x81\x7f" + (2**24 + 1).to_bytes(8, "big") + b" " * (2**24 + 1))
 
@@ -270,7 +277,7 @@ async def test_by_a_message_that_is_too_long(transport: Transport) -> None:
     assert "sent a message of over 16 MiB" in str(error)
 
 
-async def test_after_an_error_message(transport: Transport) -> None:
+async def test_after_an_error_message(transport: Driver) -> None:
     said = '{"type":"error","status":"400","message":"private words"}'
     with serving(opening(lambda server, _: server.send_text(said))) as url:
         assert isinstance(await fail(transport, url), ServiceError)
@@ -278,7 +285,7 @@ async def test_after_an_error_message(transport: Transport) -> None:
 
 @LIVE
 async def test_an_end_without_tls_goodbye_is_an_end(
-    transport: Transport, tls: Tls, monkeypatch: pytest.MonkeyPatch, live: bool
+    transport: Driver, tls: Tls, monkeypatch: pytest.MonkeyPatch, live: bool
 ) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -300,12 +307,12 @@ async def test_an_end_without_tls_goodbye_is_an_end(
 @pytest.mark.parametrize(
     "wrong", [{"base_url": "ftp://127.0.0.1/"}, {"api_key": ""}, {"api_key": " "}, {"proxy": "ftp://x:1"}]
 )
-async def test_options_that_cannot_be(transport: Transport, wrong: dict[str, str]) -> None:
+async def test_options_that_cannot_be(transport: Driver, wrong: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match=r"base_url|API key|proxy"):
         transport.client(**{"url": "http://127.0.0.1:1/", **wrong})
 
 
-async def test_the_key_comes_from_the_environment(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_key_comes_from_the_environment(transport: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SMALLEST_API_KEY", raising=False)
     with pytest.raises(ConfigurationError, match="SMALLEST_API_KEY"):
         transport.client("http://127.0.0.1:1/", api_key=None)
@@ -316,7 +323,7 @@ async def test_the_key_comes_from_the_environment(transport: Transport, monkeypa
     assert transport.client("http://127.0.0.1:1/", api_key="another")._endpoint.api_key == "another"
 
 
-async def test_a_configuration_that_the_route_cannot_carry(transport: Transport) -> None:
+async def test_a_configuration_that_the_route_cannot_carry(transport: Driver) -> None:
     async with transport.client("http://127.0.0.1:1/", route="direct") as client:
         with pytest.raises(ConfigurationError, match="direct"):
             await client.transcribe(b"abc")
@@ -326,12 +333,12 @@ async def test_a_configuration_that_the_route_cannot_carry(transport: Transport)
                 raise AssertionError("it must not begin")
 
 
-async def test_what_the_application_does_wrong_is_said_at_once(transport: Transport) -> None:
+async def test_what_the_application_does_wrong_is_said_at_once(transport: Driver) -> None:
     with local_server() as url:
         async with transport.client(url) as client, client.stream_transcription() as stream:
             for wrong in ("text", None, 1.5, [b"list"]):
                 with pytest.raises(LocalProtocolError, match="bytes-like"):
-                    await stream.send_audio(wrong)  # type: ignore[arg-type]
+                    await stream.send_audio(wrong)
             await stream.end_input()
             with pytest.raises(LocalProtocolError):
                 await stream.end_input()
@@ -340,7 +347,7 @@ async def test_what_the_application_does_wrong_is_said_at_once(transport: Transp
             assert [event async for event in stream][-1] == SessionEnded(reason=EndReason.COMPLETED)
 
 
-async def test_a_mistake_of_ours_reaches_the_application(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mistake_of_ours_reaches_the_application(transport: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TranscriptionSession, "link_opened", lambda *_: 1 / 0)
     monkeypatch.setattr(FileTranscription, "response_started", lambda *_: 1 / 0)
     with local_server() as url:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import anyio
 import anyio.lowlevel
 import pytest
@@ -14,19 +12,16 @@ from smallest_proto.events import EndReason, LinkLost, LinkOpened, SessionEnded
 from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpeechEvent, SpokenSoFar, WordSpoken
 from smallest_transports._client import Client
 from smallest_transports._speech import SynthesisStream
-from tests.transports.local.speech_peer import TEXT, heard
+from smallest_transports.testing.certificates import Tls
 
-from .makers import SECURE, Transport
-from .speaking import GOING_ON, LONG, PROTOCOLS, SPEAK, audio_of, say, speaking, until
-
-if TYPE_CHECKING:
-    from tests.transports.conftest import Tls
+from .drivers import SECURE, Driver
+from .speaking import GOING_ON, LONG, PROTOCOLS, SPEAK, TEXT, audio_of, heard, say, speaking, until
 
 
 @PROTOCOLS
 @SECURE
 async def test_text_is_spoken_segment_by_segment(
-    transport: Transport, tls: Tls, secure: bool, config: SynthesisConfig
+    transport: Driver, tls: Tls, secure: bool, config: SynthesisConfig
 ) -> None:
     with speaking(tls=tls.server if secure else None) as url:
         async with transport.client(url, ssl_context=tls.client) as client:
@@ -49,7 +44,7 @@ async def test_text_is_spoken_segment_by_segment(
 
 
 @PROTOCOLS
-async def test_barge_in(transport: Transport, config: SynthesisConfig) -> None:
+async def test_barge_in(transport: Driver, config: SynthesisConfig) -> None:
     with speaking() as url:
         async with transport.client(url) as client, client.stream_synthesis(config) as stream:
             await stream.send_text(LONG)
@@ -66,7 +61,7 @@ async def test_barge_in(transport: Transport, config: SynthesisConfig) -> None:
             assert [event async for event in stream if not isinstance(event, LinkOpened)] == []
 
 
-async def test_ends_at_once_where_nothing_is_to_be_said(transport: Transport) -> None:
+async def test_ends_at_once_where_nothing_is_to_be_said(transport: Driver) -> None:
     with speaking() as url:
         async with transport.client(url) as client:
             await client.prewarm(SPEAK)
@@ -90,7 +85,7 @@ async def test_ends_at_once_where_nothing_is_to_be_said(transport: Transport) ->
                 assert [type(event) for event in ends[0]] == ([SpokenSoFar] if tell == "cancel" else [])
 
 
-async def test_the_client_ends_a_stream(transport: Transport) -> None:
+async def test_the_client_ends_a_stream(transport: Driver) -> None:
     ends: list[SpeechEvent] = []
     with speaking() as url:
         async with anyio.create_task_group() as group:
@@ -107,7 +102,7 @@ async def test_the_client_ends_a_stream(transport: Transport) -> None:
     assert ends[-1] == SessionEnded(reason=EndReason.ABORTED)
 
 
-async def test_resumed_a_drop_costs_no_word(transport: Transport) -> None:
+async def test_resumed_a_drop_costs_no_word(transport: Driver) -> None:
     with speaking("drop@1") as url:
         async with transport.client(url) as client, client.stream_synthesis(GOING_ON, resume=True) as stream:
             events = await say(stream)
@@ -116,7 +111,7 @@ async def test_resumed_a_drop_costs_no_word(transport: Transport) -> None:
 
 
 @pytest.mark.parametrize("tokens", [("w1 \ud83e", "\udd16 w2."), ("w1 \udfff", " w2.\ud800")], ids=["pair", "alone"])
-async def test_half_a_character_silences_nothing(transport: Transport, tokens: tuple[str, ...]) -> None:
+async def test_half_a_character_silences_nothing(transport: Driver, tokens: tuple[str, ...]) -> None:
     with speaking() as url:
         async with transport.client(url) as client:
             async with client.stream_synthesis(SPEAK) as stream:

@@ -11,17 +11,14 @@ from smallest_proto.errors import ConnectError, LocalProtocolError
 from smallest_proto.events import EndReason, LinkLost, SessionEnded
 from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpeechEvent, SpokenSoFar
 from smallest_transports._speech import SynthesisStream
-from tests.transports.local.speech_peer import TEXT, heard
+from smallest_transports.testing.servers import port_of
 
-from .makers import ONCE, Transport, connections_to
-from .servers import port_of
-from .speaking import LONG, PROTOCOLS, SPEAK, audio_of, opened, say, speaking, take, until
+from .drivers import ONCE, Driver, connections_to
+from .speaking import LONG, PROTOCOLS, SPEAK, TEXT, audio_of, heard, opened, say, speaking, take, until
 
 
 @PROTOCOLS
-async def test_the_next_stream_has_the_connection_of_the_last_one(
-    transport: Transport, config: SynthesisConfig
-) -> None:
+async def test_the_next_stream_has_the_connection_of_the_last_one(transport: Driver, config: SynthesisConfig) -> None:
     with speaking() as url:
         async with transport.client(url) as client:
             for turn in range(3):
@@ -37,7 +34,7 @@ async def test_the_next_stream_has_the_connection_of_the_last_one(
         assert connections_to(port_of(url)) == 0
 
 
-async def test_without_a_pool_nothing_is_kept(transport: Transport) -> None:
+async def test_without_a_pool_nothing_is_kept(transport: Driver) -> None:
     with speaking() as url:
         async with transport.client(url, pool=0) as client:
             for _ in range(2):
@@ -48,7 +45,7 @@ async def test_without_a_pool_nothing_is_kept(transport: Transport) -> None:
                 await client.prewarm(SPEAK)
 
 
-async def test_no_more_is_kept_than_allowed(transport: Transport) -> None:
+async def test_no_more_is_kept_than_allowed(transport: Driver) -> None:
     with speaking() as url:
         async with transport.client(url, pool=2) as client:
             async with (
@@ -62,7 +59,7 @@ async def test_no_more_is_kept_than_allowed(transport: Transport) -> None:
             assert connections_to(port_of(url)) == 2
 
 
-async def test_prewarmed(transport: Transport) -> None:
+async def test_prewarmed(transport: Driver) -> None:
     with speaking() as url:
         async with transport.client(url) as client:
             for _ in range(2):
@@ -74,7 +71,7 @@ async def test_prewarmed(transport: Transport) -> None:
             assert heard(audio_of(events)) == TEXT
 
 
-async def test_prewarming_fails(transport: Transport) -> None:
+async def test_prewarming_fails(transport: Driver) -> None:
     with speaking() as url:
         pass
     async with transport.client(url, retry=ONCE) as client:
@@ -96,7 +93,7 @@ async def test_prewarming_fails(transport: Transport) -> None:
 
 @PROTOCOLS
 async def test_who_is_cancelled_leaves_a_warm_connection_and_nothing_else(
-    transport: Transport, config: SynthesisConfig
+    transport: Driver, config: SynthesisConfig
 ) -> None:
     with speaking() as url:
         async with transport.client(url) as client:
@@ -121,7 +118,7 @@ async def test_who_is_cancelled_leaves_a_warm_connection_and_nothing_else(
             assert {event.segment for event in events if isinstance(event, AudioChunk)} == {0}
 
 
-async def test_a_stream_that_was_left_is_nobodys(transport: Transport) -> None:
+async def test_a_stream_that_was_left_is_nobodys(transport: Driver) -> None:
     with speaking() as url:
         async with transport.client(url) as client:
             async with client.stream_synthesis(SPEAK) as left:
@@ -141,7 +138,7 @@ async def test_a_stream_that_was_left_is_nobodys(transport: Transport) -> None:
                 assert heard(audio_of(events)) == TEXT
 
 
-async def test_who_still_listens_takes_nothing_of_the_next_stream(transport: Transport) -> None:
+async def test_who_still_listens_takes_nothing_of_the_next_stream(transport: Driver) -> None:
     with speaking() as url:
         async with anyio.create_task_group() as group, transport.client(url) as client:
             ends: list[SpeechEvent] = []
@@ -162,7 +159,7 @@ async def test_who_still_listens_takes_nothing_of_the_next_stream(transport: Tra
     assert ends == [SessionEnded(reason=EndReason.ABORTED)]
 
 
-async def test_a_link_that_is_lost_while_it_is_kept_is_no_failure(transport: Transport) -> None:
+async def test_a_link_that_is_lost_while_it_is_kept_is_no_failure(transport: Driver) -> None:
     with speaking("close:1000") as url:  # at once, where nothing is said
         async with transport.client(url) as client:
             await client.prewarm(SPEAK)

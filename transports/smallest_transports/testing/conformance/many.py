@@ -12,10 +12,10 @@ import anyio
 
 from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.transcription.events import Event
+from smallest_transports.testing.servers import in_thread, port_of
 
-from .makers import LONG, PCM, Transport, descriptors
+from .drivers import LONG, PCM, Driver, descriptors
 from .others import Service, serve_by_websockets
-from .servers import in_thread, port_of
 
 STREAMS = 2000 if LONG else 200
 AT_ONCE = 20
@@ -26,7 +26,7 @@ def others() -> list[str]:
     return [name for name in descriptors().values() if not name.startswith("socket:")]
 
 
-async def test_short_streams_leave_nothing(transport: Transport) -> None:
+async def test_short_streams_leave_nothing(transport: Driver) -> None:
     with in_thread(serve_by_websockets(Service(), None)) as url:
         ends: list[Event] = []
         left = STREAMS - 1

@@ -15,10 +15,10 @@ from smallest_proto.errors import DeadlineError
 from smallest_proto.events import EndReason, LinkLost, SessionEnded
 from smallest_proto.transcription.events import FinalTranscript
 from smallest_transports import _wire as wire
+from smallest_transports.testing.servers import LAST, accept, answering, port_of, serving
 
-from .makers import ONCE, PATIENCE, PCM, Transport
-from .servers import LAST, accept, answering, port_of, serving
-from .test_failures import fail
+from .drivers import ONCE, PATIENCE, PCM, Driver
+from .failures import fail
 
 DEADLINE = 0.2  # seconds
 HEARD = '{"type":"transcription","transcript":"so","is_final":false}'
@@ -46,7 +46,7 @@ class Slow:
 
 
 @pytest.mark.parametrize("before", [0, 1000], ids=["alone", "behind a thousand messages"])
-async def test_a_pong_that_has_come_counts(transport: Transport, before: int) -> None:
+async def test_a_pong_that_has_come_counts(transport: Driver, before: int) -> None:
     slow = Slow()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,8 +83,9 @@ async def test_a_pong_that_has_come_counts(transport: Transport, before: int) ->
 
 
 @pytest.mark.parametrize("speech", [False, True], ids=["a transcript", "speech"])
-async def test_an_answer_that_has_come_counts(transport: Transport, speech: bool) -> None:
-    slow, answers = Slow(), []
+async def test_an_answer_that_has_come_counts(transport: Driver, speech: bool) -> None:
+    slow = Slow()
+    answers: list[object] = []
     body = bytes(200_000) if speech else b'{"transcription":"so"}'
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -108,7 +109,7 @@ async def test_an_answer_that_has_come_counts(transport: Transport, speech: bool
     assert answers == [True]
 
 
-async def test_what_has_not_come_is_judged_all_the_same(transport: Transport) -> None:
+async def test_what_has_not_come_is_judged_all_the_same(transport: Driver) -> None:
     with serving(answering(b"")) as url:
         error = await fail(transport, url, live=False, timeouts=Timeouts(response=0.05))
     assert "came within 0.05 s" in str(error)
@@ -116,7 +117,7 @@ async def test_what_has_not_come_is_judged_all_the_same(transport: Transport) ->
 
 
 @pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
-async def test_a_deadline_says_that_the_process_was_held_up(transport: Transport, live: bool) -> None:
+async def test_a_deadline_says_that_the_process_was_held_up(transport: Driver, live: bool) -> None:
     slow = Slow()
 
     async def talk(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -134,7 +135,7 @@ async def test_a_deadline_says_that_the_process_was_held_up(transport: Transport
 
 
 @pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
-async def test_a_deadline_names_the_proxy(transport: Transport, live: bool) -> None:
+async def test_a_deadline_names_the_proxy(transport: Driver, live: bool) -> None:
     silent = answering(b"")
     with serving(silent) as url:
         port = port_of(url)
