@@ -1,0 +1,59 @@
+"""The suite itself: what a driver lacks it must lack, and every case has its place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smallest_transports.testing.conformance import SUBJECTS, Driver, suite
+
+CODE = """
+from smallest_transports.testing.conformance import Driver, suite
+from smallest_transports.trio import Client
+
+class Deaf(Client):
+    def stream_transcription(self, *_, **__):
+        raise NotImplementedError("deaf")
+
+PROMISE = "test_promises_a_finalize*"
+TestHonest = suite(Driver("honest", Deaf, "trio", lacks={PROMISE: "it knows none"}), only=("promises",))
+TestSilent = suite(Driver("silent", Deaf, "trio"), only=("promises",))
+TestModest = suite(Driver("modest", Client, "trio", lacks={PROMISE: "so it says"}), only=("promises",))
+"""
+
+
+def test_what_a_driver_lacks_it_must_say_and_must_lack(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(CODE, "utf-8")
+    options = ("-q", "-rfx", "-p", "no:cacheprovider", "-k", "a_finalize")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "2 failed, 78 deselected, 1 xfailed" in done.stdout, done.stdout + done.stderr
+    assert (
+        "TestHonest::test_promises_a_finalize_is_answered_and_the_stream_goes_on[honest] - it knows none" in done.stdout
+    )
+    assert "modest passes it now: take it out of lacks (so it says)" in done.stdout
+    assert "NotImplementedError: deaf" in done.stdout  # what silent lacks
+
+
+def test_each_module_of_cases_is_a_subject() -> None:
+    import smallest_transports.testing.conformance as conformance
+
+    folder = Path(conformance.__file__).parent
+    holds = {path.stem for path in folder.glob("*.py") if "async def test_" in path.read_text("utf-8")}
+    assert holds == {*SUBJECTS}
+
+
+def test_a_case_is_for_the_drivers_that_it_fits() -> None:
+    native = suite(Driver("mine", "nowhere:Client", "asyncio"), only=("native",))
+    names = [name for name in vars(native) if name.startswith("test_")]
+    assert names
+    assert all("asyncio" in name for name in names)
+
+
+def test_a_driver_that_is_missing_is_told() -> None:
+    with pytest.raises(ModuleNotFoundError, match="nowhere"):
+        Driver("mine", "nowhere:Client").client("http://127.0.0.1:1/")
