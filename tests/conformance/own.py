@@ -15,7 +15,7 @@ import anyio.lowlevel
 import smallest_proto as sp
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "own_driver.py"
-OWN: Any = runpy.run_path(str(SCRIPT))["Driver"]
+OWN: Any = runpy.run_path(str(SCRIPT))["transcribe"]
 LEAVING = 0.2  # seconds: who leaves early waits no longer for a driver that cannot be called off
 
 
@@ -36,7 +36,7 @@ class OwnStream:
 
     def _run(self) -> None:
         try:
-            for event in OWN(self._session).transcribe(self._read):
+            for event in OWN(self._session, self._read):
                 self._events.put(event)
         except Exception as error:
             self._events.put(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def test_what_a_driver_lacks_it_must_say_and_must_lack(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert "2 failed, 78 deselected, 1 xfailed" in done.stdout, done.stdout + done.stderr
+    assert re.search(r"2 failed, \d+ deselected, 1 xfailed", done.stdout), done.stdout + done.stderr
     assert (
         "TestHonest::test_promises_a_finalize_is_answered_and_the_stream_goes_on[honest] - it knows none" in done.stdout
     )

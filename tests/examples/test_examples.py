@@ -24,7 +24,7 @@ from smallest_proto.server.recogniser import CodedRecogniser, PlainRecogniser, c
 from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_proto.wav import to_wav
 from smallest_transports.local.server import LocalServer
-from tests.conformance.servers import in_thread
+from smallest_transports.testing.servers import in_thread
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 DEVICES = Path(__file__).with_name("devices")

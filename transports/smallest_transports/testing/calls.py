@@ -300,7 +300,11 @@ class Call(NamedTuple):
     def check(self) -> None:
         """Raise ``AssertionError`` if anything is wrong: with the report, the time line, and how to run it again."""
         if not (report := self.judge()).ok:
-            raise AssertionError(f"{report}\n\n{self.timeline()}\n\nagain: {self.again}")
+            raise AssertionError(self.explain(report))
+
+    def explain(self, report: object) -> str:
+        """A report with what there is to understand it: the time line, and the line that runs the call again."""
+        return f"{report}\n\n{self.timeline()}\n\nagain: {self.again}"
 
     @property
     def again(self) -> str:

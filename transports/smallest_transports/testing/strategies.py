@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import msgspec
@@ -31,6 +32,7 @@ from smallest_proto.server.imperfection import OTHERS, TIMES, Imperfection
 from smallest_transports.memory import FAULTS
 
 from .calls import CallPlan, Fault, Network, Part, Step
+from .speech import join
 
 __all__ = [
     "calls",
@@ -157,19 +159,26 @@ def calls(
     steps: st.SearchStrategy[tuple[Step, ...]] = steps(),  # noqa: B008
     words: int = 12,
 ) -> st.SearchStrategy[CallPlan]:
-    """Whole calls. Give what yours are to be drawn from; ``words`` is the most in one audio format."""
+    """Whole calls. Give what yours are to be drawn from; ``words`` is the most in one audio format.
 
-    def make(rates: Sequence[int], script: tuple[str | float, ...], recogniser: Imperfection, **more: Any) -> CallPlan:
+    The times of faults and steps are counted from one of the last words, or from the beginning: so an example keeps
+    what fails in it when words before that are taken out.
+    """
+
+    def make(
+        rates: Sequence[int], script: tuple[str | float, ...], recogniser: Imperfection, word: int, **more: Any
+    ) -> CallPlan:
         if recogniser.edges and isinstance(script[0], str):
             script = (0.3, *script)  # such a service would damage what is the caller's first word
         parts = tuple(Part(_numbered(script, 100 * at), rate) for at, rate in enumerate(rates))
-        return CallPlan(parts, recogniser=recogniser, **more)
+        return _moved(CallPlan(parts, recogniser=recogniser, **more), word)
 
     return st.builds(
         make,
         st.sampled_from(RATES),
         scripts(words=words),
         recognisers,
+        st.sampled_from((1, 1, 2, 3, 0)),
         chunk=st.sampled_from(CHUNKS),
         real_time=st.sampled_from((True, True, True, False)),
         config=configs,
@@ -177,6 +186,18 @@ def calls(
         steps=steps,
         network=networks,
     )
+
+
+def _moved(plan: CallPlan, word: int) -> CallPlan:
+    """The same with its times counted from the start of so many a word before the end, or of the call (0)."""
+    said = join(plan.speeches()).words
+    begin = said[max(0, len(said) - word)].start if word and said else 0.0
+
+    def later(one: Any) -> Any:
+        return one if one.at is None else replace(one, at=round((begin or 0.0) + one.at, 3))
+
+    network = replace(plan.network, faults=tuple(map(later, plan.network.faults)))
+    return replace(plan, network=network, steps=tuple(map(later, plan.steps)))
 
 
 def _numbered(script: tuple[str | float, ...], origin: int) -> tuple[str | float, ...]:
