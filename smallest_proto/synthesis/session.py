@@ -213,6 +213,8 @@ class SynthesisSession:
         """When to call ``handle_timer``, or ``None``."""
         return self._links.next_timer()
 
+    ready_for_input = True  # text is little
+
     @property
     def ended(self) -> bool:
         """Whether the session is over; ``SessionEnded`` is its last output."""

@@ -218,6 +218,8 @@ class TranscriptionSession:
         """
         return self._course.stream.ready(self._course.now)
 
+    ready_for_input = ready_for_audio
+
     @property
     def ended(self) -> bool:
         """Whether the session is over; ``SessionEnded`` is its last output."""

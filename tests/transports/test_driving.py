@@ -80,7 +80,7 @@ class FakeDriving(Driving):
         self.made.append(FakeLink(number, request))
         return self.made[-1]
 
-    def wake_at(self, due: float | None) -> None:
+    def wake_at(self, due: float) -> None:
         pass
 
     def changed(self) -> None:

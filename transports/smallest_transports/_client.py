@@ -33,12 +33,12 @@ from smallest_proto.transcription.session import TranscriptionSession
 from smallest_proto.values import hide
 
 from ._address import address_of
-from ._driving import Driving, Machine
+from ._driving import Driving, M
 from ._live import PIECE_BYTES, File, Pieces, heard, pieces, read_stream
 from ._pool import Pool
 from ._proxy import ENVIRONMENT
 from ._speech import Speech, SynthesisStream
-from ._trace import Session, Trace, TracedSession
+from ._trace import S, Trace, TracedSession
 
 if TYPE_CHECKING:
     import ssl
@@ -102,7 +102,7 @@ class Client:
     Raises ``ConfigurationError`` without a key, and for a ``base_url`` or a ``proxy`` that is none.
     """
 
-    _driver: ClassVar[type[Driving]]
+    _driver: ClassVar[type[Driving[Any]]]
     _world_of: ClassVar[type[World]]
 
     def __init__(
@@ -141,7 +141,7 @@ class Client:
         self._trace = None
         if trace is not None:
             self._trace = Trace(partial(self._world.append_file, trace), private=trace_private)
-        self._drivers: set[Driving] = set()
+        self._drivers: set[Driving[Any]] = set()
         self._pool_size = pool
         self._pool = Pool(0, pool_seconds)  # outside ``async with`` nobody would close what it keeps
 
@@ -192,7 +192,7 @@ class Client:
             TranscriptionSession, config or TranscriptionConfig(), buffer_seconds=self._buffer_seconds
         )
         try:
-            yield TranscriptionStream(driver.machine, driver)
+            yield TranscriptionStream(driver)
         finally:
             await self._end(driver)
 
@@ -224,7 +224,7 @@ class Client:
         """
         config = config or SynthesisConfig()
         exchange = Synthesis(config, self._endpoint, text, sse=sse, **self._tries())
-        return Speech(exchange, config, self._driving)
+        return Speech(exchange, config, self._driving, self._world.write_file)
 
     @asynccontextmanager
     async def stream_synthesis(
@@ -296,25 +296,25 @@ class Client:
             raise outcome.failure.error()
         return outcome
 
-    async def _speaker(self, config: SynthesisConfig, resume: bool) -> Driving:
+    async def _speaker(self, config: SynthesisConfig, resume: bool) -> Driving[SynthesisSession]:
         return await self._session(SynthesisSession, config, resume=resume)
 
-    async def _session(self, kind: type[Session], config: Any, **options: Any) -> Driving:
+    async def _session(self, kind: type[S], config: Any, **options: Any) -> Driving[S]:
         options = {"timeouts": self._timeouts, "retry": self._retry, **options}
         if self._trace is None:
             return await self._begin(kind(config, self._endpoint, jitter=self._world.jitter, **options))
         return await self._begin(*self._trace.make(kind, config, self._endpoint, self._world.jitter, **options))
 
     @asynccontextmanager
-    async def _driving(self, machine: Machine) -> AsyncIterator[Driving]:
+    async def _driving(self, machine: M) -> AsyncIterator[Driving[M]]:
         driver = await self._begin(machine)
         try:
             yield driver
         finally:
             await self._end(driver)
 
-    async def _begin(self, machine: Machine, trace: TracedSession | None = None) -> Driving:
-        driver = self._driver(machine, self._world)
+    async def _begin(self, machine: M, trace: TracedSession | None = None) -> Driving[M]:
+        driver: Driving[M] = self._driver(machine, self._world)
         if self._world.proxy is not None:
             driver.way = f"the proxy {self._world.proxy.host}, port {self._world.proxy.port}"
         driver.trace, driver.log = trace, self._world.log(machine)
@@ -328,7 +328,7 @@ class Client:
             raise
         return driver
 
-    async def _end(self, *drivers: Driving) -> None:
+    async def _end(self, *drivers: Driving[Any]) -> None:
         """Close every one of them, whatever comes of the others."""
         async with AsyncExitStack() as stack:
             for driver in drivers:
@@ -343,8 +343,8 @@ class TranscriptionStream:
     the ``RemoteError`` of its failure.
     """
 
-    def __init__(self, session: TranscriptionSession, driver: Driving) -> None:
-        self._session = session
+    def __init__(self, driver: Driving[TranscriptionSession]) -> None:
+        self._session = driver.machine
         self._driver = driver
 
     @property

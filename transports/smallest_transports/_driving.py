@@ -6,14 +6,16 @@ that can change something end in ``pump``.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from smallest_proto import commands
+from smallest_proto.contract import Exchange, Machine, Session
 from smallest_proto.errors import Failure, FailureKind
 from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.http.exchange import ExchangeRetried
@@ -32,14 +34,27 @@ QUIET_TURNS = 10  # of the loop in which nothing came: what there was to hear ha
 WORTH_TELLING = 0.25  # seconds of being held up: a deadline that passed may have passed of that
 MAX_TURNS = 200  # of waiting for that, where a peer never stops: about a second
 
-Machine: TypeAlias = Any  # a session of the core, which has links, or one of its exchanges, which has one answer
+M = TypeVar("M", bound=Machine)
+
+
+class Wire(Protocol):
+    """The client's side of a connection, as messages and bytes. An exchange is sent none: its request has all."""
+
+    unread: bool  # more of what came is still to be read
+
+    def send_binary(self, data: bytes) -> None: ...
+    def send_text(self, text: str) -> None: ...
+    def ping(self) -> None: ...
+    def close(self, code: int) -> None: ...
+    def data_to_send(self) -> bytes: ...
+    def receive_data(self, data: bytes | None) -> Sequence[wire.WebSocketEvent | wire.ExchangeEvent]: ...
 
 
 class Link(Protocol):
     """One connection of a driver: it carries what its wire is told, and says what it hears to ``Driving``."""
 
     number: int
-    wire: Any  # takes what is to go out: send_binary, send_text, ping, close; an exchange got all with its request
+    wire: Wire
     paused: bool  # the socket does not take what was written: more only makes it late
 
     def flush(self) -> bool:
@@ -52,27 +67,34 @@ class Link(Protocol):
         """Drop the connection, or the attempt to open it."""
 
 
-class Driving:
+class Driving(Generic[M]):
     """Runs one state machine of the core: tells it what happens, does what it asks, keeps what it puts out.
 
     ``world`` is what all connections of a client share (``_world.py``); nothing here looks into it.
     """
 
-    def __init__(self, machine: Machine, world: Any) -> None:
+    world: object
+
+    def __init__(self, machine: M, world: object) -> None:
         self.machine = machine
         self.world = world
         self.trace: TracedSession | None = None
         self.log: CallLog | None = None
         self.on_retry: Callable[[ExchangeRetried], object] | None = None
+        self.on_event: Callable[[Any], None] | None = None  # is given the outputs, in place of ``next``
         self.way = ""  # what leads to the service, where it is not direct
         self.late = 0.0  # seconds that a timer came too late since something was heard
-        self.is_session = hasattr(machine, "link_opened")
-        self._takes_audio = hasattr(machine, "ready_for_audio")
+        self.due = math.inf  # when the timer is armed for
+        self._session: Session | None = machine if isinstance(machine, Session) else None
+        self._exchange: Exchange | None = machine if isinstance(machine, Exchange) else None
+        self._poll = machine.poll_output
         # By number, as a session can have two open at once: the old one goes on while the new one opens.
         self.links: dict[int, Link] = {}
         # Not bounded: a consumer that does not read must not hold up the protocol (pongs, deadlines, the end). Events
         # are few, some ten per second of speech; audio, which is much, is what back-pressure holds.
         self.outputs: deque[Any] = deque()
+        self.readers = 0  # who wait for an output
+        self.writers = 0  # who wait for room
         self.heard = 0  # how often something came in
         self.mistake: Exception | None = None  # ours, met where nobody awaits it
         self._last: Any = None
@@ -87,7 +109,7 @@ class Driving:
         """Begin to connect, to a WebSocket or for an exchange as the URL says; ``lose`` is told if that fails."""
         raise NotImplementedError
 
-    def wake_at(self, due: float | None) -> None:
+    def wake_at(self, due: float) -> None:
         """Tell ``machine.handle_timer`` then; too early does no harm."""
         raise NotImplementedError
 
@@ -144,7 +166,10 @@ class Driving:
         for event in events:
             if self.links.get(link.number) is not link:
                 return  # given up in the meantime
-            self._heard(link, event)
+            if self._session is not None:
+                self._session_heard(self._session, link, event)
+            elif self._exchange is not None:
+                self._exchange_heard(self._exchange, link, event)
         if not events:
             self.pump()  # what the wire answers by itself
 
@@ -153,30 +178,32 @@ class Driving:
         if self.links.get(link.number) is not link:
             return
         self._let_go(link)
-        if self.is_session:
-            self.tell(self.machine.link_failed, link.number, failure)
-        else:
-            self.tell(self.machine.exchange_failed, failure)
+        if self._session is not None:
+            self.tell(self._session.link_failed, link.number, failure)
+        elif self._exchange is not None:
+            self.tell(self._exchange.exchange_failed, failure)
 
     def pump(self) -> None:
         """Do all that the machine asks; what one drain of its queue gives is written together."""
-        machine = self.machine
-        poll = machine.poll_output
+        poll, session, before = self._poll, self._session, len(self.outputs)
         output = poll()
         while True:
             while output is not None:
                 self._do(output)
                 output = poll()
             for link in self.links.values():
-                if link.flush() and self.is_session:
+                if link.flush() and session is not None:
                     now = self.now()
                     if self.trace is not None:
                         self.trace.note("write_done", (link.number,), now)
-                    machine.write_done(link.number, now)
+                    session.write_done(link.number, now)
             if (output := poll()) is None:
                 break
-        self.wake_at(machine.get_timer())
-        self.changed()
+        due = self.machine.get_timer()
+        if due is not None and due < self.due:  # one that is armed for too early finds nothing to do, and is armed anew
+            self.wake_at(due)
+        if self.writers or (self.readers and len(self.outputs) > before):
+            self.changed()
 
     def wake(self) -> None:
         """Let ``next`` give ``None`` once, after what there is."""
@@ -187,9 +214,10 @@ class Driving:
 
     def ready(self) -> bool:
         """Whether to give more audio now, or to find out why there is no use in it."""
-        if self.over() or not self.is_session:
+        session = self._session
+        if session is None or self.over():
             return True
-        if self._takes_audio and not self.machine.ready_for_audio:
+        if not session.ready_for_input:
             return False
         for link in self.links.values():  # noqa: SIM110 - once per piece of audio, at a third of what any() costs
             if link.paused:
@@ -233,7 +261,10 @@ class Driving:
                     self.on_retry(output)
             case _:
                 self._last = self._explained(output)
-                self.outputs.append(self._last)
+                if self.on_event is None:
+                    self.outputs.append(self._last)
+                else:
+                    self.on_event(self._last)
 
     def _explained(self, output: Any) -> Any:
         """An event whose failure is a deadline says what else than the service it can be the fault of."""
@@ -250,28 +281,33 @@ class Driving:
             )
         return msgspec.structs.replace(output, failure=msgspec.structs.replace(failure, reason=reason))
 
-    def _heard(self, link: Link, event: wire.WebSocketEvent | wire.ExchangeEvent) -> None:
-        machine, number = self.machine, link.number
+    def _session_heard(self, session: Session, link: Link, event: wire.WebSocketEvent | wire.ExchangeEvent) -> None:
+        if type(event) is wire.TextMessage:  # nearly all that is heard
+            self.tell(session.message_received, link.number, event.text)
+            return
         match event:
-            case wire.TextMessage(text=message):
-                self.tell(machine.message_received, number, message)
             case wire.BinaryMessage(data=data):
-                self.tell(machine.message_received, number, data)
+                self.tell(session.message_received, link.number, data)
             case wire.Pong():
-                self.tell(machine.pong_received, number)
+                self.tell(session.pong_received, link.number)
             case wire.Opened():
-                self.tell(machine.link_opened, number)
+                self.tell(session.link_opened, link.number)
             case wire.Closed(code=code, reason=reason):
                 self._let_go(link)
-                self.tell(machine.link_closed, number, code, reason)
-            case wire.ResponseStarted(status=status, headers=headers):
-                self.tell(machine.response_started, status, headers)
+                self.tell(session.link_closed, link.number, code, reason)
+            case wire.Refused(failure=failure) | wire.ProtocolBroken(failure=failure):
+                self.lose(link, failure)
+
+    def _exchange_heard(self, exchange: Exchange, link: Link, event: wire.WebSocketEvent | wire.ExchangeEvent) -> None:
+        match event:
             case wire.Body(data=data):
-                self.tell(machine.body_received, data)
+                self.tell(exchange.body_received, data)
+            case wire.ResponseStarted(status=status, headers=headers):
+                self.tell(exchange.response_started, status, headers)
             case wire.Ended():
                 self._let_go(link)
-                self.tell(machine.response_ended)
-            case wire.Refused(failure=failure) | wire.ProtocolBroken(failure=failure):
+                self.tell(exchange.response_ended)
+            case wire.ProtocolBroken(failure=failure):
                 self.lose(link, failure)
 
     def _abort(self, number: int) -> None:

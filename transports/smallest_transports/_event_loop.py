@@ -12,21 +12,20 @@ from smallest_proto.errors import Failure, RemoteError
 from smallest_proto.requests import Request
 
 from . import _wire as wire
-from ._driving import LATE, MAX_TURNS, QUIET_TURNS, Driving, Machine
+from ._driving import LATE, MAX_TURNS, QUIET_TURNS, Driving, M, Wire
 from ._world import Tls, connection_lost, left_in, no_connection, read_file
 
 _AT_ONCE = 0.005  # seconds
 
 
-class EventLoopDriving(Driving):
+class EventLoopDriving(Driving[M]):
     """Lets a state machine run in the event loop. Its links are tasks; when those have ended, nothing is left."""
 
-    def __init__(self, machine: Machine, world: Any) -> None:
+    def __init__(self, machine: M, world: object) -> None:
         super().__init__(machine, world)
         self.loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[None]] = set()  # one for each connection that has not wholly gone
         self._timer: asyncio.Handle | None = None
-        self._due = 0.0  # when it comes
         self._sent_at = 0.0
         self._news = asyncio.Event()
         self._room = asyncio.Event()
@@ -54,9 +53,14 @@ class EventLoopDriving(Driving):
         return task
 
     async def next(self) -> Any:
-        while not self.outputs and not self.over():
-            self._news.clear()
-            await self._news.wait()
+        if not self.outputs and not self.over():
+            self.readers += 1
+            try:
+                while not self.outputs and not self.over():
+                    self._news.clear()
+                    await self._news.wait()
+            finally:
+                self.readers -= 1
         return self.outputs.popleft() if self.outputs else None
 
     async def until_ready(self) -> None:
@@ -66,9 +70,14 @@ class EventLoopDriving(Driving):
         if now - self._sent_at < _AT_ONCE:
             await asyncio.sleep(0)
         self._sent_at = now
-        while not self.ready():
-            self._room.clear()
-            await self._room.wait()
+        if not self.ready():
+            self.writers += 1
+            try:
+                while not self.ready():
+                    self._room.clear()
+                    await self._room.wait()
+            finally:
+                self.writers -= 1
 
     async def close(self) -> None:  # a cancellation has to wait that moment
         self.run(self.tell, self.machine.abort)
@@ -89,12 +98,10 @@ class EventLoopDriving(Driving):
     def now(self) -> float:
         return self.loop.time()
 
-    def wake_at(self, due: float | None) -> None:
-        # A timer that is armed for too early is left to itself: it finds nothing to do and is armed anew.
-        if due is not None and (self._timer is None or due < self._due):
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer, self._due = self.loop.call_at(due, self.run, self._wake), due
+    def wake_at(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self.due = self.loop.call_at(due, self.run, self._wake), due
 
     def changed(self) -> None:
         if not self._news.is_set() and (self.outputs or self.over()):
@@ -103,7 +110,7 @@ class EventLoopDriving(Driving):
             self._room.set()
 
     def _wake(self) -> None:
-        late = self.loop.time() - self._due
+        late = self.loop.time() - self.due
         if late > LATE:
             self.late = max(self.late, late)
             self._settle(0, 0, self.heard)
@@ -116,19 +123,17 @@ class EventLoopDriving(Driving):
         if quiet > QUIET_TURNS or turns > MAX_TURNS:
             self._judge()
         else:  # nothing is due before that
-            self._timer, self._due = (
-                self.loop.call_soon(self.run, self._settle, turns + 1, quiet, self.heard),
-                -math.inf,
-            )
+            self._timer = self.loop.call_soon(self.run, self._settle, turns + 1, quiet, self.heard)
+            self.due = -math.inf
 
     def _judge(self) -> None:
-        self._timer = None
+        self._timer, self.due = None, math.inf
         self.tell(self.machine.handle_timer)
 
     def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self.due = None, math.inf
         self.links.clear()
         for task in self.tasks:
             task.cancel()
@@ -141,9 +146,11 @@ class EventLoopLink(asyncio.Protocol):
     life: when that has ended, nothing of the connection is left. Cancelled, the task aborts it.
     """
 
-    def __init__(self, driver: EventLoopDriving, number: int, request: Request) -> None:
+    _driver: EventLoopDriving[Any]
+
+    def __init__(self, driver: EventLoopDriving[Any], number: int, request: Request) -> None:
         self.number = number
-        self.wire: Any = wire.client_wire(request)
+        self.wire = cast("Wire", wire.client_wire(request))  # an exchange is sent no messages
         self.paused = False
         self.gone = asyncio.Event()
         self._driver = driver
@@ -189,7 +196,7 @@ class EventLoopLink(asyncio.Protocol):
 
     def flush(self) -> bool:
         transport = self._transport
-        while transport and not transport.is_closing() and not self.paused:
+        while transport is not None and not self.paused and not transport.is_closing():
             data = self.wire.data_to_send()
             if self._tls is not None:
                 data = self._tls.encrypt(data)
@@ -198,7 +205,8 @@ class EventLoopLink(asyncio.Protocol):
             transport.write(data)
             self._owed = True
         done = self._owed and not self.paused
-        self._owed = self._owed and not done
+        if done:
+            self._owed = False
         return done
 
     def abort(self) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import NamedTuple
 
+from smallest_proto.synthesis.session import SynthesisSession
+
 from ._driving import Driving
 
 
 class _Kept(NamedTuple):
     key: Hashable
-    driver: Driving
+    driver: Driving[SynthesisSession]
     since: float
 
     def fits(self, seconds: float) -> bool:
@@ -34,7 +36,7 @@ class Pool:
         self._seconds = seconds
         self._kept: list[_Kept] = []  # the oldest first
 
-    def take(self, key: Hashable) -> Driving | None:
+    def take(self, key: Hashable) -> Driving[SynthesisSession] | None:
         """One of ``key``, the youngest, with an open link if there is one. What it put out before is gone."""
         fit = [kept for kept in self._kept if kept.key == key and kept.fits(self._seconds)]
         best = max(fit, key=lambda kept: (kept.driver.machine.warm, kept.since), default=None)
@@ -44,7 +46,7 @@ class Pool:
         best.driver.outputs.clear()
         return best.driver
 
-    def give(self, key: Hashable, driver: Driving) -> list[Driving]:
+    def give(self, key: Hashable, driver: Driving[SynthesisSession]) -> list[Driving[SynthesisSession]]:
         """Keep one in which nothing is under way. Comes back what is to be closed, perhaps ``driver`` itself."""
         kept = [*self._kept, _Kept(key, driver, driver.now())]
         fit = [one for one in kept if one.fits(self._seconds)]

@@ -30,7 +30,8 @@ from ._driving import Driving
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Begin: TypeAlias = "Callable[[Synthesis], AbstractAsyncContextManager[Driving]]"
+WriteFile: TypeAlias = "Callable[[str, bytes, int | None], None]"  # path, audio, Hz of a WAV
+Begin: TypeAlias = "Callable[[Synthesis], AbstractAsyncContextManager[Driving[Synthesis]]]"
 
 # What a file of each format is called. PCM becomes a WAV, or stays without a header.
 SUFFIXES = {
@@ -58,12 +59,13 @@ class Speech:
     leaves by ``async with``, or calls ``aclose``. A failure is raised where the audio is awaited, as ``RemoteError``.
     """
 
-    def __init__(self, exchange: Synthesis, config: SynthesisConfig, begin: Begin) -> None:
+    def __init__(self, exchange: Synthesis, config: SynthesisConfig, begin: Begin, write_file: WriteFile) -> None:
         self._config = config
+        self._write_file = write_file
         self._stage = SpeechStage.NEW
         self._driving = begin(exchange)
         self._open = AsyncExitStack()  # the driver, once there is one
-        self._driver: Driving | None = None
+        self._driver: Driving[Synthesis] | None = None
         self._finished: SpeechFinished | None = None
 
     @property
@@ -90,7 +92,7 @@ class Speech:
         rate = self._config.sample_rate if kind == "pcm" and name.lower().endswith(".wav") else None
         audio = await self.read()
         assert self._driver is not None
-        await self._driver.in_thread(self._driver.world.write_file, name, audio, rate)
+        await self._driver.in_thread(self._write_file, name, audio, rate)
 
     async def aclose(self) -> None:
         """Drop what has not come yet. Once is as good as twice."""
@@ -126,7 +128,7 @@ class Speech:
         self._finished = outcome
         raise StopAsyncIteration
 
-    async def _begin(self) -> Driving:
+    async def _begin(self) -> Driving[Synthesis]:
         if self._stage is SpeechStage.OVER:
             raise LocalProtocolError(f"nothing can begin {self._stage.value}: synthesize() once more")
         if self._driver is None:
@@ -153,11 +155,11 @@ class SynthesisStream:
     first segment which failed (``SpokenSoFar.failure``) is raised as well, after the last event.
     """
 
-    def __init__(self, driver: Driving, *, strict: bool = True) -> None:
+    def __init__(self, driver: Driving[SynthesisSession], *, strict: bool = True) -> None:
         self._driver = driver
         self._strict = strict
         self._failure: Failure | None = None  # of the first segment that failed
-        self._session: SynthesisSession = driver.machine
+        self._session = driver.machine
         self._stage = StreamStage.SPEAKING
         self._first = self._session.stats.segments  # those before it were others'
         self._readers = 0  # that wait for an event

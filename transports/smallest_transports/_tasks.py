@@ -7,13 +7,14 @@ is ever wrapped in a group.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from smallest_proto.errors import LocalProtocolError
 
-from ._driving import LATE, MAX_TURNS, QUIET_TURNS, Driving, Link, Machine
+from ._driving import LATE, MAX_TURNS, QUIET_TURNS, Driving, Link, M
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -107,14 +108,14 @@ class Nursed:
         await manager.__aexit__(None, None, None)
 
 
-class NursedDriving(Driving):
+class NursedDriving(Driving[M]):
     """Lets a state machine run with a nursery's tasks: one for its timer, others for its links."""
 
     world: Nursed
 
     framework: ClassVar[Framework]
 
-    def __init__(self, machine: Machine, world: Nursed) -> None:
+    def __init__(self, machine: M, world: Nursed) -> None:
         super().__init__(machine, world)
         self._nursery = world.nursery
         self._lives: set[Scope] = set()  # of the tasks that have not wholly gone
@@ -153,13 +154,21 @@ class NursedDriving(Driving):
 
     async def next(self) -> Any:
         await self.framework.sleep(0)
-        while not self.outputs and not self.over():
-            await self._news.wait()
+        self.readers += 1
+        try:
+            while not self.outputs and not self.over():
+                await self._news.wait()
+        finally:
+            self.readers -= 1
         return self.outputs.popleft() if self.outputs else None
 
     async def until_ready(self) -> None:
-        while not self.ready():
-            await self._room.wait()
+        self.writers += 1
+        try:
+            while not self.ready():
+                await self._room.wait()
+        finally:
+            self.writers -= 1
 
     async def __aenter__(self) -> Self:
         self.start(self._tick)
@@ -177,10 +186,8 @@ class NursedDriving(Driving):
         if cancelled is not None:
             raise cancelled
 
-    def wake_at(self, due: float | None) -> None:
-        # A timer that is armed for too early is left to itself: it finds nothing to do and is armed anew.
-        if due is not None and due < self._nap.deadline:
-            self._nap.deadline = due
+    def wake_at(self, due: float) -> None:
+        self._nap.deadline = self.due = due
 
     def changed(self) -> None:
         if not self._news.rung and (self.outputs or self.over()):
@@ -195,7 +202,7 @@ class NursedDriving(Driving):
             if (late := self.now() - self._nap.deadline) > LATE:
                 self.late = max(self.late, late)
                 await self._settle()
-            self._nap = self.framework.CancelScope()
+            self._nap, self.due = self.framework.CancelScope(), math.inf
             self.run(self.tell, self.machine.handle_timer)
 
     async def _settle(self) -> None:

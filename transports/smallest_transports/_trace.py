@@ -13,7 +13,7 @@ import json
 import struct
 import unicodedata
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -26,6 +26,7 @@ from smallest_proto.transcription.session import TranscriptionSession
 from smallest_proto.values import Value
 
 Session: TypeAlias = TranscriptionSession | SynthesisSession
+S = TypeVar("S", TranscriptionSession, SynthesisSession)
 
 _CONFIGS: dict[type[Session], type[TranscriptionConfig | SynthesisConfig]] = {
     TranscriptionSession: TranscriptionConfig,
@@ -52,8 +53,8 @@ class Trace:
         self._private = private
 
     def make(
-        self, kind: type[Session], config: Value, endpoint: Endpoint, jitter: Callable[[], float], **options: Any
-    ) -> tuple[Any, TracedSession]:
+        self, kind: type[S], config: Value, endpoint: Endpoint, jitter: Callable[[], float], **options: Any
+    ) -> tuple[S, TracedSession]:
         """A session that begins here. Raises ``OSError`` where nothing can be written."""
         traced = TracedSession(self._append, f"{int(jitter() * 0xFFFFFFFF):08x}", private=self._private)
         traced.hears(config)

@@ -14,11 +14,11 @@ import wave
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from smallest_proto.contract import Machine
 from smallest_proto.errors import ConfigurationError, Failure, FailureKind
 from smallest_proto.requests import MAX_FILE_BYTES
 from smallest_proto.values import hide
 
-from ._driving import Machine
 from ._logs import ROOT, CallLog
 from ._proxy import ENVIRONMENT, Proxy, bypasses, read_proxy
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 try:
     import anyio
@@ -26,6 +26,7 @@ from . import _client
 from . import _wire as wire
 from ._address import is_websocket
 from ._client import TranscriptionStream
+from ._driving import M, Wire
 from ._speech import Speech, SynthesisStream
 from ._tasks import Framework, Nursed, NursedDriving, reason_of
 from ._wire.proxy import open_tunnel
@@ -41,7 +42,7 @@ class _World(Nursed, World):
     open_nursery = staticmethod(anyio.create_task_group)
 
 
-class _Driver(NursedDriving):
+class _Driver(NursedDriving[M]):
     """Lets a state machine run in anyio, with streams and a timer."""
 
     world: _World
@@ -66,9 +67,9 @@ class _Driver(NursedDriving):
 class _Link:
     """One connection. Its task opens it, reads, and closes it; a second one writes what the driver gives it."""
 
-    def __init__(self, driver: _Driver, number: int, request: Request) -> None:
+    def __init__(self, driver: _Driver[Any], number: int, request: Request) -> None:
         self.number = number
-        self.wire: Any = wire.client_wire(request)
+        self.wire = cast("Wire", wire.client_wire(request))  # an exchange is sent no messages
         self.paused = False
         self._driver = driver
         self._request = request

@@ -14,6 +14,7 @@ from smallest_proto.requests import Request
 from . import _client
 from . import _wire as wire
 from ._client import TranscriptionStream
+from ._driving import M
 from ._event_loop import EventLoopDriving, EventLoopLink
 from ._proxy import Proxy
 from ._speech import Speech, SynthesisStream
@@ -24,7 +25,7 @@ __all__ = ["Client", "Speech", "SynthesisStream", "TranscriptionStream"]
 EYEBALLS_DELAY = 0.25  # seconds that an address has before the next one is tried beside it (RFC 8305)
 
 
-class _Driver(EventLoopDriving):
+class _Driver(EventLoopDriving[M]):
     """Lets a state machine run in the event loop, with sockets and a timer."""
 
     world: World
@@ -36,11 +37,14 @@ class _Driver(EventLoopDriving):
 class _Link(EventLoopLink):
     """One connection: a socket, with TLS of our own, so that what the peer said can be read whatever became of it."""
 
+    _driver: _Driver[Any]
+
     async def live(self) -> None:
         loop, where, world = self._driver.loop, self._where, self._driver.world
         made = await (_open_socket(where.host, where.port) if world.proxy is None else _go_through(world.proxy, where))
         try:
             if where.secure:
+                assert world.ssl_context is not None
                 self._tls = Tls(world.ssl_context, where)
                 await self._tls.shake_hands(partial(loop.sock_sendall, made), partial(loop.sock_recv, made, READ_BYTES))
             # It takes some turns, and nothing of the network. Cancelled in these, uvloop would leave the socket.

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from functools import partial
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 try:
     import trio
@@ -25,6 +25,7 @@ from smallest_proto.requests import Request
 from . import _client
 from . import _wire as wire
 from ._client import TranscriptionStream
+from ._driving import M, Wire
 from ._speech import Speech, SynthesisStream
 from ._tasks import Framework, Nursed, NursedDriving, Scope, reason_of
 from ._wire.proxy import open_tunnel
@@ -39,7 +40,7 @@ class _World(Nursed, World):
     open_nursery = staticmethod(trio.open_nursery)
 
 
-class _Driver(NursedDriving):
+class _Driver(NursedDriving[M]):
     """Lets a state machine run in trio, with sockets and a timer."""
 
     world: _World
@@ -70,9 +71,9 @@ class _Driver(NursedDriving):
 class _Link:
     """One connection. Its task opens it, reads, and closes it; a second one is there while the socket is full."""
 
-    def __init__(self, driver: _Driver, number: int, request: Request) -> None:
+    def __init__(self, driver: _Driver[Any], number: int, request: Request) -> None:
         self.number = number
-        self.wire: Any = wire.client_wire(request)
+        self.wire = cast("Wire", wire.client_wire(request))  # an exchange is sent no messages
         self.paused = False
         self._driver = driver
         self._where = wire.address(request)

@@ -13,6 +13,7 @@ import msgspec
 from smallest_proto.errors import Failure
 from smallest_proto.requests import Request
 from smallest_transports import _events as wire
+from smallest_transports._driving import M, Wire
 from smallest_transports._event_loop import EventLoopDriving, EventLoopLink
 from smallest_transports._wire import client_wire
 
@@ -21,7 +22,7 @@ from .connector import Connector, failure_of, opened_sockets
 _TURNS = 20  # of the loop, in which a connection that was dropped is gone: aiohttp has no way to wait for it
 
 
-class Driver(EventLoopDriving):
+class Driver(EventLoopDriving[M]):
     """Lets a state machine run in the event loop, with aiohttp's connections and a timer."""
 
     world: Connector
@@ -41,9 +42,9 @@ class Driver(EventLoopDriving):
 class _Link(EventLoopLink):
     """One connection."""
 
-    _driver: Driver
+    _driver: Driver[Any]
 
-    def __init__(self, driver: Driver, number: int, request: Request) -> None:
+    def __init__(self, driver: Driver[Any], number: int, request: Request) -> None:
         driver.world.check_open()
         self.url = request.full_url
         self.answered = False  # the head of the answer was read
@@ -56,7 +57,7 @@ class _Link(EventLoopLink):
             async with self._driver.world.session() as session:
                 connection, headers = await self._driver.world.connect(session, self._request)
                 try:
-                    self.wire = client_wire(msgspec.structs.replace(self._request, headers=headers))
+                    self.wire = cast("Wire", client_wire(msgspec.structs.replace(self._request, headers=headers)))
                     self._take_over(connection.transport)
                     await self.gone.wait()
                 finally:
