@@ -51,7 +51,7 @@ from .http.synthesis import Synthesis
 from .http.voices import Voice, VoiceList, Voices, check_voice
 from .reading import Utterance, Word
 from .requests import Request
-from .stats import LinkRecord, SessionStats, SynthesisStats
+from .stats import LinkPlace, LinkRecord, SessionStats, SynthesisStats
 from .synthesis.events import AudioChunk, SegmentDone, SpeechEvent, SpeechFinished, SpokenSoFar, WordSpoken
 from .synthesis.session import SynthesisSession
 from .transcription.events import (
@@ -101,6 +101,7 @@ __all__ = [
     "InterimTranscript",
     "LinkLost",
     "LinkOpened",
+    "LinkPlace",
     "LinkRecord",
     "LiveTranscript",
     "LocalProtocolError",

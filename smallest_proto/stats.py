@@ -15,6 +15,14 @@ class LinkRecord(Value, frozen=True, kw_only=True):
     failure: Failure | None = None  # why it ended; None while it lives, or if the session itself ended it
 
 
+class LinkPlace(Value, frozen=True, kw_only=True):
+    """Where a connection that is sent audio is in the stream. Both are stream seconds."""
+
+    link: int
+    begins: float  # where its audio begins
+    sent: float  # the end of what it was sent
+
+
 class SessionStats(Value, frozen=True, kw_only=True):
     """Counts of one session so far. Seconds are seconds of audio, latencies seconds of time."""
 

@@ -55,6 +55,7 @@ DRIVERS = tuple(f"smallest_transports.{name}" for name in ("asyncio", "trio", "a
 SHARED = (*CORE, "smallest_transports", "smallest_transports._")
 WORLD = "smallest_transports._world"  # what the drivers share which is not pure,
 LOOP = "smallest_transports._event_loop"  # and what two of them share: asyncio
+PICTURES = "smallest_transports.pictures"
 ROOMS: dict[str, tuple[str, ...]] = {
     GROUND: (),
     **dict.fromkeys(SERVICES, (GROUND,)),
@@ -67,8 +68,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(DRIVERS, (*SHARED, WORLD)),
     **dict.fromkeys((DRIVERS[0], DRIVERS[3]), (*SHARED, WORLD, LOOP)),
     "smallest_transports.sync": (*SHARED, DRIVERS[0]),
-    "smallest_transports.local": SHARED,
-    "smallest_transports.cli": (*SHARED, DRIVERS[0], "smallest_transports.memory", "smallest_transports.local"),
+    PICTURES: SHARED,
+    "smallest_transports.local": (*SHARED, PICTURES),
+    "smallest_transports.cli": (
+        *SHARED,
+        DRIVERS[0],
+        "smallest_transports.memory",
+        "smallest_transports.local",
+        PICTURES,
+    ),
     "smallest_transports.testing": (*SHARED, WORLD, "smallest_transports.memory", "smallest_transports.local"),
     "smallest_transports.pytest_plugin": (*CORE, "smallest_transports.testing"),
     "livekit.plugins.smallest_proto": (*CORE, "smallest_transports", DRIVERS[3]),

@@ -20,7 +20,7 @@ from smallest_proto.reading import ErrorMessage, MalformedMessage, UnknownMessag
 from smallest_proto.refusals import closed_failure, message_failure
 from smallest_proto.requests import live_transcription_request
 from smallest_proto.retry import no_jitter
-from smallest_proto.stats import SessionStats
+from smallest_proto.stats import LinkPlace, SessionStats
 from smallest_proto.timers import Timer
 
 from .course import Course
@@ -224,6 +224,16 @@ class TranscriptionSession:
     def ended(self) -> bool:
         """Whether the session is over; ``SessionEnded`` is its last output."""
         return self._course.state is SessionState.ENDED
+
+    @property
+    def places(self) -> tuple[LinkPlace, ...]:
+        """Where each link that is open is in the stream; the one that serves comes first."""
+        first = self._course.stream.first
+        seconds = first.timeline.seconds
+        return tuple(
+            LinkPlace(link=cursor.link.number, begins=seconds(cursor.start), sent=seconds(cursor.sent))
+            for cursor in first.sender.cursors
+        )
 
     @property
     def stats(self) -> SessionStats:

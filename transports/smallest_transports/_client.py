@@ -65,7 +65,7 @@ class Options(TypedDict, total=False):
     buffer_seconds: float
     pool: int
     pool_seconds: float
-    trace: str | PathLike[str] | None
+    trace: str | PathLike[str] | Callable[[bytes], object] | None
     trace_private: bool
     on_retry: Callable[[ExchangeRetried], object] | None
     any_region: bool
@@ -96,8 +96,9 @@ class Client:
     ``transcribe``, ``voices``, and each request of ``synthesize`` before its first byte, are tried again as ``retry``
     says: the live streams tell of it with ``LinkLost``, of these ``on_retry`` is told, at once and in the client's own
     loop.
-    ``trace`` is a file to which every input of every session is appended, for ``memory.replay``: without the key, and
-    without what was said unless ``trace_private``. A session raises ``OSError`` if it cannot be written there.
+    ``trace`` is a file to which every input of every session is appended, for ``memory.replay`` and ``pictures``, or a
+    function that is given each line: without the key, and without what was said unless ``trace_private``. A session
+    raises ``OSError`` if it cannot be written there.
     ``any_region``: your contract has languages that the region of ``base_url`` does not have for all.
     Raises ``ConfigurationError`` without a key, and for a ``base_url`` or a ``proxy`` that is none.
     """
@@ -120,7 +121,7 @@ class Client:
         buffer_seconds: float = 30.0,
         pool: int = 4,
         pool_seconds: float = 45.0,
-        trace: str | PathLike[str] | None = None,
+        trace: str | PathLike[str] | Callable[[bytes], object] | None = None,
         trace_private: bool = False,
         on_retry: Callable[[ExchangeRetried], object] | None = None,
         any_region: bool = False,
@@ -140,7 +141,8 @@ class Client:
         self._on_retry = on_retry
         self._trace = None
         if trace is not None:
-            self._trace = Trace(partial(self._world.append_file, trace), private=trace_private)
+            append = trace if callable(trace) else partial(self._world.append_file, trace)
+            self._trace = Trace(append, private=trace_private)
         self._drivers: set[Driving[Any]] = set()
         self._pool_size = pool
         self._pool = Pool(0, pool_seconds)  # outside ``async with`` nobody would close what it keeps

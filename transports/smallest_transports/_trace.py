@@ -10,8 +10,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import struct
 import unicodedata
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
@@ -48,7 +50,7 @@ _SAFE = frozenset(
 class Trace:
     """Where the sessions of one client are written down. ``append`` is given one line at a time."""
 
-    def __init__(self, append: Callable[[bytes], None], *, private: bool) -> None:
+    def __init__(self, append: Callable[[bytes], object], *, private: bool) -> None:
         self._append = append
         self._private = private
 
@@ -60,14 +62,15 @@ class Trace:
         traced.hears(config)
         where = {name: getattr(endpoint, name) for name in ("base_url", "route", "source", "any_region")}
         said = {name: traced.encoded(option) for name, option in options.items()}
-        self._append(traced.line(made=kind.__name__, config=traced.encoded(config), endpoint=where, options=said))
+        made = {"made": kind.__name__, "private": self._private}
+        self._append(traced.line(**made, config=traced.encoded(config), endpoint=where, options=said))
         return kind(config, endpoint, jitter=lambda: traced.chance(jitter()), **options), traced  # type: ignore[arg-type]
 
 
 class TracedSession:
     """The lines of one session."""
 
-    def __init__(self, append: Callable[[bytes], None], name: str, *, private: bool) -> None:
+    def __init__(self, append: Callable[[bytes], object], name: str, *, private: bool) -> None:
         self._append = append
         self._name = name
         self._private = private
@@ -147,6 +150,17 @@ class Told(NamedTuple):
     at: float  # seconds of the clock of then
 
 
+# Whatever else a line names, no session is told it.
+_TOLD = frozenset(
+    (
+        *("start", "send_audio", "finalize", "update", "end_input", "abort"),
+        *("send_text", "flush", "cancel", "prewarm"),
+        *("link_opened", "link_failed", "link_closed", "message_received", "pong_received", "write_done"),
+        "handle_timer",
+    )
+)
+
+
 class Replay:
     """One session out of a trace: ``made`` makes it anew, with the random numbers of then, and ``told`` it was told.
 
@@ -159,20 +173,28 @@ class Replay:
         try:
             (made,) = [line for line in lines if "made" in line]
             self._kind = self.KINDS[made["made"]]
-            self._config: Any = decoded(made["config"])
+            self.config: Any = decoded(made["config"])
             self._endpoint = Endpoint(api_key="replayed", **made["endpoint"])
             self._options = {name: decoded(option) for name, option in made["options"].items()}
-            self._drawn = [float(line["drawn"]) for line in lines if "drawn" in line]
-            self.told = [
-                Told(line["told"], tuple(map(decoded, line["args"])), line["at"]) for line in lines if "told" in line
-            ]
+            self.private = bool(made.get("private"))  # what was said is in it
+            self.drawn = deque(float(line["drawn"]) for line in lines if "drawn" in line)
+            self.told = [told_by(line) for line in lines if "told" in line]
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
             raise ValueError("this is no trace of a session: give a file that a client with trace=... wrote") from exc
 
     def make(self) -> Session:
         """The session as it was before ``start()``."""
-        drawn = iter(self._drawn)
-        return self._kind(self._config, self._endpoint, jitter=lambda: next(drawn, 1.0), **self._options)
+        drawn = self.drawn
+        jitter = lambda: drawn.popleft() if drawn else 1.0  # noqa: E731
+        return self._kind(self.config, self._endpoint, jitter=jitter, **self._options)
+
+
+def told_by(line: Mapping[str, Any]) -> Told:
+    """The input that a line tells of. Raises ``KeyError``, ``TypeError`` or ``ValueError`` where it is none."""
+    at = float(line["at"])
+    if line["told"] not in _TOLD or not math.isfinite(at):
+        raise ValueError("no input of a session")
+    return Told(line["told"], tuple(map(decoded, line["args"])), at)
 
 
 def decoded(value: Any) -> Any:
