@@ -12,7 +12,16 @@ from smallest_proto.config import SPEECH_SAMPLE_RATES, OutputFormat, SynthesisCo
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.values import Secret
 
-from .options import Service, debug_option, extra_option, fault_option, secret, service_options, voice_options
+from .options import (
+    Service,
+    debug_option,
+    extra_option,
+    fault_option,
+    picture_option,
+    secret,
+    service_options,
+    voice_options,
+)
 from .problems import Problem, WrongUse, explain, show_details
 
 if TYPE_CHECKING:
@@ -62,14 +71,15 @@ def commands() -> None:
 @commands.command(epilog=_EXIT_CODES)
 @click.option("--fast", is_flag=True, help="Do not wait for real time (then there is no latency to measure).")
 @fault_option
+@picture_option
 @debug_option
-def demo(fast: bool, faults: tuple[Fault, ...]) -> None:
+def demo(fast: bool, faults: tuple[Fault, ...], picture: Path | None) -> None:
     """Stream 44 seconds of human speech to a local server and watch it become text."""
     if fast and faults:
         raise WrongUse("--fault is done to a call in real time: leave out --fast")
     from .demo import demo as run_demo
 
-    run_demo(fast=fast, faults=faults)
+    run_demo(fast=fast, faults=faults, picture=picture)
 
 
 @commands.command(epilog=_EXIT_CODES)
@@ -108,6 +118,7 @@ def demo(fast: bool, faults: tuple[Fault, ...]) -> None:
 @click.option("--rate", type=click.IntRange(1000, 384_000), metavar="HZ", help="Their sample rate, such as 8000.")
 @extra_option
 @fault_option
+@picture_option
 @debug_option
 def transcribe(
     files: tuple[str, ...],
@@ -122,6 +133,7 @@ def transcribe(
     rate: int | None,
     extra: dict[str, str],
     faults: tuple[Fault, ...],
+    picture: Path | None,
 ) -> None:
     """Transcribe audio files; "-" is standard input.
 
@@ -134,6 +146,8 @@ def transcribe(
         raise WrongUse("raw samples need both, such as --encoding linear16 --rate 16000; any other file needs neither")
     if faults and not (live and service.local):
         raise WrongUse("--fault is done to live links of the local server: add --live --local")
+    if picture is not None and not live:
+        raise WrongUse("--picture is of live streams: add --live")
     from smallest_transports.local.decoding import Raw
 
     from .transcribe import Options
@@ -150,6 +164,7 @@ def transcribe(
         faults=faults,
         raw=Raw(encoding, rate) if encoding is not None and rate is not None else None,
         extra=extra,
+        picture=picture,
     )
     if not transcribe_files(files, options):
         raise click.exceptions.Exit(1)
@@ -218,9 +233,15 @@ def speak(
 @voice_options
 @click.option("--fast", is_flag=True, help="Do not wait for real time (then there is no latency to measure).")
 @fault_option
+@picture_option
 @debug_option
 def say_and_hear(
-    text: tuple[str, ...], service: Service, voice: SynthesisConfig, fast: bool, faults: tuple[Fault, ...]
+    text: tuple[str, ...],
+    service: Service,
+    voice: SynthesisConfig,
+    fast: bool,
+    faults: tuple[Fault, ...],
+    picture: Path | None,
 ) -> None:
     """Speak a text and transcribe the speech.
 
@@ -234,7 +255,50 @@ def say_and_hear(
     from .say_and_hear import Options
     from .say_and_hear import say_and_hear as run_both
 
-    run_both(text, Options(service=service, voice=voice, fast=fast, faults=faults))
+    run_both(text, Options(service=service, voice=voice, fast=fast, faults=faults, picture=picture))
+
+
+class TraceCommands(click.Group):
+    """``trace FILE`` is ``trace show FILE``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and not (len(args) == 1 and args[0] in ctx.help_option_names):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@commands.group(cls=TraceCommands, epilog=_EXIT_CODES)
+@debug_option
+def trace() -> None:
+    """Look at calls that a client has written down, with Client(trace="calls.jsonl").
+
+    "smallest-proto trace calls.jsonl" shows them here, with -o call.html as a page to zoom into.
+    """
+
+
+@trace.command(epilog=_EXIT_CODES)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Draw into this file, .html or .svg.")
+@click.option("--svg", is_flag=True, help="Draw one call as an SVG, for a document.")
+@click.option("--call", "number", type=click.IntRange(min=1), metavar="N", help="Of several calls this one.")
+@debug_option
+def show(file: Path, output: Path | None, svg: bool, number: int | None) -> None:
+    """Show what happened: each link, what was sent again, what was heard (the default: "trace FILE")."""
+    from .trace import show_trace
+
+    show_trace(file, output=output, svg=svg, number=number)
+
+
+@trace.command(epilog=_EXIT_CODES)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--call", "number", type=click.IntRange(min=1), default=1, metavar="N", help="Of several calls this one.")
+@click.option("--reveal", is_flag=True, help="Show what was said too, where the trace holds it.")
+@debug_option
+def replay(file: Path, number: int, reveal: bool) -> None:
+    """Tell a session the same again, and print every command and event that it puts out."""
+    from .trace import replay_trace
+
+    replay_trace(file, number=number, revealed=reveal)
 
 
 @commands.command(epilog=_EXIT_CODES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from smallest_proto.config import RetryPolicy, Timeouts
 from smallest_proto.errors import FailureKind
@@ -43,8 +43,12 @@ async def connect(
     timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
     faults: Sequence[Fault] = (),
     jobs: int = 1,
+    trace: Callable[[bytes], object] | None = None,
 ) -> AsyncIterator[Client]:
-    """A client for so many ``jobs`` at a time. ``faults`` are the local server's; those that were not met are told."""
+    """A client for so many ``jobs`` at a time. ``faults`` are the local server's; those that were not met are told.
+
+    ``trace`` is given all that the client's sessions are told, with what was said.
+    """
     if not service.local:
         async with Client(
             api_key=service.api_key,
@@ -54,6 +58,8 @@ async def connect(
             timeouts=timeouts,
             retry=RETRY,
             on_retry=tell_retry,
+            trace=trace,
+            trace_private=True,
         ) as client:
             yield client
         return
@@ -66,7 +72,7 @@ async def connect(
         await asyncio.to_thread(engines)  # loaded first: in a call nobody waits for that
     async with (
         LocalServer(max_live=jobs + links_of(faults), max_files=jobs, faults=faults) as server,
-        Client(api_key="local", base_url=server.base_url, timeouts=timeouts) as client,
+        Client(api_key="local", base_url=server.base_url, timeouts=timeouts, trace=trace, trace_private=True) as client,
     ):
         yield client
         tell_left(say, server.faults_left)

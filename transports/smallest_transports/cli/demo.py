@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 from smallest_proto.config import Timeouts, TranscriptionConfig
 from smallest_transports.asyncio import Client
@@ -12,6 +13,7 @@ from smallest_transports.local.recogniser import engines
 from smallest_transports.local.recordings import two_cities
 from smallest_transports.local.server import LocalServer
 
+from .camera import Camera
 from .connecting import PATIENT
 from .course import Course
 from .outages import tell_left
@@ -22,12 +24,13 @@ from .sources import LIVE_RATE, AudioReader, find_source
 from .views import show_live
 
 
-def demo(*, fast: bool, faults: Sequence[Fault] = ()) -> None:
+def demo(*, fast: bool, faults: Sequence[Fault] = (), picture: Path | None = None) -> None:
     """Show the recording becoming text, then how well and how fast that went."""
-    run(_demo(fast, faults))
+    with Camera(picture) as camera:
+        run(_demo(fast, faults, camera))
 
 
-async def _demo(fast: bool, faults: Sequence[Fault]) -> None:
+async def _demo(fast: bool, faults: Sequence[Fault], camera: Camera) -> None:
     recording = two_cities()
     with AudioReader(find_source(str(recording.path), live=True)) as reader:
         pieces = list(reader.pieces())
@@ -39,7 +42,9 @@ async def _demo(fast: bool, faults: Sequence[Fault]) -> None:
     pace = "as fast as it is recognised" if fast else "in real time"
     async with (
         LocalServer(faults=faults, max_live=1 + links_of(faults)) as server,
-        Client(api_key="local", base_url=server.base_url, timeouts=timeouts) as client,
+        Client(
+            api_key="local", base_url=server.base_url, timeouts=timeouts, trace=camera.trace, trace_private=True
+        ) as client,
     ):
         show(f"A local server listens at {server.base_url}; {audio_seconds:.0f} s of human speech go there {pace}.")
         show()

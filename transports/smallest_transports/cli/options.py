@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
@@ -65,6 +66,24 @@ def _faults(context: click.Context, parameter: click.Parameter, values: tuple[st
     from smallest_transports.local.faults import read_fault
 
     return tuple(map(read_fault, values))
+
+
+def picture_option(command: Command) -> Command:
+    return click.option(
+        "--picture",
+        type=click.Path(path_type=Path),
+        callback=_picture,
+        metavar="FILE",
+        help="Draw what happened: every link, what was sent again, what was heard, with what was said; .html or .svg.",
+    )(command)
+
+
+def _picture(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:  # noqa: ARG001
+    if value is not None:
+        from .camera import check_picture
+
+        check_picture(value, "--picture")
+    return value
 
 
 def service_options(local: str) -> Callable[[Command], Command]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -15,6 +16,7 @@ from smallest_proto.values import Value
 from smallest_transports._speech import SynthesisStream
 from smallest_transports.local.faults import Fault
 
+from .camera import Camera
 from .connecting import PATIENT, connect
 from .course import Course
 from .options import Service
@@ -34,6 +36,7 @@ class Options(Value, frozen=True, kw_only=True):
     voice: SynthesisConfig
     fast: bool
     faults: tuple[Fault, ...] = ()
+    picture: Path | None = None
 
 
 def say_and_hear(words: Sequence[str], options: Options) -> None:
@@ -41,15 +44,18 @@ def say_and_hear(words: Sequence[str], options: Options) -> None:
     text = given_text(words, local=options.service.local)
     voice = msgspec.structs.replace(options.voice, sample_rate=LIVE_RATE, word_timestamps=True)
     ear = TranscriptionConfig(language=voice.language or "en", sample_rate=LIVE_RATE)
-    run(_say_and_hear(text, voice, ear, options))
+    with Camera(options.picture) as camera:
+        run(_say_and_hear(text, voice, ear, options, camera))
 
 
-async def _say_and_hear(text: str, voice: SynthesisConfig, ear: TranscriptionConfig, options: Options) -> None:
+async def _say_and_hear(
+    text: str, voice: SynthesisConfig, ear: TranscriptionConfig, options: Options, camera: Camera
+) -> None:
     course = Course(paced=not options.fast)
     if options.service.local:
         await asyncio.to_thread(_load_engines)  # first: it is not to count as latency
     async with (
-        connect(options.service, timeouts=_timeouts(options), faults=options.faults) as client,
+        connect(options.service, timeouts=_timeouts(options), faults=options.faults, trace=camera.trace) as client,
         # Where links are to be lost, audio waits for its word's time: then the next one goes on with the next word.
         client.stream_synthesis(voice, resume=bool(options.faults), strict=False) as stream,
     ):

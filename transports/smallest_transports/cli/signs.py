@@ -7,7 +7,29 @@ import sys
 
 _ERRORS = "smallest-proto-plain"
 # Common characters of our output and of transcripts; any other becomes a question mark.
-_PLAIN = {"–": "-", "—": "-", "━": "-", "→": "->", "…": "...", "’": "'", "‘": "'", "“": '"', "”": '"', "⧵": "\\"}
+_PLAIN = {
+    "–": "-",
+    "—": "-",
+    "━": "-",
+    "→": "->",
+    "…": "...",
+    "’": "'",
+    "‘": "'",
+    "“": '"',
+    "”": '"',
+    "⧵": "\\",
+    **dict.fromkeys("┣├", "|"),
+    **dict.fromkeys("─╌▁", "-"),
+    **dict.fromkeys("▂▃▄", "="),
+    **dict.fromkeys("▅▆▇█▒", "#"),
+    "×": "x",
+    "◆": "*",
+    "▼": "v",
+    "▲": "^",
+    "■": "#",
+    "►": ">",
+    "·": ".",
+}
 
 
 def spare_strict_terminals() -> None:

@@ -16,6 +16,7 @@ from smallest_transports.asyncio import Client
 from smallest_transports.local.decoding import Raw
 from smallest_transports.local.faults import Fault
 
+from .camera import Camera
 from .connecting import LONGEST_ANSWER, PATIENT, connect
 from .formats import SUFFIXES, Transcript, render
 from .options import Service
@@ -44,6 +45,7 @@ class Options(Value, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     raw: Raw | None = None
     extra: Mapping[str, str] = {}
+    picture: Path | None = None
 
 
 def transcribe(names: Sequence[str], options: Options) -> bool:
@@ -52,7 +54,8 @@ def transcribe(names: Sequence[str], options: Options) -> bool:
     places = _places(names, options)
     # Before the loop: a read of a pipe cannot be cancelled.
     sources = [_source(name, options) for name in names]
-    return run(_transcribe(sources, places, config, options))
+    with Camera(options.picture) as camera:
+        return run(_transcribe(sources, places, config, options, camera))
 
 
 def _configure(options: Options) -> TranscriptionConfig | FileTranscriptionConfig:
@@ -94,6 +97,7 @@ async def _transcribe(
     places: list[Path] | None,
     config: TranscriptionConfig | FileTranscriptionConfig,
     options: Options,
+    camera: Camera,
 ) -> bool:
     well = True
     texts: list[str] = []  # for the one file of --output
@@ -116,7 +120,13 @@ async def _transcribe(
             write_out(text)
 
     needed = any(isinstance(source, Source) for source in sources)
-    connected = connect(options.service, timeouts=_timeouts(options), faults=options.faults, jobs=options.jobs)
+    connected = connect(
+        options.service,
+        timeouts=_timeouts(options),
+        faults=options.faults,
+        jobs=options.jobs,
+        trace=camera.trace,
+    )
     async with connected if needed else contextlib.nullcontext(None) as client:
         tasks = [asyncio.ensure_future(one(client, source)) for source in sources]
         try:

@@ -6,6 +6,8 @@ A trace has all of it (``Client(trace=...)``)::
 
     calls = pictures.read_file("calls.jsonl")
     Path("call.html").write_text(pictures.html(calls), "utf-8")
+    Path("call.svg").write_text(pictures.svg(pictures.scene(calls[0])), "utf-8")
+    print(pictures.text(list(map(pictures.scene, calls))))
 
 ``html`` is one file that needs no network, ``svg`` a still for a document, ``text`` is for a terminal. For a page that
 shows a call while it goes on: ``watch = Watch()``, ``Client(trace=watch.line)``, and now and then ``scenes`` of
@@ -20,7 +22,23 @@ All of it is pure: no file but ``read_file``'s, no clock.
 from __future__ import annotations
 
 from .model import Call, Heard, Said
-from .page import html, scenes, script, style
+from .page import html, scene, scenes, script, style
+from .svg import svg
+from .text import text
 from .watch import Watch, read_calls, read_file
 
-__all__ = ["Call", "Heard", "Said", "Watch", "html", "read_calls", "read_file", "scenes", "script", "style"]
+__all__ = [
+    "Call",
+    "Heard",
+    "Said",
+    "Watch",
+    "html",
+    "read_calls",
+    "read_file",
+    "scene",
+    "scenes",
+    "script",
+    "style",
+    "svg",
+    "text",
+]

@@ -7,7 +7,7 @@ from statistics import median
 
 from .links_scene import links
 from .model import Final, Heard
-from .scene import Clock, Figure, Scene, Stage, clock
+from .scene import Clock, Figure, Scene, Stage
 
 _AUDIO, _PLOT = 46.0, 96.0  # pixels
 
@@ -73,16 +73,16 @@ def _audio(stage: Stage, call: Heard, when: Callable[[float], float]) -> float:
     if call.given:
         stage.add("level", "level", call.given[0][0], y=y, h=_AUDIO, text=call.level, points=call.given)
     for loss in call.losses:
-        tip = f"{clock(loss.at)}: audio from {loss.start:.2f} to {loss.end:.2f} s is lost: {loss.reason}"
-        stage.bar("loss", when(loss.start), when(loss.end), y, _AUDIO, "lost", tip=tip)
+        tip = f"audio from {loss.start:.2f} to {loss.end:.2f} s is lost: {loss.reason}"
+        stage.bar("loss", when(loss.start), when(loss.end), y, _AUDIO, "lost", tip=tip, at=loss.at)
     if call.turns:
         turns = stage.lane("Turns", 12)
         for turn in call.turns:
             end = call.seconds if turn.end is None else when(turn.end)
             until = "goes on" if turn.end is None else f"to {turn.end:.2f} s"
             how = ", inferred from the transcript" if turn.inferred else ""
-            tip = f"{clock(turn.told)}: a turn from {turn.start:.2f} s of the audio {until}{how}"
-            stage.bar("turn", when(turn.start), end, turns, 12, tip=tip)
+            tip = f"a turn from {turn.start:.2f} s of the audio {until}{how}"
+            stage.bar("turn", when(turn.start), end, turns, 12, tip=tip, at=turn.told)
     else:
         stage.y += 6
     return y + _AUDIO
@@ -94,12 +94,12 @@ def _asked(stage: Stage, call: Heard) -> None:
     y = stage.lane("Application", 16)
     for ask in call.asks:
         answered = "not answered" if ask.answered is None else f"answered {ask.answered - ask.at:.2f} s later"
-        tip = f"{clock(ask.at)}: finalize at {ask.place:.2f} s of the audio, {answered}"
+        tip = f"finalize at {ask.place:.2f} s of the audio, {answered}"
         stage.bar(
             "asks", ask.at, call.seconds if ask.answered is None else ask.answered, y + 2, 12, "finalize", tip=tip
         )
     for note in call.notes:
-        stage.sign("lost" if note.bad else "asks", "flag", note.at, y + 8, f"{clock(note.at)}: {note.text}")
+        stage.sign("lost" if note.bad else "asks", "flag", note.at, y + 8, note.text)
 
 
 def _repeated(stage: Stage, call: Heard, tops: dict[int, float], audio: float, when: Callable[[float], float]) -> None:
@@ -116,7 +116,7 @@ def _repeated(stage: Stage, call: Heard, tops: dict[int, float], audio: float, w
 
 def _places(stage: Stage, call: Heard) -> None:
     """How far the audio was given, sent, and final, over time."""
-    y = stage.lane("Place", _PLOT)
+    y = stage.lane("Place in audio", _PLOT)
     if call.given:
         stage.add("plot", "given", call.given[0][0], y=y, h=_PLOT, points=call.given)
     for link in call.links:
@@ -132,13 +132,22 @@ def _finals(stage: Stage, call: Heard, when: Callable[[float], float]) -> None:
     heard = stage.lane("Heard", 16)
     for interim in call.interims:
         told = f": “{interim.text}”" if interim.text and call.private else ""
-        stage.add("rule", "interim", interim.at, y=heard, h=16, tip=f"{clock(interim.at)}: interim{told}")
+        stage.add("rule", "interim", interim.at, y=heard, h=16, tip=f"interim{told}")
     for final in call.finals:
         for word in final.words:
             stage.bar("word", when(word.start), when(word.end), words, 16, word.text, least=3)
         a, b, tip = when(final.start), when(final.end), about(final, private=call.private)
         if final.count:
-            stage.bar("provisional" if final.provisional else "final", a, b, finals, 22, final.text.strip(), tip=tip)
+            stage.bar(
+                "provisional" if final.provisional else "final",
+                a,
+                b,
+                finals,
+                22,
+                final.text.strip(),
+                tip=tip,
+                at=final.at,
+            )
             stage.add("join", "late", b, points=((b, finals + 22), (final.at, heard)))
         look = "final" if final.count else "asks"
         stage.sign(look, "diamond", final.at, heard + 8, "" if final.count else tip)
@@ -153,6 +162,6 @@ def about(final: Final, *, private: bool) -> str:
     ]
     said = f"“{final.text.strip()}”" if private and final.text.strip() else f"{final.count} words"
     if not final.count:
-        return f"{clock(final.at)}: {' '.join(what)}, empty"
+        return f"{' '.join(what)}, empty"
     late = f", {final.latency:.2f} s after its last sample was sent" if final.latency is not None else ""
-    return f"{clock(final.at)}: {' '.join(what)}, {final.start:.2f}–{final.end:.2f} s of the audio{late}: {said}"
+    return f"{' '.join(what)}, {final.start:.2f}–{final.end:.2f} s of the audio{late}: {said}"

@@ -98,6 +98,7 @@ class Hearing(Recording):
                 return
 
     def settle(self, name: str, args: tuple[Any, ...], at: float) -> None:
+        super().settle(name, args, at)
         if name == "send_audio":
             self._give(args[0], at)
         elif name == "finalize":

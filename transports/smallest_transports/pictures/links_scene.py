@@ -45,20 +45,18 @@ def _link(stage: Stage, call: Call, link: Bar, y: float, *, alone: bool) -> None
         stage.bar("link", link.opened, end, y, BAR, tip=about(link))
     for run in link.runs:
         (a, begins), (b, ends) = run.points[0], run.points[-1]
-        again = "again " if run.again else ""
-        tip = f"Link {link.link} is sent audio {again}from {clock(a)} to {clock(b)}: {begins:.2f}–{ends:.2f} s of it"
+        again = "again, " if run.again else ""
+        tip = f"link {link.link} is sent {begins:.2f}–{ends:.2f} s of the audio {again}until {clock(b)}"
         stage.bar("again" if run.again else "fresh", a, b, y + 4, BAR - 8, tip=tip)
     for a, b in _spans(link):
-        stage.bar("fresh", a, b, y + 4, BAR - 8, tip=f"Link {link.link} brings audio from {clock(a)} to {clock(b)}")
+        stage.bar("fresh", a, b, y + 4, BAR - 8, tip=f"link {link.link} brings audio until {clock(b)}")
     for sign in link.signs:
         if sign.what in _SIGNS:
             look, shape, what = _SIGNS[sign.what]
             told = sign.what not in ("text", "ping", "keepalive")
-            stage.sign(
-                look, shape, sign.at, y + BAR / 2, f"{clock(sign.at)}: {what} on link {link.link}" if told else ""
-            )
+            stage.sign(look, shape, sign.at, y + BAR / 2, f"{what} on link {link.link}" if told else "")
     if link.ended is not None and link.lost:
-        tip = about(link) if link.opened is None else f"{clock(end)}: link {link.link} is lost: {link.why}"
+        tip = about(link) if link.opened is None else f"link {link.link} is lost: {link.why}"
         stage.sign("lost", "cross", end, y + BAR / 2, tip)
     if link.ended is not None and link.why and alone:
         stage.add("text", "lost" if link.lost else "quiet", end, b=stage_end(call), y=y + BAR / 2, text=link.why)
@@ -84,9 +82,9 @@ def _spans(link: Bar) -> list[tuple[float, float]]:
 def about(link: Bar) -> str:
     """What became of a link, in a line."""
     if link.opened is None:
-        what = f"{clock(link.asked)}: link {link.link} was asked for"
+        what = f"link {link.link} was asked for at {clock(link.asked)}"
         return f"{what} and did not open: {link.why}" if link.ended is not None else f"{what} and is not open yet"
-    what = f"{clock(link.opened)}: link {link.link} is open, {link.opened - link.asked:.3f} s after it was asked for"
+    what = f"link {link.link} is open, {link.opened - link.asked:.3f} s after it was asked for"
     if link.ended is None:
         return what
     return f"{what}; it {'is lost' if link.lost else 'ends'} at {clock(link.ended)}: {link.why or 'its work was done'}"

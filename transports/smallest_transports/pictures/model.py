@@ -166,6 +166,7 @@ class Segment(Value, frozen=True, kw_only=True):
     given: float  # when its first text was
     first: float | None = None  # when its first audio was here
     heard: tuple[Point, ...] = ()
+    stopped: float | None = None  # when a barge-in stopped what was played of it, or would have been
     over: float | None = None  # when it was told that it is over
     seconds: float = 0.0  # of audio
     level: str = ""  # as of ``Heard``

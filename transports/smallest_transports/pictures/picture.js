@@ -23,6 +23,8 @@ const smallestPicture = (() => {
     if (text !== undefined) made.textContent = text;
     return made;
   };
+  const exactly = (at) => (at >= 60 ? `${Math.floor(at / 60)}:${(at % 60).toFixed(3).padStart(6, "0")}` : `${at.toFixed(3)} s`);
+  const told = (item) => `${exactly(item.at || 0)}  ${item.tip}`;
   const clock = (seconds, step) => {
     const digits = step >= 1 ? 0 : step >= .1 ? 1 : 2, minutes = Math.floor(seconds / 60 + 1e-9);
     const rest = Math.max(0, seconds - minutes * 60).toFixed(digits);
@@ -110,7 +112,7 @@ const smallestPicture = (() => {
       const scene = this.scene;
       this.element.classList.toggle("sp-empty", !scene);
       if (!scene) return;
-      this.tips = scene.items.filter((item) => item.tip).sort((one, other) => one.a - other.a);
+      this.tips = scene.items.filter((item) => item.tip).sort((one, other) => (one.at || 0) - (other.at || 0));
       const title = html("h2", "", scene.title), ending = html("span", scene.well ? "sp-ending" : "sp-ending sp-bad", scene.ending);
       this.head.replaceChildren(title, ending);
       this.figures.replaceChildren(...scene.figures.map((figure) => {
@@ -137,7 +139,7 @@ const smallestPicture = (() => {
     fill() {
       if (!this.all.open || !this.scene) return;
       this.table.replaceChildren(...this.tips.map((item, number) => {
-        const row = html("li"), button = html("button", "", item.tip);
+        const row = html("li"), button = html("button", "", told(item));
         button.type = "button"; button.onclick = () => { this.select(number); this.canvas.focus(); };
         row.append(button);
         return row;
@@ -174,7 +176,7 @@ const smallestPicture = (() => {
       if (!this.tips || !this.tips.length) return;
       this.item = Math.max(0, Math.min(number, this.tips.length - 1));
       const item = this.tips[this.item], lasting = this.until - this.from;
-      this.detail.textContent = item.tip;
+      this.detail.textContent = told(item);
       if (item.a < this.from || item.a > this.until) this.look(item.a - lasting / 2, item.a + lasting / 2);
       else this.draw();
     }
@@ -239,8 +241,8 @@ const smallestPicture = (() => {
         label.setAttribute("x", Math.min(x + 4, NAMES + this.room - 44)); label.textContent = clock(at, .01);
       }
       const found = event && event.target.dataset && event.target.dataset.tip;
-      if (found) this.detail.textContent = this.tips[Number(found)].tip;
-      else if (this.item !== null && this.tips[this.item]) this.detail.textContent = this.tips[this.item].tip;
+      if (found) this.detail.textContent = told(this.tips[Number(found)]);
+      else if (this.item !== null && this.tips[this.item]) this.detail.textContent = told(this.tips[this.item]);
     }
 
     draw() {
@@ -269,6 +271,10 @@ const smallestPicture = (() => {
       }
       area.append(svg("line", { class: "rule now sp-now", y1: AXIS, y2: height, style: "display:none" }));
       root.append(area);
+      for (const lane of scene.lanes) {
+        const scale = scales.get(lane.y);
+        for (const [value, y] of scale ? [[scale[1], lane.y + 12], [scale[0], lane.y + lane.h - 5]] : []) root.append(svg("text", { class: "axis", x: NAMES + 4, y, "pointer-events": "none" }, `${value.toFixed(1)} s`));
+      }
       root.append(svg("text", { class: "axis sp-when", y: 22, style: "display:none" }));
       this.canvas.replaceChildren(root);
       this.drawn = root;

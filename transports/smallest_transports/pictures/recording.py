@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from smallest_proto.commands import AbortLink, CloseLink, OpenLink
-from smallest_proto.errors import Failure
 from smallest_proto.events import EndReason, LinkLost, SessionEnded
 
 from .model import Bar, Note, Point, Run, Sign
@@ -44,7 +43,7 @@ class Link:
             self.change(why=why, lost=lost)
 
     def sign(self, at: float, what: str) -> None:
-        if what in ("audio", "text") and self.signs and self.signs[-1] == Sign(at=at, what=what):
+        if what in ("audio", "text", "text again") and self.signs and self.signs[-1] == Sign(at=at, what=what):
             return
         self.signs.append(Sign(at=at, what=what))
 
@@ -89,13 +88,6 @@ class Recording:
         if self._began is None:
             self._began = now
         at = self._now = max(self._now, now - self._began)
-        if name == "link_failed" and isinstance(args[1], Failure):
-            self._link(args[0]).end(at, args[1].reason)
-        elif name == "link_closed":
-            link = self._link(args[0])
-            link.end(at, f"closed by the service with code {args[1]}")
-        elif name == "link_opened":
-            self._link(args[0]).change(opened=at)
         return at
 
     def output(self, output: Any, at: float) -> None:
@@ -123,6 +115,15 @@ class Recording:
 
     def settle(self, name: str, args: tuple[Any, ...], at: float) -> None:
         """All that follows from what it was told is put out."""
+        if not name.startswith("link_") or (link := self.links.get(args[0])) is None:
+            return
+        if name == "link_opened":
+            if link.bar.opened is None and link.bar.ended is None:
+                link.change(opened=at)
+        elif name == "link_failed":
+            link.end(at, args[1].reason)
+        else:
+            link.end(at, f"closed by the service with code {args[1]}")
 
     def _link(self, number: int) -> Link:
         if number not in self.links:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .links_scene import links
 from .model import Point, Said, Segment
-from .scene import Clock, Figure, Scene, Stage, clock, place_at
+from .scene import Clock, Figure, Scene, Stage, place_at
 
 _AUDIO, _PLOT = 46.0, 72.0  # pixels
 _PIECE = 0.4  # seconds: the room of a piece of text that no other follows
@@ -30,9 +30,10 @@ def said_scene(call: Said) -> Scene:
     links(stage, call)
     _received(stage, call)
     _speech(stage, call)
-    end = max([call.seconds, *(segment.heard[-1][0] for segment in call.segments if segment.heard)])
+    heard = (_until(segment.heard, segment.stopped) for segment in call.segments)
+    end = max([call.seconds, *(track[-1][0] for track in heard if track)])
     for at in call.cancels:
-        stage.add("rule", "cancel", at, y=0.0, h=stage.y, tip=f"{clock(at)}: cancel (barge-in)")
+        stage.add("rule", "cancel", at, y=20.0, h=stage.y - 20, tip="cancel (barge-in)")
     return Scene(
         name=call.name,
         title="Speech",
@@ -72,12 +73,12 @@ def _texts(stage: Stage, call: Said) -> None:
     times = [piece.at for piece in call.pieces]
     for number, piece in enumerate(call.pieces):
         after = times[number + 1] if number + 1 < len(times) else piece.at + _PIECE
-        tip = f"{clock(piece.at)}: text for segment {piece.segment}" + (f": “{piece.text}”" if piece.text else "")
-        stage.bar("asks", piece.at, min(after, piece.at + _PIECE), y, 20, piece.text.strip(), tip=tip)
+        tip = f"text for segment {piece.segment}" + (f": “{piece.text}”" if piece.text else "")
+        stage.bar("piece", piece.at, min(after, piece.at + _PIECE), y, 20, piece.text.strip(), tip=tip)
     for at in call.flushes:
-        stage.sign("asks", "down", at, y + 10, f"{clock(at)}: flush: the segment has all its text")
+        stage.sign("asks", "down", at, y + 10, "flush: the segment has all its text")
     for note in call.notes:
-        stage.sign("asks", "flag", note.at, y + 10, f"{clock(note.at)}: {note.text}")
+        stage.sign("asks", "flag", note.at, y + 10, note.text)
 
 
 def _received(stage: Stage, call: Said) -> None:
@@ -91,21 +92,19 @@ def _received(stage: Stage, call: Said) -> None:
         stage.add("plot", "given", received[0][0], y=y, h=_PLOT, points=tuple(received))
     before = 0.0
     for segment in call.segments:
-        track = _until(segment.heard, _stopped(call, segment))
+        track = _until(segment.heard, segment.stopped)
         if track:
             points = tuple((at, before + seconds) for at, seconds in track)
             stage.add("plot", "watermark", points[0][0], y=y, h=_PLOT, points=points)
         before += segment.seconds
 
 
-def _stopped(call: Said, segment: Segment) -> float | None:
-    """When a barge-in stops what is played of a segment."""
-    return next((at for at in call.cancels if segment.heard and segment.heard[0][0] <= at < segment.heard[-1][0]), None)
-
-
 def _until(track: Sequence[Point], stop: float | None) -> tuple[Point, ...]:
+    """What of a track is before a barge-in."""
     if stop is None or not track:
         return tuple(track)
+    if stop <= track[0][0]:
+        return ()
     return (*(point for point in track if point[0] < stop), (stop, place_at(track, stop)))
 
 
@@ -113,29 +112,32 @@ def _speech(stage: Stage, call: Said) -> None:
     audio = stage.lane("Speech, as heard", _AUDIO, gap=3)
     words = stage.lane("Words", 16, gap=3)
     segments = stage.lane("Segments", 22)
+    begun = [segment.heard[0][0] for segment in call.segments if segment.heard]
     for segment in call.segments:
-        tip = about(segment)
-        if not segment.heard:
-            if segment.over is not None:
-                stage.sign("lost", "cross", segment.over, segments + 11, tip)
-            continue
-        stop = _stopped(call, segment)
-        begins, ends = segment.heard[0][0], segment.heard[-1][0]
-        when = Clock(segment.heard).when
-        stage.add("level", "level", begins, y=audio, h=_AUDIO, text=segment.level, points=segment.heard)
-        for word in segment.words:
-            look = "unheard" if stop is not None and when(word.start) >= stop else "word"
-            stage.bar(look, when(word.start), when(word.end), words, 16, word.text.strip(), least=3)
-        stage.bar(
-            "final", begins, ends if stop is None else stop, segments, 22, segment.spoken or _all(segment), tip=tip
-        )
-        if stop is not None:
-            stage.bar(
-                "unheard", stop, ends, audio, _AUDIO, "not heard", tip=f"{clock(stop)}: a barge-in stops the rest"
-            )
-            stage.bar("unspoken", stop, ends, segments, 22, tip=tip)
-        elif not segment.whole and segment.over is not None:
-            stage.sign("lost", "cross", ends, segments + 11, tip)
+        tip, told = about(segment), segment.given if segment.over is None else segment.over
+        track = _until(segment.heard, segment.stopped)
+        if len(track) > 1:
+            begins, ends = track[0][0], track[-1][0]
+            stage.add("level", "level", begins, y=audio, h=_AUDIO, text=segment.level, points=track)
+            _words(stage, segment, words)
+            stage.bar("final", begins, ends, segments, 22, segment.spoken or _all(segment), tip=tip, at=told)
+            if segment.stopped is not None:
+                room = min((at for at in begun if at >= ends), default=segment.heard[-1][0])
+                rest = f"a barge-in: {segment.heard[-1][0] - ends:.2f} s of segment {segment.number} are not heard"
+                until = min(room, segment.heard[-1][0])
+                stage.bar("unheard", ends, until, audio, _AUDIO, "not heard", tip=rest)
+                stage.bar("unspoken", ends, until, segments, 22)
+            elif not segment.whole and segment.over is not None:
+                stage.sign("lost", "cross", ends, segments + 11, tip)
+        elif segment.over is not None:
+            stage.sign("lost", "cross", segment.over, segments + 11, tip)
+
+
+def _words(stage: Stage, segment: Segment, y: float) -> None:
+    when = Clock(segment.heard).when
+    for word in segment.words:
+        if segment.stopped is None or when(word.end) <= segment.stopped:
+            stage.bar("word", when(word.start), when(word.end), y, 16, word.text.strip(), least=3)
 
 
 def _all(segment: Segment) -> str:
@@ -146,9 +148,9 @@ def about(segment: Segment) -> str:
     """A segment in a line."""
     what = f"segment {segment.number}: {segment.seconds:.2f} s of audio, {len(segment.words)} words"
     if segment.whole and segment.over is not None:
-        return f"{clock(segment.over)}: {what}, spoken to its end" + (f": “{_all(segment)}”" if _all(segment) else "")
+        return f"{what}, spoken to its end" + (f": “{_all(segment)}”" if _all(segment) else "")
     if segment.over is None:
-        return f"{clock(segment.given)}: {what}, goes on"
+        return f"{what}, goes on"
     spoken = f"; spoken: “{segment.spoken}”" if segment.spoken else ""
     unspoken = f"; not spoken: “{segment.unspoken}”" if segment.unspoken else ""
-    return f"{clock(segment.over)}: {what}, cut off: {segment.cut}{spoken}{unspoken}"
+    return f"{what}, cut off: {segment.cut}{spoken}{unspoken}"

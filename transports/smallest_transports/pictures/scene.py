@@ -56,7 +56,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""
     least: int = 0
     points: tuple[Point, ...] = ()
-    tip: str = ""  # what it is, in a sentence: it can be chosen
+    tip: str = ""  # what it is, in a sentence: it can be chosen, and stands in the list of what happened
+    at: float = 0.0  # of what has a tip: when it happened
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +94,8 @@ class Stage:
 
     def add(self, kind: str, look: str, a: float, **fields: Any) -> None:
         """One more item."""
+        if fields.get("tip"):
+            fields["at"] = round(fields.get("at", a), 3)
         self.items.append(Item(kind=kind, look=look, a=round(a, 3), **fields))
 
     def bar(self, look: str, a: float, b: float, y: float, h: float, text: str = "", **fields: Any) -> None:

@@ -121,6 +121,7 @@ class Speaking(Recording):
         return self._segments[number]
 
     def settle(self, name: str, args: tuple[Any, ...], at: float) -> None:
+        super().settle(name, args, at)
         if name == "send_text" and args[0]:
             self._writes = max(0, self.session.stats.segments - 1)
             self._speech(self._writes, at)
@@ -129,7 +130,10 @@ class Speaking(Recording):
             self._flushes.append(at)
         elif name == "cancel":
             self._cancels.append(at)
-            self._played = at  # whoever cancels plays no more
+            self._played = min(self._played, at)  # whoever cancels plays no more
+            for speech in self._segments.values():
+                if speech.value.stopped is None and speech.heard and speech.heard.last[0] > at:
+                    speech.change(stopped=at)
         elif name == "end_input":
             self.note(at, "The input ends")
 
