@@ -17,7 +17,7 @@ from smallest_proto.transcription.events import Event
 from .outages import Outages
 
 if TYPE_CHECKING:
-    from smallest_transports.asyncio import Client
+    from smallest_transports.asyncio import Client, TranscriptionStream
 
 T = TypeVar("T")
 
@@ -59,12 +59,14 @@ async def stream_pieces(
     pieces: AsyncIterable[bytes],
     heard: Callable[[Event], None],
     outages: Outages,
+    begun: Callable[[TranscriptionStream], object] = lambda _: None,
 ) -> None:
-    """Stream audio and tell of every event until the session has ended.
+    """Stream audio and tell of every event until the session has ended; ``begun`` gets the stream.
 
     Raises what the session failed with, or what the pieces did.
     """
     async with client.stream_transcription(config) as stream:
+        begun(stream)
 
         async def send() -> None:
             async for piece in pieces:

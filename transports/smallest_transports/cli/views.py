@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
@@ -13,12 +14,11 @@ from smallest_transports.asyncio import Client
 
 from .course import Course
 from .display import Display
+from .link_line import LinkLine
 from .outages import Outages, missing_by
 from .output import show
 from .problems import say
 from .running import stream_pieces
-
-_INTERIM_LINES = 4  # of text that changes: its end is new
 
 
 async def show_live(
@@ -40,6 +40,7 @@ async def show_live(
     view = Screen(console, course, audio_seconds) if console.is_terminal and not console.is_dumb_terminal else Lines()
 
     def heard(event: Event) -> None:
+        view.links.heard(event)
         if isinstance(event, InterimTranscript):
             view.interim(event.text)
         elif isinstance(event, FinalTranscript) and event.text:
@@ -53,7 +54,9 @@ async def show_live(
             yield piece
 
     with view:
-        await stream_pieces(client, config, moving(), heard, Outages(lambda line: say(f"{who}{line}")))
+        outages = Outages(lambda line: say(f"{who}{line}"))
+        begun = lambda stream: view.links.begin(lambda: stream.stats)  # noqa: E731
+        await stream_pieces(client, config, moving(), heard, outages, begun)
     return missing
 
 
@@ -68,6 +71,9 @@ def _settled(final: FinalTranscript, latency: float | None) -> str:
 
 class Lines:
     """For a pipe: a line for each final."""
+
+    def __init__(self) -> None:
+        self.links = LinkLine()  # shown on a screen alone
 
     def __enter__(self) -> None:
         pass
@@ -87,13 +93,17 @@ class Lines:
 
 
 class Screen:
-    """For a terminal: finals and what is said of links scroll up and stay, the interim and the clock move below."""
+    """For a terminal: finals and what is said of links scroll up and stay; two lines move below.
+
+    They are the end of the interim, and the clock with how the links are.
+    """
 
     def __init__(self, console: Console, course: Course, audio_seconds: float | None) -> None:
         self._console = console
         self._course = course
         self._whole = f" of {_clock(audio_seconds)}" if audio_seconds is not None else ""
         self._interim = ""
+        self.links = LinkLine()
         self._display = Display(console, self._lines)
 
     def __enter__(self) -> None:
@@ -117,8 +127,11 @@ class Screen:
         self._display.move()
 
     def _lines(self, width: int, height: int) -> list[Text]:
-        heard = Text(self._interim or "…", style="italic cyan").wrap(self._console, width)
-        for line in heard:
-            line.rstrip()
-        where = Text(f"{_clock(self._course.sent_seconds)}{self._whole}", style="dim")
-        return [*heard[-min(_INTERIM_LINES, max(1, height - 1)) :], where]
+        interim = " ".join(self._interim.split()) or "…"
+        if cell_len(interim) > width:  # its end is what is new
+            interim = "…" + set_cell_size(interim[::-1], width - 1)[::-1].lstrip()
+        where, links = f"{_clock(self._course.sent_seconds)}{self._whole}", self.links.words()
+        status = Text(where, style="dim")
+        if links:
+            status.append(f"  {links}", style="" if self.links.open else "yellow")
+        return [Text(interim, style="italic cyan"), status]

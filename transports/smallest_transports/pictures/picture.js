@@ -9,6 +9,7 @@ const smallestPicture = (() => {
   };
   const HOLLOW = new Set(["ring"]);
   const STEPS = [.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200];
+  const IDLE = "Point at something to read what it is, or press → to go from one thing to the next.";
   const LEAST = .05; // seconds across at the most zoom
 
   const svg = (name, attributes, text) => {
@@ -41,7 +42,7 @@ const smallestPicture = (() => {
     return b[from] > a[from] ? a[to] + (b[to] - a[to]) * (at - a[from]) / (b[from] - a[from]) : b[to];
   };
   const fit = (text, room) => {
-    const most = Math.floor((room - 8) / 6);
+    const most = Math.floor((room - 8) / 6.3);
     return text.length <= most ? text : most >= 4 ? text.slice(0, most - 1).trimEnd() + "…" : "";
   };
 
@@ -50,7 +51,7 @@ const smallestPicture = (() => {
       this.element = element;
       element.classList.add("sp");
       this.scenes = [];
-      this.chosen = null; // the name of the call that is shown
+      this.chosen = 0; // which call is shown
       this.from = 0; this.to = null; // null: to the end, as it grows
       this.item = null; // the place in the scene's list of what can be chosen
       this.build();
@@ -67,12 +68,12 @@ const smallestPicture = (() => {
         button.type = "button"; button.title = name; button.setAttribute("aria-label", name); button.onclick = act;
         this.tools.append(button);
       }
-      this.tools.append(html("span", "sp-hint", "Drag or Shift+←→ to move · Ctrl+wheel or + − to zoom · 0 whole · ←→ from one thing to the next"));
+      this.tools.append(html("span", "sp-hint", "Drag or Shift+←→ moves · Ctrl+wheel or + − zooms · 0 shows all · ←→ goes through what happened"));
       this.canvas = html("div", "sp-canvas"); this.canvas.tabIndex = 0;
       this.canvas.setAttribute("role", "application");
       this.canvas.setAttribute("aria-label", "The call over time. Left and right go from one thing that happened to the next; plus and minus zoom.");
       this.window = html("div", "sp-window"); this.thumb = html("div"); this.window.append(this.thumb); this.window.setAttribute("aria-hidden", "true");
-      this.detail = html("p", "sp-detail"); this.detail.setAttribute("role", "status"); this.detail.setAttribute("aria-live", "polite");
+      this.detail = html("p", "sp-detail", IDLE); this.detail.setAttribute("role", "status"); this.detail.setAttribute("aria-live", "polite");
       this.legend = html("ul", "sp-legend");
       this.notes = html("div", "sp-notes");
       this.all = html("details", "sp-all"); this.all.append(html("summary", "", "All of it as a list"));
@@ -85,13 +86,12 @@ const smallestPicture = (() => {
     // Show scenes; again when they have grown.
     show(scenes) {
       this.scenes = scenes;
-      if (!this.scene || !scenes.some((scene) => scene.name === this.chosen)) this.choose(scenes[0] && scenes[0].name);
-      else { this.take(); this.draw(); }
-      this.calls();
+      if (!this.scene || this.chosen >= scenes.length) this.choose(0);
+      else { this.take(); this.calls(); this.draw(); }
     }
 
-    choose(name) {
-      this.chosen = name; this.from = 0; this.to = null; this.item = null;
+    choose(number) {
+      this.chosen = number; this.from = 0; this.to = null; this.item = null;
       this.take(); this.calls(); this.draw();
     }
 
@@ -100,15 +100,15 @@ const smallestPicture = (() => {
       if (this.list.hidden) return;
       const buttons = this.scenes.map((scene, number) => {
         const bad = scene.well ? "" : " ✕", button = html("button", "", `${number + 1}  ${scene.title}, ${scene.seconds.toFixed(1)} s${bad}`);
-        button.type = "button"; button.setAttribute("aria-pressed", String(scene.name === this.chosen));
-        button.title = scene.ending; button.onclick = () => this.choose(scene.name);
+        button.type = "button"; button.setAttribute("aria-pressed", String(number === this.chosen));
+        button.title = scene.ending; button.onclick = () => this.choose(number);
         return button;
       });
       this.list.replaceChildren(...buttons);
     }
 
     take() {
-      this.scene = this.scenes.find((scene) => scene.name === this.chosen) || null;
+      this.scene = this.scenes[this.chosen] || null;
       const scene = this.scene;
       this.element.classList.toggle("sp-empty", !scene);
       if (!scene) return;
@@ -192,7 +192,7 @@ const smallestPicture = (() => {
           ArrowRight: () => event.shiftKey ? this.move(.2) : next(1), ArrowLeft: () => event.shiftKey ? this.move(-.2) : next(-1),
           Home: () => this.select(0), End: () => this.select(this.tips.length - 1),
           PageDown: () => this.move(.9), PageUp: () => this.move(-.9),
-          Escape: () => { this.item = null; this.detail.textContent = ""; this.draw(); },
+          Escape: () => { this.item = null; this.detail.textContent = IDLE; this.draw(); },
         };
         if (this.scene && Object.hasOwn(keys, event.key)) { event.preventDefault(); keys[event.key](); }
       });
@@ -273,7 +273,7 @@ const smallestPicture = (() => {
       root.append(area);
       for (const lane of scene.lanes) {
         const scale = scales.get(lane.y);
-        for (const [value, y] of scale ? [[scale[1], lane.y + 12], [scale[0], lane.y + lane.h - 5]] : []) root.append(svg("text", { class: "axis", x: NAMES + 4, y, "pointer-events": "none" }, `${value.toFixed(1)} s`));
+        for (const [value, y] of scale ? [[scale[1], lane.y + 12], [scale[0], lane.y + lane.h - 5]] : []) root.append(svg("text", { class: "axis end", x: NAMES + 4, y, "pointer-events": "none" }, `${value.toFixed(1)} s`));
       }
       root.append(svg("text", { class: "axis sp-when", y: 22, style: "display:none" }));
       this.canvas.replaceChildren(root);

@@ -9,6 +9,7 @@ import msgspec
 from smallest_proto.audio import AudioFormat
 from smallest_proto.commands import SendPing, SendText
 from smallest_proto.config import SynthesisConfig
+from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpokenSoFar, WordSpoken
 
 from .model import Piece, Said, Segment, Spoken
@@ -50,10 +51,12 @@ class Speaking(Recording):
         self._says = 0  # the segment whose text is sent
         self._played = 0.0  # when all audio so far has been heard, if each piece is played at once
         self._hears: int | None = None
+        self._idle = True  # nothing was being said before what it is told now
 
     def told(self, name: str, args: tuple[Any, ...], now: float) -> float:
         at = super().told(name, args, now)
         self._hears = args[0] if name == "message_received" else None
+        self._idle = self.session.idle
         return at
 
     def output(self, output: Any, at: float) -> None:
@@ -74,6 +77,8 @@ class Speaking(Recording):
             case SpokenSoFar(segment=number):
                 self._cut(output, at)
                 self._says = max(self._says, number + 1)
+            case SessionEnded(reason=EndReason.ABORTED) if self._idle:
+                self._ending = "completed"  # a client closes what it need not keep for the next one
 
     def _sent(self, number: int, text: str, at: float) -> None:
         """Text, or what else a client says of it."""
@@ -128,7 +133,7 @@ class Speaking(Recording):
             self._pieces.append(Piece(at=at, text=args[0] if self._private else "", segment=self._writes))
         elif name == "flush":
             self._flushes.append(at)
-        elif name == "cancel":
+        elif name == "cancel" and not self._idle:
             self._cancels.append(at)
             self._played = min(self._played, at)  # whoever cancels plays no more
             for speech in self._segments.values():

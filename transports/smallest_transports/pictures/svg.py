@@ -14,7 +14,7 @@ _WIDTH = 1200.0  # pixels
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _MARGIN, _RIGHT = 20.0, 14.0
 _HEAD = 86.0  # pixels: the title, the figures
-_CHAR = 6.0  # pixels of a letter, on the average and a little more
+_CHAR = 6.3  # pixels of a letter, on the average and a little more
 _TICKS = 70.0  # pixels between two times of the axis, at least
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200)  # seconds
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -134,7 +134,7 @@ class _Still:
             if lane.y in self._scales:
                 low, high = self._scales[lane.y]
                 for value, y in ((high, lane.y + 12), (low, lane.y + lane.h - 5)):
-                    yield f'<text class="axis" x="{NAMES + 4}" y="{y:g}">{value:.1f} s</text>'
+                    yield f'<text class="axis end" x="{NAMES + 4}" y="{y:g}">{value:.1f} s</text>'
 
     def _item(self, item: Item) -> str:
         paint = getattr(self, f"_{item.kind}", None)

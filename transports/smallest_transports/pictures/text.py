@@ -28,7 +28,7 @@ _BARS = {
 }
 _SIGNS = {"diamond": "◆", "down": "▼", "up": "▲", "square": "■", "cross": "×", "flag": "►"}
 _MANY = ("interim", "piece")  # nobody wants a line for each
-_KEY = ("━ sent; final   ▒ sent again   × lost   ◆ final heard   ▼ finalize; flush   ■ end",)
+_KEY = ("━ sent; final  ▒ sent again  × lost  ◆ final heard  ▼ finalize; flush  ■ end",)
 _STEPS = (0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200, 36000, math.inf)  # seconds
 
 
