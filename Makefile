@@ -23,7 +23,7 @@ export BRANCHES
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench streams plugin cuts peers soak mutants docs site style types imports
+.PHONY: help demo test check bench streams plugin cuts peers soak mutants picture docs site style types imports
 
 help: ## what can be made
 	@echo 'Usage: make TARGET'
@@ -66,6 +66,9 @@ soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every
 mutants: $(VENV)/.develop ## change one thing in the code at a time, and see a test fail: hours, and it goes on where it stopped
 	@$(PIP) --group mutants
 	@$(IN) tests/mutants/run.py $(ARGS)
+
+picture: $(VENV)/.demo ## draw the still of the demo with three faults anew, in real time
+	@$(VENV)/bin/smallest-proto demo --fault drop@6 --fault refuse:503 --fault close:1011@12 --picture docs/call.svg
 
 docs: $(VENV)/.develop ## draw the state machines anew from their tables
 	@$(IN) docs/make_diagrams.py

@@ -7,7 +7,7 @@ from statistics import median
 
 from .links_scene import links
 from .model import Final, Heard
-from .scene import Clock, Figure, Scene, Stage
+from .scene import Clock, Figure, Scene, Stage, length
 
 _AUDIO, _PLOT = 46.0, 96.0  # pixels
 
@@ -53,10 +53,10 @@ def _figures(call: Heard) -> tuple[Figure, ...]:
     spoken = [final for final in call.finals if final.count]
     late = [final.latency for final in spoken if final.latency is not None]
     figures = [
-        Figure("Audio given", f"{call.seconds_given:.1f} s"),
-        Figure("Lost", f"{call.seconds_lost:.1f} s" if call.seconds_lost else "nothing", bad=call.seconds_lost > 0),
+        Figure("Audio given", length(call.seconds_given)),
+        Figure("Lost", length(call.seconds_lost) if call.seconds_lost else "nothing", bad=call.seconds_lost > 0),
         Figure("Links", str(len(call.links)), f"{lost} lost" if lost else "none lost", bad=lost > 0),
-        Figure("Sent again", f"{call.seconds_again:.1f} s"),
+        Figure("Sent again", length(call.seconds_again)),
         Figure("Finals", str(len(spoken)), f"{sum(final.count for final in spoken)} words"),
     ]
     if late:

@@ -39,6 +39,7 @@ class Hearing(Recording):
         self._asks: list[Ask] = []
         self._losses: list[Loss] = []
         self._hears: int | None = None  # the link whose message is being heard
+        self._moved = False  # an event or a command came of what it was told
 
     def told(self, name: str, args: tuple[Any, ...], now: float) -> float:
         at = super().told(name, args, now)
@@ -47,6 +48,7 @@ class Hearing(Recording):
 
     def output(self, output: Any, at: float) -> None:
         super().output(output, at)
+        self._moved = True
         match output:
             case SendText(link=number, text=text):
                 what = next((sign for key, sign in _SIGNS.items() if key in text), "text")
@@ -116,18 +118,23 @@ class Hearing(Recording):
             if place.sent > link.place:
                 self._send(link, link.place, place.sent, at)
                 link.place = place.sent
-        if name in ("message_received", "handle_timer"):
+        if name == "message_received" or self._moved:
+            self._moved = False
             watermark = self.session.stats.seconds_finalised
             if watermark > self._watermark[-1][1]:
                 self._watermark += [(at, self._watermark[-1][1]), (at, watermark)]
 
     def _give(self, audio: Any, at: float) -> None:
-        given = self.session.stats.seconds_given
+        format, data = self.session.config.audio_format, bytes(memoryview(audio).cast("B"))
         before = self._given.last[1]
+        if format.sample_width is None:
+            given = self.session.stats.seconds_given
+        else:
+            given = before + format.seconds(len(data)) / format.sample_width
         if not self._given:
             self._given.add(max(0.0, at - given), 0.0)
         self._given.add(at, given)
-        self._levels.add(bytes(memoryview(audio).cast("B")), given - before)
+        self._levels.add(data, given - before)
 
     def _send(self, link: Any, start: float, end: float, at: float) -> None:
         """What was sent before, and what was not."""

@@ -258,6 +258,7 @@ const smallestPicture = (() => {
       this.axis(root, height);
       const area = svg("svg", { x: NAMES, y: 0, width: this.room, height, viewBox: `${NAMES} 0 ${this.room} ${height}` });
       const scales = this.scales();
+      this.last = new Map();
       const order = new Map(this.tips.map((item, number) => [item, number]));
       for (const item of scene.items) {
         const made = this.paint(item, scales);
@@ -314,16 +315,17 @@ const smallestPicture = (() => {
         const x = this.x(item.a), wide = Math.max(1.5, this.x(item.b) - x);
         if (wide < (item.least || 0)) return null;
         const seen = Math.max(x, NAMES), label = fit(text, Math.min(x + wide, NAMES + this.room) - seen);
-        const bar = svg("rect", { class: `bar ${look}`, x, y, width: wide, height: h });
+        const bar = svg("rect", { class: `bar ${look}${wide < 4 ? " thin" : ""}`, x, y, width: wide, height: h });
         return label ? [bar, svg("text", { x: seen + 4, y: y + h / 2 + 4, "pointer-events": "none" }, label)] : bar;
       }
       if (kind === "sign") {
-        if (item.a < this.from || item.a > this.until) return null;
+        if (item.a < this.from || item.a > this.until || this.hidden(item, look === "quiet" ? 9 : 3)) return null;
         return svg("path", { class: `sign ${look}${HOLLOW.has(text) ? " hollow" : ""}`, d: SHAPES[text] || SHAPES.dot, transform: `translate(${this.x(item.a)} ${y})` });
       }
       if (kind === "rule") {
         if (item.a < this.from || item.a > this.until) return null;
         const x = this.x(item.a), d = `M${x} ${y}V${y + h}`;
+        if (look === "interim" && this.hidden(item, 2)) return null;
         return [svg("path", { class: `rule ${look}`, d }), ...(item.tip ? [svg("path", { class: "sp-catch", d })] : [])];
       }
       if (kind === "text") {
@@ -339,6 +341,14 @@ const smallestPicture = (() => {
       }
       if (kind === "plot") return this.plot(item, scales.get(y));
       return kind === "level" ? this.level(item) : null;
+    }
+
+    // Whether one like it is so near, in pixels, that nobody could tell them apart.
+    hidden(item, least) {
+      const kind = `${item.look} ${item.text} ${item.y}`, x = this.x(item.a);
+      if (item !== this.tips[this.item] && Math.abs(x - (this.last.get(kind) ?? -1e9)) < least) return true;
+      this.last.set(kind, x);
+      return false;
     }
 
     plot(item, scale) {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .links_scene import links
 from .model import Point, Said, Segment
-from .scene import Clock, Figure, Scene, Stage, place_at
+from .scene import Clock, Figure, Scene, Stage, length, place_at
 
 _AUDIO, _PLOT = 46.0, 72.0  # pixels
 _PIECE = 0.4  # seconds: the room of a piece of text that no other follows
@@ -56,7 +56,7 @@ def _figures(call: Said) -> tuple[Figure, ...]:
     cut = sum(not segment.whole for segment in over)
     first = next((segment for segment in call.segments if segment.first is not None), None)
     figures = [
-        Figure("Audio", f"{sum(segment.seconds for segment in call.segments):.1f} s"),
+        Figure("Audio", length(sum(segment.seconds for segment in call.segments))),
         Figure("Segments", str(len(call.segments)), f"{cut} cut off" if cut else "all whole" if over else "", cut > 0),
         Figure("Words", str(sum(len(segment.words) for segment in call.segments)), "with times"),
         Figure("Links", str(len(call.links)), f"{lost} lost" if lost else "none lost", bad=lost > 0),
@@ -86,7 +86,8 @@ def _received(stage: Stage, call: Said) -> None:
     y, before = stage.lane("Seconds of audio", _PLOT), 0.0
     received: list[Point] = []
     for link in call.links:
-        received += [(at, before + seconds) for at, seconds in link.heard]
+        if link.heard:
+            received += [(link.heard[0][0], before), *((at, before + seconds) for at, seconds in link.heard)]
         before += link.heard[-1][1] if link.heard else 0.0
     if received:
         stage.add("plot", "given", received[0][0], y=y, h=_PLOT, points=tuple(received))

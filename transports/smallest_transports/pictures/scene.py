@@ -14,6 +14,7 @@ import msgspec
 from .model import Bar, Point
 
 NAMES = 124  # pixels at the left, for the names of the lanes
+_MINUTES = 300.0  # seconds: what is longer is told in minutes
 TOP = 24  # pixels for the axis
 
 
@@ -145,6 +146,11 @@ def rows_of(links: Sequence[Bar], until: float, *, own: int) -> list[int]:
         free[row : row + 1] = [end]
         rows.append(row)
     return rows
+
+
+def length(seconds: float) -> str:
+    """How long something lasts."""
+    return f"{seconds:.1f} s" if seconds < _MINUTES else f"{int(seconds / 60)}:{seconds % 60:02.0f} min"
 
 
 def clock(seconds: float) -> str:

@@ -14,6 +14,7 @@ _WIDTH = 1200.0  # pixels
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _MARGIN, _RIGHT = 20.0, 14.0
 _HEAD = 86.0  # pixels: the title, the figures
+_THIN = 4.0  # pixels: a bar that is narrower has no outline
 _CHAR = 6.3  # pixels of a letter, on the average and a little more
 _TICKS = 70.0  # pixels between two times of the axis, at least
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200)  # seconds
@@ -61,6 +62,7 @@ class _Still:
         self._scene = scene
         self._width = width
         self._room = width - 2 * _MARGIN - NAMES - _RIGHT
+        self._last: dict[tuple[str, str, float], float] = {}  # where the last sign of a kind is
         self._scales: dict[float, tuple[float, float]] = {}
         for item in scene.items:
             if item.kind == "plot" and item.points:
@@ -147,7 +149,8 @@ class _Still:
         wide = max(1.5, self._x(item.b) - x)
         if wide < item.least:
             return ""
-        bar = f'<rect class="bar {item.look}" x="{x:g}" y="{item.y:g}" width="{wide:g}" height="{item.h:g}"/>'
+        thin = " thin" if wide < _THIN else ""
+        bar = f'<rect class="bar {item.look}{thin}" x="{x:g}" y="{item.y:g}" width="{wide:g}" height="{item.h:g}"/>'
         return bar + self._label("", item.text, x + 4, item.y + item.h / 2 + 4, wide)
 
     @staticmethod
@@ -158,7 +161,17 @@ class _Still:
         look = f' class="{look}"' if look else ""
         return f'<text{look} x="{x:g}" y="{y:g}">{_text(text)}</text>' if text else ""
 
+    def _hidden(self, item: Item, least: float) -> bool:
+        """Whether one like it is so near, in pixels, that nobody could tell them apart."""
+        kind, x = (item.look, item.text, item.y), self._x(item.a)
+        if abs(x - self._last.get(kind, -1e9)) < least:
+            return True
+        self._last[kind] = x
+        return False
+
     def _sign(self, item: Item) -> str:
+        if self._hidden(item, 9 if item.look == "quiet" else 3):
+            return ""
         hollow = " hollow" if item.text == "ring" else ""
         place = f"translate({self._x(item.a):g} {item.y:g})"
         return f'<path class="sign {item.look}{hollow}" d="{SHAPES[item.text]}" transform="{place}"/>'
@@ -168,6 +181,8 @@ class _Still:
         return self._label(item.look, item.text, x, item.y + 4, min(self._x(item.b), NAMES + self._room) - x)
 
     def _rule(self, item: Item) -> str:
+        if item.look == "interim" and self._hidden(item, 2):
+            return ""
         return f'<path class="rule {item.look}" d="M{self._x(item.a):g} {item.y:g}V{item.y + item.h:g}"/>'
 
     def _shape(self, item: Item) -> str:
