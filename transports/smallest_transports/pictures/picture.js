@@ -274,7 +274,10 @@ const smallestPicture = (() => {
       root.append(area);
       for (const lane of scene.lanes) {
         const scale = scales.get(lane.y);
-        for (const [value, y] of scale ? [[scale[1], lane.y + 12], [scale[0], lane.y + lane.h - 5]] : []) root.append(svg("text", { class: "axis end", x: NAMES + 4, y, "pointer-events": "none" }, `${value.toFixed(1)} s`));
+        if (!scale) continue;
+        const label = { class: "axis end", "pointer-events": "none" };
+        root.append(svg("text", { ...label, x: NAMES + 4, y: lane.y + 12 }, `${scale[1].toFixed(1)} s`));
+        root.append(svg("text", { ...label, x: NAMES + this.room - 4, y: lane.y + lane.h - 5, "text-anchor": "end" }, `${scale[0].toFixed(1)} s`));
       }
       root.append(svg("text", { class: "axis sp-when", y: 22, style: "display:none" }));
       this.canvas.replaceChildren(root);

@@ -135,8 +135,9 @@ class _Still:
         for lane in self._scene.lanes:
             if lane.y in self._scales:
                 low, high = self._scales[lane.y]
-                for value, y in ((high, lane.y + 12), (low, lane.y + lane.h - 5)):
-                    yield f'<text class="axis end" x="{NAMES + 4}" y="{y:g}">{value:.1f} s</text>'
+                yield f'<text class="axis end" x="{NAMES + 4}" y="{lane.y + 12:g}">{high:.1f} s</text>'
+                place = f'x="{NAMES + self._room - 4:g}" y="{lane.y + lane.h - 5:g}" text-anchor="end"'
+                yield f'<text class="axis end" {place}>{low:.1f} s</text>'
 
     def _item(self, item: Item) -> str:
         paint = getattr(self, f"_{item.kind}", None)
