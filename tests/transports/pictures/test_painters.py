@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -144,3 +145,14 @@ def test_many_links_share_rows() -> None:
     rows = rows_of(links, 40.0, own=8)
     assert max(rows) < 8
     assert rows_of(links[:3], 40.0, own=8) == [0, 1, 2]
+
+
+def test_the_still_of_the_readme_is_one_of_ours() -> None:
+    still = (Path(__file__).parents[3] / "docs" / "call.svg").read_text("utf-8")
+    root = ElementTree.fromstring(still)
+    title, figures = (root.findtext(f"{SVG}{name}") for name in ("title", "desc"))
+    assert title == "Transcription, completed"
+    assert figures
+    assert "Lost: nothing" in figures
+    assert "3 lost" in figures, "three faults"
+    assert set(ADDRESS.findall(still)) == {NAMESPACE}
