@@ -111,7 +111,10 @@ def test_an_example_shrinks_to_a_few_words_and_one_fault() -> None:
     found = shrunk(strategies.calls(), lambda plan: any(fault.name == "mute" for fault in plan.network.faults))
     assert found == CallPlan((Part(("w1", 1.0)),), network=Network(faults=(Fault("mute", at=0.0),)))
     found = shrunk(strategies.calls(), lambda plan: len(plan.speeches()[0].truth.words) > 2 and plan.steps != ())
-    assert found == CallPlan((Part(("w1 w2 w3", 1.0)),), steps=(Step("finalize", 0.0),))
+    (step,) = found.steps
+    assert found == CallPlan((Part(("w1 w2 w3", 1.0)),), steps=(Step("finalize", step.at),))
+    last = found.speeches()[0].truth.words[-1]
+    assert step.at == pytest.approx(last.start, abs=0.001)  # times are counted from one of the last words
 
 
 def test_a_recogniser_shrinks_to_one_imperfection() -> None:
