@@ -77,9 +77,10 @@ PACKAGES = (
 def test_the_wheel_holds_the_packages_with_their_types_and_nothing_else(wheel: dict[str, str]) -> None:
     for source, package in PACKAGES:
         assert f"{package}/py.typed" in wheel
-        modules = {path.relative_to(source).as_posix() for path in (source / package).rglob("*.py")}
-        assert modules
-        assert modules <= set(wheel)
+        kept = (path for path in (source / package).rglob("*") if path.suffix in (".py", ".html", ".css", ".js"))
+        files = {path.relative_to(source).as_posix() for path in kept}
+        assert files
+        assert files <= set(wheel)
     others = [name for name in wheel if ".dist-info/" not in name]
     assert [name for name in others if not any(name.startswith(f"{package}/") for _, package in PACKAGES)] == []
 

@@ -56,6 +56,7 @@ SHARED = (*CORE, "smallest_transports", "smallest_transports._")
 WORLD = "smallest_transports._world"  # what the drivers share which is not pure,
 LOOP = "smallest_transports._event_loop"  # and what two of them share: asyncio
 PICTURES = "smallest_transports.pictures"
+LOCAL, PAGE = "smallest_transports.local", "smallest_transports.local.page"  # its page has a client of the server
 ROOMS: dict[str, tuple[str, ...]] = {
     GROUND: (),
     **dict.fromkeys(SERVICES, (GROUND,)),
@@ -69,12 +70,14 @@ ROOMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((DRIVERS[0], DRIVERS[3]), (*SHARED, WORLD, LOOP)),
     "smallest_transports.sync": (*SHARED, DRIVERS[0]),
     PICTURES: SHARED,
-    "smallest_transports.local": (*SHARED, PICTURES),
+    LOCAL: SHARED,
+    PAGE: (*SHARED, LOCAL, DRIVERS[0], PICTURES),
     "smallest_transports.cli": (
         *SHARED,
         DRIVERS[0],
         "smallest_transports.memory",
-        "smallest_transports.local",
+        LOCAL,
+        PAGE,
         PICTURES,
     ),
     "smallest_transports.testing": (*SHARED, WORLD, "smallest_transports.memory", "smallest_transports.local"),
@@ -129,8 +132,9 @@ def room_of(name: str) -> str | None:
         return next((room for room in CORE[1:] if within(name, room)), GROUND)
     if not rest or rest[0][:1].isupper() or rest[0].startswith("__"):
         return top
-    if within(name, WORLD, LOOP):
-        return WORLD if within(name, WORLD) else LOOP
+    for room in (WORLD, LOOP, PAGE):
+        if within(name, room):
+            return room
     room = f"{top}._" if rest[0].startswith("_") else f"{top}.{rest[0]}"
     return room if room in ROOMS else None
 

@@ -10,8 +10,9 @@ import socket
 from smallest_proto.server.imperfection import Imperfection
 from smallest_proto.values import Value
 from smallest_transports.local.faults import Fault
+from smallest_transports.local.page import LocalPage
 from smallest_transports.local.plan import PLANS
-from smallest_transports.local.server import LocalServer
+from smallest_transports.local.server import BASE_PATH, LocalServer
 
 from .output import write_out
 from .problems import KEY_VARIABLE, Problem, say
@@ -58,6 +59,7 @@ async def _serve(options: Options, imperfection: Imperfection) -> None:
         any_voice=options.any_voice,
         faults=options.faults,
         imperfection=imperfection,
+        pages=LocalPage(),
     )
     try:
         async with server:
@@ -83,6 +85,7 @@ def instructions(base_url: str, *, with_key: bool) -> list[str]:
         f"Listening at {base_url}",
         "A stand-in for development, with its own recogniser and voice (English) and without the service's quality.",
         "",
+        f"  browser  {base_url.removesuffix(BASE_PATH)}/",
         f"  shell    export {KEY_VARIABLE}={key}",
         f"           smallest-proto transcribe --base-url {base_url} FILE",
         f'           smallest-proto speak --base-url {base_url} "Hello there" -o hello.wav',

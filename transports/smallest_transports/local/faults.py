@@ -196,6 +196,10 @@ class FaultPlan:
         """The faults that did not happen yet, or not often enough."""
         return tuple(self._left)
 
+    def do_next(self, fault: AnyFault) -> None:
+        """Do this one before all that did not begin yet. Raises ``ConfigurationError`` as ``read_fault`` does."""
+        self._left.insert(1 if self._times else 0, fault if isinstance(fault, Fault) else read_fault(fault))
+
     def refusal(self, request_id: str) -> Response | None:
         """The answer in place of a WebSocket, if a refusal is due."""
         if not self._left or (fault := self._left[0]).name != "refuse":

@@ -7,14 +7,15 @@ for, and it speaks plain HTTP unless it is given a TLS context. It binds to loop
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, LocalProtocolError
@@ -31,9 +32,12 @@ from smallest_proto.server.requests import (
 )
 from smallest_proto.server.synthesiser import Synthesiser, SynthesiserFactory
 from smallest_proto.server.transcription import INACTIVITY_SECONDS
+from smallest_transports._client import Options
+from smallest_transports._events import Headers
 from smallest_transports._wire import BadRequest, RequestReceived, ServerConnection
 
 from . import check_installed
+from .browsers import why_foreign
 from .desks import FileDesk, SynthesisDesk
 from .faults import AnyFault, Fault, FaultPlan
 from .link import CLOSING_SECONDS, Connection, Link
@@ -49,8 +53,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BASE_PATH = "/waves/v1"  # as the service has it; any other path before the routes does as well
+OWN_FAULTS = "x-own-faults"  # the header of a client whose links have faults of their own: a name of ``faults_apart``
 HEAD_SECONDS = 10.0  # how long the head of a request may take, and a TLS handshake
 ENGLISH = frozenset(("en", "multi", "multi-eu", "multi-asian", "multi-indic", "north_indic"))  # and what holds it
+
+
+class Pages(Protocol):
+    """What a server shows to browsers, beside the routes of the service."""
+
+    def has(self, path: str) -> bool:
+        """Whether it is at that path."""
+
+    async def answer(self, request: RequestReceived, connection: Connection, server: LocalServer) -> Response | None:
+        """The answer, or ``None`` where the connection has had all that it gets."""
 
 
 class LocalServer:
@@ -68,6 +83,7 @@ class LocalServer:
     ``inactivity`` is how long a client may say nothing, in seconds. ``faults``
     are done to links on purpose, in order: values, or as they are written, such as ``"drop@5"`` (``faults.py``).
     ``imperfection`` is what live transcription does otherwise than an ideal service, on each link in its own way.
+    ``pages`` are shown to browsers (``page.LocalPage``). What a page from elsewhere asks is refused, on every route.
 
     Raises ``ConfigurationError`` for a fault that there is not, and for bounds below 1. Entering raises ``OSError`` if
     the address cannot be had (``errno.EADDRINUSE`` for a port in use), and ``ConfigurationError`` if the engines are
@@ -92,6 +108,7 @@ class LocalServer:
         inactivity: float = INACTIVITY_SECONDS,
         faults: Iterable[AnyFault] = (),
         imperfection: Imperfection = Imperfection(),  # noqa: B008 - frozen
+        pages: Pages | None = None,
     ) -> None:
         if min(max_live, max_files, max_speech) < 1:
             raise ConfigurationError("max_live, max_files and max_speech must be at least 1")
@@ -107,6 +124,8 @@ class LocalServer:
         self._inactivity = inactivity
         self._faults = FaultPlan(faults)
         self._imperfection = imperfection
+        self._pages = pages
+        self._plans: dict[str, FaultPlan] = {}  # of those whose faults are their own
         self._links = count(1)
         self._noted: set[str] = set()
         self._server: asyncio.Server | None = None
@@ -127,6 +146,26 @@ class LocalServer:
     def faults_left(self) -> tuple[Fault, ...]:
         """The faults that did not happen yet, or not to as many links as they were to."""
         return self._faults.left
+
+    @property
+    def keyed(self) -> bool:
+        """Whether one key alone is let in."""
+        return self._key is not None
+
+    @contextlib.contextmanager
+    def faults_apart(self) -> Iterator[tuple[Options, FaultPlan]]:
+        """For a client in this process: its options, and faults that are done to its links and to no others'."""
+        name, plan = uuid.uuid4().hex, FaultPlan()
+        options = Options(api_key=self._key or "any", base_url=self.base_url, headers=((OWN_FAULTS, name),), proxy=None)
+        if self._ssl is not None:  # it speaks with itself: there is nobody whose certificate would tell it anything
+            options["ssl_context"] = context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        self._plans[name] = plan
+        try:
+            yield options, plan
+        finally:
+            del self._plans[name]
 
     async def __aenter__(self) -> Self:
         if self._recogniser is None:
@@ -210,6 +249,21 @@ class LocalServer:
         if isinstance(request, BadRequest):
             await _respond(error_answer(request.status, request.reason, request_id), connection)
             return
+        shown = self._pages is not None and self._pages.has(request.target.partition("?")[0])
+        foreign = why_foreign(request.headers, self._host, secure=self._ssl is not None, page=shown)
+        if foreign is not None:
+            await _respond(error_answer(403, foreign, request_id), connection)
+            return
+        if self._pages is not None and shown:
+            page = await self._pages.answer(request, connection, self)
+            if page is not None:
+                await _respond(page, connection)
+            return
+        await self._answer(request, request_id, connection)
+
+    async def _answer(self, request: RequestReceived, request_id: str, connection: Connection) -> None:
+        """What the service would do."""
+        faults = self._faults_of(request.headers)
         asked = read_request(
             request.method,
             request.target,
@@ -223,9 +277,9 @@ class LocalServer:
         if isinstance(asked, (LiveRequest, FileRequest)):
             self._note(asked.notes)
         if isinstance(asked, LiveRequest):
-            answer = await self._live_link(asked, request_id, connection)
+            answer = await self._live_link(asked, request_id, connection, faults)
         elif isinstance(asked, SynthesisSocketRequest):
-            answer = await self._speech_link(asked, request_id, connection)
+            answer = await self._speech_link(asked, request_id, connection, faults)
         elif isinstance(asked, SynthesisRequest):
             refusal = self._faults.refusal(request_id)
             answer = refusal or await self._speech.answer(asked, request.body, request_id, connection)
@@ -239,6 +293,10 @@ class LocalServer:
             await _respond(answer, connection)
         elif answer:  # all of it was sent
             await _see_off(connection)
+
+    def _faults_of(self, headers: Headers) -> FaultPlan:
+        name = dict(headers).get(OWN_FAULTS)
+        return self._faults if name is None else self._plans.get(name, FaultPlan())
 
     def _note(self, notes: Iterable[str]) -> None:
         """Log what is ignored, once for each."""
@@ -254,9 +312,11 @@ class LocalServer:
         self._connections[task] = link
         link.open(connection.wire.accept())
 
-    async def _live_link(self, request: LiveRequest, request_id: str, connection: Connection) -> Response | None:
+    async def _live_link(
+        self, request: LiveRequest, request_id: str, connection: Connection, faults: FaultPlan
+    ) -> Response | None:
         """Serve a link to its end; or the answer that refuses it."""
-        if (refusal := self._faults.refusal(request_id)) is not None:
+        if (refusal := faults.refusal(request_id)) is not None:
             return refusal
         if (session := self._limits.live.take()) is None:
             return self._limits.too_many_live(request_id)
@@ -266,7 +326,7 @@ class LocalServer:
                 request,
                 connection,
                 inactivity=self._inactivity,
-                faults=self._faults,
+                faults=faults,
                 imperfection=self._imperfection.on_link(number),
             )
             make = self._recogniser or _local_recogniser
@@ -283,16 +343,16 @@ class LocalServer:
         return None
 
     async def _speech_link(
-        self, request: SynthesisSocketRequest, request_id: str, connection: Connection
+        self, request: SynthesisSocketRequest, request_id: str, connection: Connection, faults: FaultPlan
     ) -> Response | None:
         """As ``_live_link``."""
-        if (refusal := self._faults.refusal(request_id)) is not None:
+        if (refusal := faults.refusal(request_id)) is not None:
             return refusal
         link = SynthesisLink(
             request,
             connection,
             inactivity=self._inactivity,
-            faults=self._faults,
+            faults=faults,
             voices=self._speech.voices,
             limits=self._limits,
         )
