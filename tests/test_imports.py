@@ -75,6 +75,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "smallest_transports.cli": (
         *SHARED,
         DRIVERS[0],
+        WORLD,
         "smallest_transports.memory",
         LOCAL,
         PAGE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,7 +31,7 @@ def test_help_names_every_command_and_the_way_in() -> None:
     assert all(name in result.stdout for name in ("demo", "transcribe", "speak", "say-and-hear", "130 interrupted"))
 
 
-@pytest.mark.parametrize("command", ["demo", "transcribe", "speak", "say-and-hear", "serve"])
+@pytest.mark.parametrize("command", ["demo", "transcribe", "listen", "speak", "say-and-hear", "serve", "doctor"])
 def test_every_option_says_what_it_does(command: str) -> None:
     result = typed(command, "--help")
     assert result.exit_code == 0
@@ -38,6 +39,15 @@ def test_every_option_says_what_it_does(command: str) -> None:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name
             assert parameter.opts[-1] in result.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_help_says_of_completion_holds(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shell == "bash" and shutil.which("bash") is None:
+        pytest.skip("click asks bash for its version, and there is none")
+    assert f"_SMALLEST_PROTO_COMPLETE={shell}_source smallest-proto" in typed("--help").stdout
+    monkeypatch.setenv("_SMALLEST_PROTO_COMPLETE", f"{shell}_source")
+    assert f"_SMALLEST_PROTO_COMPLETE={shell}_complete" in typed().stdout
 
 
 def test_help_is_quick() -> None:

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from smallest_transports.local.faults import Fault
 
 _EXIT_CODES = "Exit codes: 0 fine, 1 something failed, 2 wrong use, 130 interrupted."
+# As click has it. \\b keeps the lines as they are.
+_COMPLETION = """\b
+Shell completion, once and for all:
+  bash  echo 'eval "$(_SMALLEST_PROTO_COMPLETE=bash_source smallest-proto)"' >> ~/.bashrc
+  zsh   echo 'eval "$(_SMALLEST_PROTO_COMPLETE=zsh_source smallest-proto)"' >> ~/.zshrc
+  fish  echo '_SMALLEST_PROTO_COMPLETE=fish_source smallest-proto | source' >> ~/.config/fish/config.fish"""
 
 
 class Commands(click.Group):
@@ -57,7 +63,9 @@ def _only_key(context: click.Context, parameter: click.Parameter, value: str | N
     return secret(context, parameter, value)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_CODES)
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=f"{_COMPLETION}\n\n{_EXIT_CODES}"
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @debug_option
 def commands() -> None:
@@ -168,6 +176,41 @@ def transcribe(
     )
     if not transcribe_files(files, options):
         raise click.exceptions.Exit(1)
+
+
+@commands.command(epilog=_EXIT_CODES)
+@click.option("--device", metavar="NAME", help="Its number, or a part of its name; or an audio file, in real time.")
+@click.option("--list-devices", is_flag=True, help="List the devices that can record, and do nothing else.")
+@service_options("Recognise on this machine: no key, no network, English alone.", unless="list_devices")
+@click.option("--language", default="en", show_default=True, help="A language of the service, such as en, hi, de.")
+@click.option("--model", default="pulse", show_default=True, help="pulse or pulse-2.")
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write what was heard to this file at the end: .srt, .vtt, .txt or .json.",
+)
+@fault_option
+@debug_option
+def listen(
+    device: str | None,
+    list_devices: bool,
+    service: Service,
+    language: str,
+    model: str,
+    to: Path | None,
+    faults: tuple[Fault, ...],
+) -> None:
+    """Show what a microphone hears, as text that moves until it is settled, until Ctrl-C."""
+    if faults and not service.local:
+        raise WrongUse("--fault is done to links of the local server: add --local")
+    from .listen import Options, show_devices
+    from .listen import listen as listen_to
+
+    if list_devices:
+        show_devices()
+        return
+    listen_to(Options(service=service, device=device, to=to, language=language, model=model, faults=faults))
 
 
 @commands.command(epilog=_EXIT_CODES)
@@ -299,6 +342,21 @@ def replay(file: Path, number: int, reveal: bool) -> None:
     from .trace import replay_trace
 
     replay_trace(file, number=number, revealed=reveal)
+
+
+@commands.command(epilog=_EXIT_CODES)
+@service_options("Look at this machine alone, not at the way to the service.", keyless=True)
+@debug_option
+def doctor(service: Service) -> None:
+    """Look at what a call needs: key, address, proxy, TLS, clock, engines, sound devices, versions.
+
+    Each is told in a line, with what to do where it is wrong. With a key, half a second of silence is transcribed. The
+    exit code is 1 if anything is wrong.
+    """
+    from .doctor import doctor as look_at_all
+
+    if not look_at_all(service):
+        raise click.exceptions.Exit(1)
 
 
 @commands.command(epilog=_EXIT_CODES)

@@ -20,16 +20,23 @@ class Course:
         self,
         *,
         paced: bool,
+        is_live: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._paced = paced
+        self._is_live = is_live  # the pieces come in real time by themselves
         self._clock = clock
         self._sleep = sleep
         self._sent = SentTimes()
         self._finals: list[FinalTranscript] = []
         self._latencies: list[float] = []
         self._begun = self._ended = (0.0, 0.0)  # clock, processor time
+
+    @property
+    def finals(self) -> tuple[FinalTranscript, ...]:
+        """What became final so far."""
+        return tuple(self._finals)
 
     @property
     def sent_seconds(self) -> float:
@@ -39,7 +46,7 @@ class Course:
     async def pieces(self, pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         """The audio, each piece when its last sample would have come out of a microphone, or at once."""
         self._begun = (self._clock(), time.process_time())
-        if self._paced:
+        if self._paced and not self._is_live:
             pieces = in_real_time(pieces, PIECE_SECONDS, clock=self._clock, sleep=self._sleep)
         async for piece in pieces:
             self._sent.sent(len(piece) // 2, self._clock())

@@ -86,10 +86,11 @@ def _picture(context: click.Context, parameter: click.Parameter, value: Path | N
     return value
 
 
-def service_options(local: str) -> Callable[[Command], Command]:
+def service_options(local: str, *, unless: str = "", keyless: bool = False) -> Callable[[Command], Command]:
     """``--local`` (what it does is said by ``local``), ``--base-url`` and ``--api-key``: the command gets ``service``.
 
-    Without a key, and where the options contradict each other, it is not called at all.
+    Without a key, and where the options contradict each other, it is not called at all; with the flag ``unless``,
+    and where the command is ``keyless``, it needs none.
     """
 
     def decorate(command: Command) -> Command:
@@ -125,7 +126,8 @@ def service_options(local: str) -> Callable[[Command], Command]:
             api_key: Secret | None,
             **others: Any,
         ) -> Any:
-            service = _service(local, base_url, api_key)
+            needed = not (keyless or others.get(unless))
+            service = _service(local, base_url, api_key, needed=needed)
             if local and route is not None:
                 raise WrongUse("--local is a server of its own: leave out --route")
             service = msgspec.structs.replace(service, route=route or "unified", any_region=any_region)
@@ -136,10 +138,10 @@ def service_options(local: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def _service(local: bool, base_url: str | None, api_key: Secret | None) -> Service:
+def _service(local: bool, base_url: str | None, api_key: Secret | None, *, needed: bool = True) -> Service:
     if local and base_url is not None:
         raise WrongUse("--local is a server of its own: leave out --base-url")
-    if not local and api_key is None:
+    if needed and not local and api_key is None:
         raise WrongUse(f"no API key: set {KEY_VARIABLE}, or pass --api-key; --local needs none and uses this machine")
     return Service(local=local, base_url=base_url or BASE_URL, api_key=api_key or Secret())
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_gentle: list[Callable[[], object]] = []  # what the next Ctrl-C does in place of an end
+
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end, or until Ctrl-C or SIGTERM: then everything is closed and the exit code is 130 or 143.
@@ -34,6 +36,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         assert task is not None
 
         def stop(number: int) -> None:
+            if number == signal.SIGINT and _gentle:
+                _gentle.pop()()
+                return
             stopped_by.append(number)
             asyncio.get_running_loop().remove_signal_handler(number)
             task.cancel()
@@ -51,6 +56,17 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         if not stopped_by:
             raise
         raise click.exceptions.Exit(128 + stopped_by[0]) from None
+
+
+@contextlib.contextmanager
+def ends_gently(end: Callable[[], object]) -> Iterator[None]:
+    """The first Ctrl-C meanwhile calls ``end`` and no more; the next one stops the command as ever."""
+    _gentle.append(end)
+    try:
+        yield
+    finally:
+        if end in _gentle:
+            _gentle.remove(end)
 
 
 async def stream_pieces(

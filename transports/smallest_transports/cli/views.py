@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -29,15 +29,20 @@ async def show_live(
     *,
     who: str = "",
     audio_seconds: float | None = None,
+    note: Callable[[], str] = str,
 ) -> list[str]:
     """Stream audio, ``audio_seconds`` long if that is known, and show what is heard. Returns what may be missing.
 
-    What became of the links is said, of ``who`` if it is named.
+    What became of the links is said, of ``who`` if it is named. ``note`` is shown behind the clock.
     """
     missing: list[str] = []
     console = Console()
     # A pipe has no screen to redraw, and a terminal that cannot move its cursor none either.
-    view = Screen(console, course, audio_seconds) if console.is_terminal and not console.is_dumb_terminal else Lines()
+    view = (
+        Screen(console, course, audio_seconds, note)
+        if console.is_terminal and not console.is_dumb_terminal
+        else Lines()
+    )
 
     def heard(event: Event) -> None:
         view.links.heard(event)
@@ -98,10 +103,13 @@ class Screen:
     They are the end of the interim, and the clock with how the links are.
     """
 
-    def __init__(self, console: Console, course: Course, audio_seconds: float | None) -> None:
+    def __init__(
+        self, console: Console, course: Course, audio_seconds: float | None, note: Callable[[], str] = str
+    ) -> None:
         self._console = console
         self._course = course
         self._whole = f" of {_clock(audio_seconds)}" if audio_seconds is not None else ""
+        self._note = note
         self._interim = ""
         self.links = LinkLine()
         self._display = Display(console, self._lines)
@@ -130,7 +138,7 @@ class Screen:
         interim = " ".join(self._interim.split()) or "…"
         if cell_len(interim) > width:  # its end is what is new
             interim = "…" + set_cell_size(interim[::-1], width - 1)[::-1].lstrip()
-        where, links = f"{_clock(self._course.sent_seconds)}{self._whole}", self.links.words()
+        where, links = f"{_clock(self._course.sent_seconds)}{self._whole}{self._note()}", self.links.words()
         status = Text(where, style="dim")
         if links:
             status.append(f"  {links}", style="" if self.links.open else "yellow")
