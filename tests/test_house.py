@@ -51,6 +51,7 @@ def text_of(path: Path) -> str:
 
 
 README = text_of(ROOT / "README.md")
+SAMPLES = README + text_of(ROOT / "docs" / "how-to" / "python.md")  # where a server of the test's stands in
 MAKEFILE = text_of(ROOT / "Makefile")
 PYPROJECT = text_of(ROOT / "pyproject.toml")
 
@@ -318,11 +319,12 @@ def unknown_commands(readme: str, targets: set[str], commands: set[str]) -> list
     ]
 
 
-def test_the_readme_names_commands_that_exist() -> None:
+def test_the_pages_name_commands_that_exist() -> None:
     commands = importlib.import_module("smallest_transports.cli.app").commands
     targets = make_targets(MAKEFILE)
     assert {"demo", "test", "check", "bench", "help"} <= targets
-    assert unknown_commands(README, targets, set(commands.commands)) == []
+    pages = [README, *(text_of(page) for page in (ROOT / "docs").rglob("*.md"))]
+    assert [wrong for page in pages for wrong in unknown_commands(page, targets, set(commands.commands))] == []
     wrong = "Type `make dinner`.\n```\n$ smallest-proto say-nothing\n```\n"
     assert unknown_commands(wrong, targets, {"serve", "say"}) == ["make dinner", "smallest-proto say-nothing"]
 
@@ -339,8 +341,8 @@ def missing_places(tree: str) -> list[str]:
     return missing
 
 
-def test_the_map_in_the_readme_is_true() -> None:
-    (tree,) = re.findall(r"```text map\n(.*?)```", README, re.DOTALL)
+def test_the_map_of_the_house_is_true() -> None:
+    (tree,) = re.findall(r"```text map\n(.*?)```", text_of(ROOT / "docs" / "architecture.md"), re.DOTALL)
     assert len(tree.splitlines()) > 15
     assert missing_places(tree) == []
     assert missing_places("smallest_proto/   the core\n  audio.py   audio\n  no.py      nothing\n") == [
@@ -360,8 +362,8 @@ def python_blocks(readme: str) -> list[str]:
 
 
 def test_the_readmes_python_is_typed(tmp_path: Path) -> None:
-    blocks = python_blocks(README)
-    assert len(blocks) >= 2
+    blocks = python_blocks(SAMPLES)
+    assert len(blocks) >= 4
     paths = [tmp_path / f"readme_{number}.py" for number in range(len(blocks) + 1)]
     for path, block in zip(paths, [*blocks, "import smallest_proto\nsmallest_proto.no_such_name\n"], strict=True):
         path.write_text(block, "utf-8")
@@ -372,7 +374,7 @@ def test_the_readmes_python_is_typed(tmp_path: Path) -> None:
     assert paths[-1].name in errors[0]  # the bad example
 
 
-@pytest.mark.parametrize("block", python_blocks(README))
+@pytest.mark.parametrize("block", python_blocks(SAMPLES))
 def test_the_readmes_python_runs(block: str, tmp_path: Path) -> None:
     from smallest_transports.local.server import LocalServer
 
@@ -420,7 +422,7 @@ class Refusing(CodedSynthesiser):
 def test_the_readmes_speech_that_fails_says_so(said: str, why: str, tmp_path: Path) -> None:
     from smallest_transports.local.server import LocalServer
 
-    (block,) = (block for block in python_blocks(README) if "stream_synthesis" in block)
+    (block,) = (block for block in python_blocks(SAMPLES) if "stream_synthesis" in block)
 
     async def run() -> None:
         async with LocalServer(port=0, recogniser=CodedRecogniser, synthesiser=Refusing) as server:
