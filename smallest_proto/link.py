@@ -89,7 +89,7 @@ class Link:
         "session_id",
         "state",
         "timers",
-        "was_warm",
+        "warm_use_at",
     )
 
     def __init__(self, number: int, request: Request, now: float) -> None:
@@ -106,12 +106,17 @@ class Link:
         self.round_trip = 0.0  # seconds from the last answered ping to its pong
         self.error: Failure | None = None  # what the service reported; a close usually follows
         self.session_id: str | None = None  # the service's name for it
-        self.was_warm = False  # it was open before its first use: to be lost without an answer is no failure
+        self.warm_use_at: float | None = None  # when its first use came, if it was open before; None once it is answered
 
     @property
     def open(self) -> bool:
         """Whether it takes audio or text."""
         return self.state is LinkState.OPEN
+
+    @property
+    def was_warm(self) -> bool:
+        """Whether it was open before its first use and has not answered that: to lose it then is no failure."""
+        return self.warm_use_at is not None
 
     @property
     def serves(self) -> bool:

@@ -180,7 +180,7 @@ class SynthesisSession:
             self._ignored += 1
             return
         self._repaired += message.repaired or type(data) is not str
-        source.was_warm = False
+        source.warm_use_at = None
         segment = self._history.meant(message, self._segments.under_way)
         if isinstance(message, RefusalMessage):
             self._refused(source, segment, message, now)
@@ -275,7 +275,7 @@ class SynthesisSession:
         for text in script.fragments():
             if segment.state is SegmentState.WAITING:
                 segment.begin(f"{self._name}-{link.number}-{segment.number}")
-                link.was_warm = link.opened_at is not None and link.opened_at < now
+                link.warm_use_at = now if link.opened_at is not None and link.opened_at < now else None
             self._send(link, self._writer.text(text, segment.context), now)
             segment.take(SegmentInput.TEXT)
         if script.closed:
