@@ -106,7 +106,7 @@ class Link:
         self.round_trip = 0.0  # seconds from the last answered ping to its pong
         self.error: Failure | None = None  # what the service reported; a close usually follows
         self.session_id: str | None = None  # the service's name for it
-        self.warm_use_at: float | None = None  # when its first use came, if it was open before; None once it is answered
+        self.warm_use_at: float | None = None  # its first use, if it was open before; None: answered
 
     @property
     def open(self) -> bool:
