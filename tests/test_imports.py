@@ -54,7 +54,8 @@ CORE = (GROUND, *SERVICES, "smallest_proto.http", "smallest_proto.server")
 DRIVERS = tuple(f"smallest_transports.{name}" for name in ("asyncio", "trio", "anyio", "aiohttp"))
 SHARED = (*CORE, "smallest_transports", "smallest_transports._")
 WORLD = "smallest_transports._world"  # what the drivers share which is not pure,
-LOOP = "smallest_transports._event_loop"  # and what two of them share: asyncio
+LOOP = "smallest_transports._event_loop"  # what two of them share: asyncio,
+THREAD = "smallest_transports._loop_thread"  # and the thread of the one without a framework
 PICTURES = "smallest_transports.pictures"
 LOCAL, PAGE = "smallest_transports.local", "smallest_transports.local.page"  # its page has a client of the server
 ROOMS: dict[str, tuple[str, ...]] = {
@@ -68,7 +69,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "smallest_transports.memory": SHARED,
     **dict.fromkeys(DRIVERS, (*SHARED, WORLD)),
     **dict.fromkeys((DRIVERS[0], DRIVERS[3]), (*SHARED, WORLD, LOOP)),
-    "smallest_transports.sync": (*SHARED, DRIVERS[0]),
+    THREAD: (),
+    "smallest_transports.sync": (*SHARED, DRIVERS[0], THREAD),
     PICTURES: SHARED,
     LOCAL: SHARED,
     PAGE: (*SHARED, LOCAL, DRIVERS[0], PICTURES),
@@ -133,7 +135,7 @@ def room_of(name: str) -> str | None:
         return next((room for room in CORE[1:] if within(name, room)), GROUND)
     if not rest or rest[0][:1].isupper() or rest[0].startswith("__"):
         return top
-    for room in (WORLD, LOOP, PAGE):
+    for room in (WORLD, LOOP, THREAD, PAGE):
         if within(name, room):
             return room
     room = f"{top}._" if rest[0].startswith("_") else f"{top}.{rest[0]}"

@@ -308,14 +308,14 @@ class TestTheClient:
     def test_ctrl_c_in_the_moment_in_which_a_call_begins(
         self, silent: socket.socket, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        plain = sync._Thread.start
+        plain = sync.LoopThread.start
 
         def start(*args: Any) -> None:
             plain(*args)
             raise KeyboardInterrupt
 
         with Client(api_key=KEY, base_url=url_of(silent), timeouts=FAST) as client:
-            monkeypatch.setattr(sync._Thread, "start", start)
+            monkeypatch.setattr(sync.LoopThread, "start", start)
             with pytest.raises(KeyboardInterrupt):
                 client.transcribe(PCM)
             assert client._client._drivers == set()
@@ -323,11 +323,11 @@ class TestTheClient:
             assert client._thread._calls == set()
 
     def test_ctrl_c_before_a_call_has_begun(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def start(thread: sync._Thread, call: sync._Call[Any], work: Any) -> None:
+        def start(thread: sync.LoopThread, call: sync.Call[Any], work: Any) -> None:
             call.work, call.loop = work, thread._loop
             raise KeyboardInterrupt
 
         with Client(api_key=KEY) as client:
-            monkeypatch.setattr(sync._Thread, "start", start)
+            monkeypatch.setattr(sync.LoopThread, "start", start)
             with pytest.raises(KeyboardInterrupt):
                 client.transcribe(PCM)

@@ -10,7 +10,6 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import Future, wait
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from functools import partial
 from itertools import chain
@@ -30,6 +29,7 @@ from . import _speech
 from . import asyncio as _asyncio
 from ._client import Options, hide_options
 from ._live import File, Pieces, read_stream
+from ._loop_thread import Call, LoopThread
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self, Unpack
@@ -58,7 +58,7 @@ class Client:
     def _begin(self) -> None:
         """Before the first call, in this process."""
         self._client = _asyncio.Client(**self._options)
-        self._thread: _Thread | None = None
+        self._thread: LoopThread | None = None
         self._lock = threading.Lock()  # of the thread's beginning and end
 
     def _begin_anew(self) -> None:
@@ -191,13 +191,13 @@ class Client:
         return call
 
     def _call(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        call: _Call[T] = _Call()  # before all else: a Ctrl-C can come at any moment from here on
+        call: Call[T] = Call()  # before all else: a Ctrl-C can come at any moment from here on
         try:
             with self._lock:
                 if self._closed.is_set():
                     raise LocalProtocolError("the client is closed: make another one")
                 if self._thread is None:
-                    self._thread = _Thread(self._client)
+                    self._thread = LoopThread(self._client)
                 self._thread.start(call, function(*args, **kwargs))
             return call.outcome.result()
         except asyncio.CancelledError:
@@ -364,81 +364,3 @@ async def _next(stream: AsyncIterator[T]) -> T | None:
 
 async def _take(stream: _asyncio.TranscriptionStream) -> list[Event]:
     return [await anext(stream) for _ in range(len(stream._driver.outputs))]
-
-
-class _Call(Generic[T]):
-    """What one call does in the thread's loop."""
-
-    def __init__(self) -> None:
-        self.outcome: Future[T] = Future()  # told when it has wholly ended
-        self.work: Coroutine[Any, Any, T] | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None  # once it is about to begin
-        self._task: asyncio.Task[T] | None = None
-
-    def begin(self, under_way: set[asyncio.Task[Any]]) -> None:
-        """In the loop."""
-        assert self.work is not None
-        self._task = asyncio.get_running_loop().create_task(self.work)
-        under_way.add(self._task)
-        self._task.add_done_callback(under_way.discard)
-        self._task.add_done_callback(self._end)
-
-    def cancel(self) -> None:
-        """Take it back if it is under way, and wait until it has wholly ended."""
-        if self.loop is not None and not self.outcome.done():
-            self.loop.call_soon_threadsafe(self._cancel)
-            wait([self.outcome])
-
-    def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-        elif self.work is not None:  # it was taken back before it could begin
-            self.work.close()
-            self.outcome.set_exception(asyncio.CancelledError())
-
-    def _end(self, task: asyncio.Task[T]) -> None:
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is not None:
-            self.outcome.set_exception(error)
-        else:
-            self.outcome.set_result(task.result())
-
-
-class _Thread:
-    """An event loop in a thread of its own, with a client that is open as long as it runs."""
-
-    def __init__(self, client: _asyncio.Client) -> None:
-        self._client = client
-        self._calls: set[asyncio.Task[Any]] = set()  # under way
-        self._begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-        # A daemon, so that a program whose client nobody closed comes to its end.
-        self._thread = threading.Thread(target=self._run, name="smallest-proto", daemon=True)
-        self._thread.start()
-        self._loop, self._over = self._begun.result()
-
-    def start(self, call: _Call[T], work: Coroutine[Any, Any, T]) -> None:
-        """Let a call begin."""
-        call.work, call.loop = work, self._loop
-        self._loop.call_soon_threadsafe(call.begin, self._calls)
-
-    def stop(self) -> None:
-        """End it, with everything in it."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._over.set)
-            self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._live())
-        except BaseException as exc:  # no loop could be made: there are no more file descriptors, say
-            self._begun.set_exception(exc)
-
-    async def _live(self) -> None:
-        over = asyncio.Event()
-        async with self._client:
-            self._begun.set_result((asyncio.get_running_loop(), over))
-            await over.wait()
-            for call in self._calls:
-                call.cancel()
-            while self._calls:
-                await asyncio.wait(self._calls)
