@@ -76,7 +76,7 @@ class FinalTranscript(Value, frozen=True, kw_only=True):
     latency: float | None = None  # seconds from sending its last sample to its arrival, where words have times
     begins_in_mid_word: bool = False  # its first word continues the last word of the final before: "Uh" / "-huh."
     # It may repeat an earlier final: a new connection hears some audio again, and without word times only the text
-    # can show that.
+    # can show that. Or its first word is the whole of a word that a finalize() cut, of which a part is final already.
     may_repeat: bool = False
 
 

@@ -207,10 +207,12 @@ class Receiver:
             self._caught_up_at = now if self._caught_up_at is None else self._caught_up_at
             if now - self._caught_up_at >= _LATE:
                 self._repetition = Repetition((), 0.0, whole=True)  # what it hears now was not sent to an earlier link
-        unsure = not timed and not self._repetition.over
+        unsure, part = not timed and not self._repetition.over, self._repetition.part if timed else None
         if again := self._again(text, words, timed, now, cursor, sender):
             begins = False
             words, text = self._rest(text, words, again)
+        if part is not None and words and (words[0].start or 0.0) < (part.end or 0.0):
+            unsure = True  # its first word is perhaps the whole of a part that is final
         start, end = _reach(words) if words and timed else self._span(cursor)
         spoken = says_something(text)
         probed, ask = answered(cursor, message, end if timed and spoken else None, sender, self.timeline)

@@ -122,6 +122,11 @@ class Repetition:
         """Whether all of it was heard again."""
         return not self._known
 
+    @property
+    def part(self) -> Known | None:
+        """The part of a word that it begins after, where a finalize cut one: it hears that word whole."""
+        return self._known[-1] if self._known and self._known[-1].cut else None
+
     def timed(self, words: Sequence[Word]) -> int:
         """How many words of a final, from the first on, are repetitions. Every word has times."""
         if not self._known:
