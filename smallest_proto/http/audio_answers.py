@@ -131,6 +131,15 @@ class AudioEvents:
         self._failure, self.settled = Failure(kind=FailureKind.PROTOCOL, reason=reason), True
 
 
+def looks_like_text(held: bytes | bytearray, newest: bytes | None = None) -> bool:
+    """Whether a body that began so can be JSON or a page, and no audio; ``newest`` is what of it was not looked at."""
+    return (
+        len(held) <= MAX_REFUSAL_BYTES
+        and _LIKE_TEXT.match(held) is not None
+        and _NO_TEXT.search(held if newest is None else newest) is None
+    )
+
+
 class AudioReader:
     """Gives a success to an audio source, unless it is text: that is a failure."""
 
@@ -157,9 +166,7 @@ class AudioReader:
         if self._held is None:
             return self._source.feed(data)
         self._held += data
-        if self._foreign or (
-            len(self._held) <= MAX_REFUSAL_BYTES and _LIKE_TEXT.match(self._held) and not _NO_TEXT.search(data)
-        ):
+        if self._foreign or looks_like_text(self._held, data):
             return ()
         held, self._held = bytes(self._held), None
         return self._source.feed(held)

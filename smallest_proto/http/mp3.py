@@ -30,16 +30,21 @@ def joined(files: Iterable[bytes]) -> bytes:
     return _head_of(head, audio) + audio
 
 
-def _parted(file: bytes) -> tuple[bytes, bytes]:
-    """The header frame of a file, if it has one, and its frames of sound; without tags (ID3)."""
-    start, end = 0, len(file)
+def header_of(file: bytes) -> tuple[int, int]:
+    """Where the header frame of a file begins and ends; where it has none, both are where its sound begins."""
+    start = 0
     if file[:3] == b"ID3" and len(file) > 10:
         start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(file[6:10], (21, 14, 7, 0), strict=True))
+    headed = _HEAD.search(file, start, min(len(file), start + _HEAD_WITHIN)) is not None
+    return start, start + (_size(file, start) if headed else 0)
+
+
+def _parted(file: bytes) -> tuple[bytes, bytes]:
+    """The header frame of a file, if it has one, and its frames of sound; without tags (ID3)."""
+    end = len(file)
     if len(file) >= _TAG and file[-_TAG:].startswith(b"TAG"):
         end -= _TAG
-    sounding = start
-    if _HEAD.search(file, start, min(end, start + _HEAD_WITHIN)) is not None:
-        sounding += _size(file, start)
+    start, sounding = header_of(file[:end])
     return file[start:sounding], file[sounding:end]
 
 

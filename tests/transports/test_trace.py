@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import struct
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,27 @@ import msgspec
 import pytest
 
 from smallest_proto import SynthesisSession, TranscriptionSession
-from smallest_proto.commands import OpenLink, SendBinary
-from smallest_proto.config import RetryPolicy, SynthesisConfig, Timeouts, TranscriptionConfig
-from smallest_proto.errors import LocalProtocolError, RemoteError
+from smallest_proto.commands import OpenLink, SendBinary, SendRequest
+from smallest_proto.config import (
+    Endpoint,
+    FileTranscriptionConfig,
+    RetryPolicy,
+    SynthesisConfig,
+    Timeouts,
+    TranscriptionConfig,
+)
+from smallest_proto.errors import ConfigurationError, LocalProtocolError, RemoteError
 from smallest_proto.events import LinkOpened
+from smallest_proto.http.exchange import ExchangeFailed
+from smallest_proto.http.files import FileTranscript, FileTranscription
+from smallest_proto.http.synthesis import Synthesis
+from smallest_proto.http.voices import VoiceList
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 from smallest_proto.server.synthesiser import CodedSynthesiser
-from smallest_proto.synthesis.events import SegmentDone, WordSpoken
+from smallest_proto.synthesis.events import AudioChunk, SegmentDone, SpeechFinished, WordSpoken
 from smallest_proto.transcription.events import FinalTranscript
-from smallest_transports._trace import TracedSession, decoded
+from smallest_transports import pictures
+from smallest_transports._trace import Replay, Trace, TracedSession, decoded
 from smallest_transports.asyncio import Client
 from smallest_transports.local.server import LocalServer
 from smallest_transports.memory import replay
@@ -51,7 +65,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
         return poll_output
 
-    for kind in (TranscriptionSession, SynthesisSession):
+    for kind in (TranscriptionSession, SynthesisSession, FileTranscription, Synthesis, VoiceList):
         monkeypatch.setattr(kind, "poll_output", watched(kind))
     return outputs
 
@@ -69,6 +83,8 @@ def server(*faults: str) -> LocalServer:
 
 def without_key(output: Any) -> Any:
     """A replayed session has another key."""
+    if isinstance(output, SendRequest):
+        return (output.request.full_url, output.request.body)
     return (output.link, output.request.url, output.request.query) if isinstance(output, OpenLink) else output
 
 
@@ -140,6 +156,125 @@ async def test_without_what_was_said_the_same_happens(
     written = path.read_text()
     for private in (KEY, "w10", "Blackwell", "Huang"):
         assert private not in written
+
+
+WHOLE_TEXT = "w101 w102. " + "w103 w104 w105, " * 20 + "w106."
+
+
+def wav(pcm: bytes) -> bytes:
+    size = len(pcm)
+    form = struct.pack("<IHHIIHH", 16, 1, 1, 16000, 32000, 2, 16)
+    return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + form + b"data" + struct.pack("<I", size) + pcm
+
+
+async def hear_file(open_client: Client) -> None:
+    config = FileTranscriptionConfig(word_timestamps=True, keywords=("Blackwell",))
+    assert "w101" in (await open_client.transcribe(wav(SPEECH.pcm), config)).text
+
+
+async def hear_nothing(open_client: Client) -> None:
+    with pytest.raises(RemoteError):
+        await open_client.transcribe(b"RIFF, and no WAV at all: Blackwell")
+
+
+async def hear_url(open_client: Client) -> None:
+    with pytest.raises(RemoteError):  # this server fetches nothing
+        await open_client.transcribe(url="https://Blackwell.example:8443/w101.wav?w102=1")
+
+
+async def list_voices(open_client: Client) -> None:
+    assert await open_client.voices("lightning-v3.1")
+
+
+def speak_whole(form: str, *, sse: bool = False) -> Any:
+    async def speak_it(open_client: Client) -> None:
+        config = SynthesisConfig(output_format=form, sample_rate=16000)  # type: ignore[arg-type]
+        assert await open_client.synthesize(WHOLE_TEXT, config, sse=sse).read()
+
+    return speak_it
+
+
+EXCHANGES = {
+    "file": (hear_file, ()),
+    "file, after a refusal": (hear_file, ("refuse:503",)),
+    "no file": (hear_nothing, ()),
+    "url": (hear_url, ()),
+    "voices": (list_voices, ()),
+    **{form: (speak_whole(form), ()) for form in ("pcm", "ulaw", "wav", "mp3")},
+    "events": (speak_whole("pcm", sse=True), ()),
+    "events, after a refusal": (speak_whole("pcm", sse=True), ("refuse:503",)),
+}
+
+
+@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize(("exchange", "faults"), EXCHANGES.values(), ids=EXCHANGES)
+async def test_an_exchange_is_in_it_too(
+    tmp_path: Path, told: list[Any], exchange: Any, faults: tuple[str, ...], private: bool
+) -> None:
+    path = tmp_path / "calls.jsonl"
+    async with server(*faults) as local, client(local.base_url, trace=path, trace_private=private) as open_client:
+        await exchange(open_client)
+    assert any(isinstance(output, SendRequest) for output in told)
+    assert pictures.read_file(path) == (), "there is no call to draw"
+    again = replayed(path, told)
+    assert list(map(type, again)) == list(map(type, told))
+    if private:
+        assert list(map(without_key, again)) == list(map(without_key, told))
+    for output, before in zip(again, told, strict=True):
+        if isinstance(before, AudioChunk):
+            assert len(output.data) == len(before.data)
+            assert private or output.data != before.data or not any(before.data)
+        if isinstance(before, FileTranscript):
+            assert (output.duration, len(output.words)) == (before.duration, len(before.words))
+        if isinstance(before, SpeechFinished):
+            assert output == before
+        if isinstance(before, ExchangeFailed):
+            assert (output.failure.status, output.failure.reason) == (before.failure.status, before.failure.reason)
+    written = path.read_text()
+    assert KEY not in written
+    if not private:
+        assert not [said for said in ("w10", "Blackwell", "RIFF, and") if said in written]
+
+
+@pytest.mark.parametrize("damage", ["", "cut", "spoilt", "unknown"])
+def test_an_answer_that_came_compressed_is_replayed_as_such(damage: str) -> None:
+    lines: list[bytes] = []
+    jitter = lambda: 0.5  # noqa: E731
+    endpoint = Endpoint(api_key=KEY)
+    options = {"audio": b"some", "audio_url": None, "retry": RetryPolicy(max_retries=0)}
+    exchange, traced = Trace(lines.append, private=False).make(
+        FileTranscription, FileTranscriptionConfig(), endpoint, jitter, **options
+    )
+    body = gzip.compress(b'{"transcription": "said in private", "duration": 2.5}')
+    body = {"cut": body[:-9], "spoilt": body[:20] + b"\0" * 30}.get(damage, body)
+    coding = "br" if damage == "unknown" else "gzip"
+    happens: list[tuple[Any, ...]] = [
+        ("start",),
+        ("response_started", 200, (("Content-Encoding", coding), ("Content-Type", "application/json"))),
+        *(("body_received", body[at : at + 7]) for at in range(0, len(body), 7)),
+        ("response_ended",),
+    ]
+    for at, (name, *args) in enumerate(happens):
+        traced.note(name, tuple(args), float(at))
+        getattr(exchange, name)(*args, float(at))
+    outcomes = list(iter(exchange.poll_output, None))
+    recorded = Replay([json.loads(line) for line in lines])
+    again = recorded.make()
+    for name, args, at in recorded.told:
+        getattr(again, name)(*args, at)
+    replayed_outcomes = list(iter(again.poll_output, None))
+    assert [type(output) for output in replayed_outcomes] == [type(output) for output in outcomes]
+    if damage:
+        assert replayed_outcomes[-1] == outcomes[-1]
+    else:
+        assert (replayed_outcomes[-1].text, replayed_outcomes[-1].duration) == ("xxxx xx xxxxxxx", 2.5)
+
+
+def test_what_cannot_be_made_leaves_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    with pytest.raises(ConfigurationError):
+        client("http://127.0.0.1:1", trace=path).synthesize("...")
+    assert not path.exists() or not path.read_text()
 
 
 async def test_sessions_are_told_apart(tmp_path: Path, told: list[Any]) -> None:

@@ -38,7 +38,7 @@ from ._live import PIECE_BYTES, File, Pieces, heard, pieces, read_stream
 from ._pool import Pool
 from ._proxy import ENVIRONMENT
 from ._speech import Speech, SynthesisStream
-from ._trace import S, Trace, TracedSession
+from ._trace import K, S, Trace, TracedSession, construct
 
 if TYPE_CHECKING:
     import ssl
@@ -74,7 +74,6 @@ class Options(TypedDict, total=False):
 class _Tries(TypedDict):
     timeouts: Timeouts
     retry: RetryPolicy
-    jitter: Callable[[], float]
 
 
 def hide_options(options: Any) -> None:
@@ -96,9 +95,9 @@ class Client:
     ``transcribe``, ``voices``, and each request of ``synthesize`` before its first byte, are tried again as ``retry``
     says: the live streams tell of it with ``LinkLost``, of these ``on_retry`` is told, at once and in the client's own
     loop.
-    ``trace`` is a file to which every input of every session is appended, for ``memory.replay`` and ``pictures``, or a
-    function that is given each line: without the key, and without what was said unless ``trace_private``. A session
-    raises ``OSError`` if it cannot be written there.
+    ``trace`` is a file to which every input of every session, and of every exchange over HTTP, is appended, for
+    ``memory.replay`` and ``pictures``, or a function that is given each line: without the key, and without what was
+    said unless ``trace_private``. A session raises ``OSError`` if it cannot be written there.
     ``any_region``: your contract has languages that the region of ``base_url`` does not have for all.
     Raises ``ConfigurationError`` without a key, and for a ``base_url`` or a ``proxy`` that is none.
     """
@@ -225,8 +224,8 @@ class Client:
         a text that cannot be spoken, and for options that cannot be.
         """
         config = config or SynthesisConfig()
-        exchange = Synthesis(config, self._endpoint, text, sse=sse, **self._tries())
-        return Speech(exchange, config, self._driving, self._world.write_file)
+        exchange, traced = self._made(Synthesis, config, text=text, sse=sse, **self._tries())
+        return Speech(exchange, config, partial(self._driving, trace=traced), self._world.write_file)
 
     @asynccontextmanager
     async def stream_synthesis(
@@ -275,7 +274,7 @@ class Client:
 
         Raises ``ConfigurationError`` for what is no model, and ``RemoteError`` for what the service or the network did.
         """
-        answer: Voices = await self._answer(VoiceList(self._endpoint, model, **self._tries()))
+        answer: Voices = await self._answer(*self._made(VoiceList, None, model=model, **self._tries()))
         return answer.voices
 
     async def _exchange(
@@ -283,15 +282,15 @@ class Client:
     ) -> FileTranscript | TranscriptionAccepted:
         if isinstance(audio, (str, PathLike)):
             audio = await self._driver.read_file(audio)
-        exchange = FileTranscription(config, self._endpoint, audio=audio, audio_url=url, **self._tries())
-        answer: FileTranscript | TranscriptionAccepted = await self._answer(exchange)
+        exchange = self._made(FileTranscription, config, audio=audio, audio_url=url, **self._tries())
+        answer: FileTranscript | TranscriptionAccepted = await self._answer(*exchange)
         return answer
 
     def _tries(self) -> _Tries:
-        return {"timeouts": self._timeouts, "retry": self._retry, "jitter": self._world.jitter}
+        return {"timeouts": self._timeouts, "retry": self._retry}
 
-    async def _answer(self, exchange: FileTranscription | VoiceList) -> Any:
-        async with self._driving(exchange) as driver:
+    async def _answer(self, exchange: FileTranscription | VoiceList, trace: TracedSession | None) -> Any:
+        async with self._driving(exchange, trace) as driver:
             outcome = await driver.next()
             driver.check()
         if isinstance(outcome, ExchangeFailed):
@@ -302,14 +301,17 @@ class Client:
         return await self._session(SynthesisSession, config, resume=resume)
 
     async def _session(self, kind: type[S], config: Any, **options: Any) -> Driving[S]:
-        options = {"timeouts": self._timeouts, "retry": self._retry, **options}
+        return await self._begin(*self._made(kind, config, **self._tries(), **options))
+
+    def _made(self, kind: type[K], config: Any, **options: Any) -> tuple[K, TracedSession | None]:
+        """A session or an exchange, and where its inputs are written down, if they are."""
         if self._trace is None:
-            return await self._begin(kind(config, self._endpoint, jitter=self._world.jitter, **options))
-        return await self._begin(*self._trace.make(kind, config, self._endpoint, self._world.jitter, **options))
+            return construct(kind, config, self._endpoint, jitter=self._world.jitter, **options), None
+        return self._trace.make(kind, config, self._endpoint, self._world.jitter, **options)
 
     @asynccontextmanager
-    async def _driving(self, machine: M) -> AsyncIterator[Driving[M]]:
-        driver = await self._begin(machine)
+    async def _driving(self, machine: M, trace: TracedSession | None = None) -> AsyncIterator[Driving[M]]:
+        driver = await self._begin(machine, trace)
         try:
             yield driver
         finally:

@@ -1,21 +1,39 @@
-"""A session out of a trace, told the same again: it puts out the same."""
+"""A session or an exchange out of a trace, told the same again: it puts out the same."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from os import PathLike
-from typing import Any
+from typing import Any, TypeAlias
 
-from smallest_proto.commands import Command
+from smallest_proto.commands import Command, ExchangeCommand
 from smallest_proto.errors import SmallestError
-from smallest_proto.synthesis.events import SpeechEvent
+from smallest_proto.http.exchange import ExchangeFailed, ExchangeRetried
+from smallest_proto.http.files import FileTranscript, TranscriptionAccepted
+from smallest_proto.http.voices import Voices
+from smallest_proto.synthesis.events import SpeechEvent, SpeechFinished
 from smallest_proto.transcription.events import Event
 from smallest_transports._trace import Replay
 
+Output: TypeAlias = (
+    Command
+    | Event
+    | SpeechEvent
+    | ExchangeCommand
+    | ExchangeRetried
+    | ExchangeFailed
+    | FileTranscript
+    | TranscriptionAccepted
+    | Voices
+    | SpeechFinished
+)
 
-def replay(path: str | PathLike[str], number: int = 0) -> Iterator[tuple[float, Command | Event | SpeechEvent]]:
+
+def replay(path: str | PathLike[str], number: int = 0) -> Iterator[tuple[float, Output]]:
     """What a session put out, command or event, each with the time at which it did; ``number`` counts the sessions.
+
+    An exchange over HTTP (a file, a whole text, the voices) counts as one: it put out its commands and its outcome.
 
     Times are those of the trace: seconds of the monotonic clock of then. The key is not in a trace, and what was said
     only where ``trace_private`` was asked for: then the outputs are the same to the last word, but for the key.
@@ -35,7 +53,7 @@ def replay(path: str | PathLike[str], number: int = 0) -> Iterator[tuple[float, 
     return _outputs(Replay([*sessions.values()][number]))
 
 
-def _outputs(trace: Replay) -> Iterator[tuple[float, Command | Event | SpeechEvent]]:
+def _outputs(trace: Replay) -> Iterator[tuple[float, Output]]:
     session: Any = trace.make()
     for told in trace.told:
         try:

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from os import PathLike
-from typing import Any
+from typing import Any, get_args
 
 from smallest_proto.errors import SmallestError
-from smallest_transports._trace import Replay, Told, told_by
+from smallest_transports._trace import Exchange, Replay, Told, told_by
 
 from .hearing import Hearing
 from .model import Call
 from .speaking import Speaking
 
+_OTHERS = frozenset(kind.__name__ for kind in get_args(Exchange))  # a request and its answer are no call to draw
 _NO_TRACE = "this is no trace: give a file that a client with trace=... wrote"
 
 
@@ -28,6 +29,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._sessions: dict[str, _Session] = {}
+        self._others: set[str] = set()
 
     def line(self, line: bytes | str) -> None:
         """The next line. Raises ``ValueError`` where it is none of a trace."""
@@ -35,8 +37,11 @@ class Watch:
             read = json.loads(line)
             name = read["session"]
             if "made" in read:
-                self._sessions[name] = _Session(name, read)
-            else:
+                if read["made"] in _OTHERS:
+                    self._others.add(name)
+                else:
+                    self._sessions[name] = _Session(name, read)
+            elif name not in self._others:
                 self._sessions[name].add(read)
         except (KeyError, TypeError, ValueError, RecursionError):
             raise ValueError(_NO_TRACE) from None
