@@ -58,6 +58,7 @@ LOOP = "smallest_transports._event_loop"  # what two of them share: asyncio,
 THREAD = "smallest_transports._loop_thread"  # and the thread of the one without a framework
 PICTURES = "smallest_transports.pictures"
 LOCAL, PAGE = "smallest_transports.local", "smallest_transports.local.page"  # its page has a client of the server
+SHRINKING = "smallest_transports.shrinking"
 ROOMS: dict[str, tuple[str, ...]] = {
     GROUND: (),
     **dict.fromkeys(SERVICES, (GROUND,)),
@@ -74,6 +75,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     PICTURES: SHARED,
     LOCAL: SHARED,
     PAGE: (*SHARED, LOCAL, DRIVERS[0], PICTURES),
+    SHRINKING: SHARED,
     "smallest_transports.cli": (
         *SHARED,
         DRIVERS[0],
@@ -82,6 +84,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         LOCAL,
         PAGE,
         PICTURES,
+        SHRINKING,
     ),
     "smallest_transports.testing": (*SHARED, WORLD, "smallest_transports.memory", "smallest_transports.local"),
     "smallest_transports.pytest_plugin": (*CORE, "smallest_transports.testing"),

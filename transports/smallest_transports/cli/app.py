@@ -344,6 +344,45 @@ def replay(file: Path, number: int, reveal: bool) -> None:
     replay_trace(file, number=number, revealed=reveal)
 
 
+@trace.command(epilog=_EXIT_CODES)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--fails",
+    required=True,
+    metavar="EXPRESSION",
+    help="What shows the fault: an event, such as AudioLost; \"SessionEnded.reason == 'failed'\"; or Python over "
+    "events, times, commands, stats and error.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write the test here; - is standard output.  [test_FILE.py]"
+)
+@click.option("--call", "number", type=click.IntRange(min=1), metavar="N", help="Of several calls this one.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0.0), default=50.0, show_default=True, help="How long to search at most."
+)
+@click.option("--private", is_flag=True, help="Keep what was said in the test, where the trace holds it.")
+@debug_option
+def shrink(file: Path, fails: str, output: Path | None, number: int | None, seconds: float, private: bool) -> None:
+    """Cut a call down to the fewest inputs that still show a fault, and write a test that replays them.
+
+    \b
+    --fails AudioLost                            some audio was given up
+    --fails "SessionEnded.reason == 'failed'"    the session failed
+    --fails "FinalTranscript.latency > 3"        a final came late
+    --fails "LinkLost and not AudioLost"         a link was lost, and no audio
+    --fails "len(stats.links) > 3"               it took more than three links
+    --fails "sum(isinstance(e, LinkLost) for e in events) > 2"
+    --fails error                                the session raised what it may not
+
+    The search is for any cause of that: say it as narrowly as you can, "SessionEnded.failure.status == 401". What was
+    said is left out, unless --private. Of several calls the first one that shows it is taken.
+    """
+    from .shrink import Options
+    from .shrink import shrink as shrink_trace
+
+    shrink_trace(file, Options(fails=fails, output=output, number=number, seconds=seconds, private=private))
+
+
 @commands.command(epilog=_EXIT_CODES)
 @service_options("Look at this machine alone, not at the way to the service.", keyless=True)
 @debug_option
