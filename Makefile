@@ -23,11 +23,11 @@ export BRANCHES
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench streams plugin cuts peers soak mutants picture docs site style types imports
+.PHONY: help demo test check bench streams plugin cuts peers soak mutants taken-back picture docs site style types imports
 
 help: ## what can be made
 	@echo 'Usage: make TARGET'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 	@echo 'Variables: PYTHON=python3.12 makes .venv with that Python; ARGS="--fast" goes to the demo, the tests or the benchmark.'
 
 demo: $(VENV)/.demo ## human speech becomes text, live, over real sockets, with no key
@@ -69,6 +69,9 @@ mutants: $(VENV)/.develop ## change one thing in the code at a time, and see a t
 
 picture: $(VENV)/.demo ## draw the still of the demo with three faults anew, in real time
 	@$(VENV)/bin/smallest-proto demo --fault drop@6 --fault refuse:503 --fault close:1011@12 --picture docs/call.svg
+
+taken-back: $(VENV)/.develop ## take back one mend at a time, and see the kit find the fault: some minutes at most
+	@$(IN) tests/mutants/taken_back.py $(ARGS)
 
 docs: $(VENV)/.develop ## draw the state machines anew from their tables
 	@$(IN) docs/make_diagrams.py
