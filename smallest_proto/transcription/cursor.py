@@ -67,7 +67,7 @@ class Cursor:
         self.settled: tuple[int, float] | None = None  # a place where all before it was said to be final, and when
         self.heard_at = now  # when its service last said something
         self._heard = 0  # how many samples it had been sent by then
-        self.judged_to = start  # a suspicion up to here was wrong: the audio before it was no speech
+        self.judged_to = start  # audio before it raises no suspicion: it was answered, or was no speech
         self._holes: list[tuple[int, int]] = []  # (samples it was sent by then, samples of the stream left out so far)
         self._left_out = 0  # samples of the stream, in all
         self._ends = array("q")  # of what it was sent and is not final,

@@ -233,6 +233,8 @@ class Receiver:
         if spoken:
             cut = timed and is_cut(end, cursor, sender, self.timeline)
             latency = self._take_in(text, words, said[again:] if timed else None, cut, end, cursor, now)
+            if not timed:  # the watermark cannot tell that what was said is answered
+                cursor.judged_to = cursor.sent
         if spoken or asked or message.is_last:
             if not spoken:
                 text, words = "", ()

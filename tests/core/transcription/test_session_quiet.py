@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from smallest_proto.config import Timeouts
-from smallest_proto.events import LinkLost
+from smallest_proto.events import LinkLost, LinkOpened
 from smallest_proto.server.imperfection import Imperfection
 from smallest_proto.server.recogniser import coded_speech
 from smallest_proto.transcription.events import FinalTranscript, SpeechEnded
@@ -24,6 +24,16 @@ def test_on_a_good_network_no_probe_cuts_a_word(calls: Any, vad_events: bool) ->
         call.run()
         call.assert_whole(speech)
         assert call.of(LinkLost) == []
+
+
+@pytest.mark.parametrize("no_times", [False, True])
+def test_a_caller_who_says_no_more_gets_no_new_link(calls: Any, no_times: bool) -> None:
+    call = calls.make(MemoryNetwork(imperfection=Imperfection(no_times=no_times)))
+    call.feed(coded_speech([1, 7.0, 2, 0.4, 3, 0.4, 1.0, 40.0, 4, 1.0]).pcm, chunk=0.05)
+    call.run()
+    assert call.of(LinkLost) == []
+    assert len(call.of(LinkOpened)) == 1
+    assert "w2 w3" in [final.text for final in call.of(FinalTranscript)]
 
 
 def test_a_mute_service_is_found_in_time_after_an_outage(calls: Any) -> None:
