@@ -29,7 +29,7 @@ def test_the_bug_passes_all_tests_but_is_found_by_the_strategies(tmp_path: Path)
     said = run(tmp_path, "-k", "not bad_network and not Driver and not Orders")
     assert re.search(r"\d passed", said), said
     assert "failed" not in said
-    said = run(tmp_path, FINDS)
+    said = run(tmp_path, FINDS, "--hypothesis-seed=0")  # the same examples in each run
     assert "1 failed" in said
     assert re.search(r"\d+ words?: \d+ lost\n", said), said
     assert re.search(r"E +\d\.\d{3} +LinkLost ", said)
