@@ -13,6 +13,7 @@ from livekit.agents import APIConnectOptions, APIStatusError
 from livekit.agents.metrics import STTMetrics
 from livekit.agents.stt import SpeechEvent, SpeechEventType
 from livekit.plugins import smallest_proto
+from livekit.plugins.smallest_proto import _stt_stream as stt_stream
 
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
@@ -32,6 +33,12 @@ def close(found: list[tuple[str, float, float]], offset: float = 0.0) -> bool:
         abs(start - other_start - offset) < 1e-3 and abs(end - other_end - offset) < 1e-3
         for (_, start, end), (_, other_start, other_end) in zip(found, WORDS, strict=True)
     )
+
+
+async def until_direct(stream: Any) -> None:
+    """Until nothing that was pushed waits: what comes then goes straight to the transcription."""
+    while stream._input_ch.take is None:  # noqa: ASYNC110
+        await asyncio.sleep(0)
 
 
 class TestStream:
@@ -99,6 +106,34 @@ class TestStream:
             events += await heard(stream, speech.pcm)
             assert finals(events) == ["w1 w2"] * 2
             assert are_paired(events)
+
+    async def test_what_is_pushed_at_once_keeps_its_place_behind_what_waits(self) -> None:
+        """Frames go straight to the transcription, but for those that follow a flush that has not had its turn."""
+        async with open_bench() as bench:
+            stream = bench.stt.stream()
+            for number in (1, 4):
+                await until_direct(stream)
+                push(stream, coded_speech([number, 0.2]).pcm)
+                assert stream._input_ch.empty()
+                stream.flush()  # waits for its turn, and so does what follows
+                push(stream, coded_speech([number + 1, 0.2]).pcm)
+                assert stream._input_ch.qsize() > 1
+                await until_direct(stream)
+                push(stream, coded_speech([number + 2, 0.2]).pcm)
+                assert stream._input_ch.empty()
+            stream.end_input()
+            events = await heard(stream)
+        assert [word for word, _, _ in words(events)] == ["w1", "w2", "w3", "w4", "w5", "w6"]
+
+    async def test_a_mistake_in_telling_an_event_ends_the_stream_with_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with open_bench() as bench:
+            stream = bench.stt.stream()
+            await until_direct(stream)
+            monkeypatch.setattr(stt_stream, "speech_event", lambda *_, **__: {}["no such event"])
+            push(stream, SPEECH.pcm)  # who pushes hears nothing of it
+            with pytest.raises(KeyError, match="no such event"):
+                await heard(stream)
+            assert not bench.errors[-1].recoverable
 
     async def test_a_flush_asks_for_nothing_if_it_is_not_to(self) -> None:
         asked: list[str] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from os import PathLike
@@ -26,7 +26,6 @@ from smallest_proto.http.exchange import ExchangeFailed, ExchangeRetried
 from smallest_proto.http.files import FileTranscript, FileTranscription, TranscriptionAccepted
 from smallest_proto.http.synthesis import Synthesis
 from smallest_proto.http.voices import Voice, VoiceList, Voices
-from smallest_proto.stats import SessionStats
 from smallest_proto.synthesis.session import SynthesisSession
 from smallest_proto.transcription.events import Event
 from smallest_proto.transcription.session import TranscriptionSession
@@ -34,11 +33,12 @@ from smallest_proto.values import hide
 
 from ._address import address_of
 from ._driving import Driving, M
-from ._live import PIECE_BYTES, File, Pieces, heard, pieces, read_stream
+from ._live import File, Pieces, heard, read_stream
 from ._pool import Pool
 from ._proxy import ENVIRONMENT
 from ._speech import Speech, SynthesisStream
 from ._trace import K, S, Trace, TracedSession, construct
+from ._transcription import TranscriptionStream
 
 if TYPE_CHECKING:
     import ssl
@@ -338,73 +338,6 @@ class Client:
             for driver in drivers:
                 stack.callback(self._drivers.discard, driver)
                 stack.push_async_callback(driver.close)
-
-
-class TranscriptionStream:
-    """One live transcription: audio in, events out.
-
-    Iterating gives the session's events, the last of them ``SessionEnded``; where the session failed it then raises
-    the ``RemoteError`` of its failure.
-    """
-
-    def __init__(self, driver: Driving[TranscriptionSession]) -> None:
-        self._session = driver.machine
-        self._driver = driver
-
-    @property
-    def stats(self) -> SessionStats:
-        """What the session did so far."""
-        return self._session.stats
-
-    @property
-    def config(self) -> TranscriptionConfig:
-        """The options of the audio that is given next; after ``UpdateRejected`` those that hold on."""
-        return self._session.config
-
-    async def send_audio(self, audio: Buffer) -> None:
-        """Give audio of the configured format, in pieces of any size (opus: one packet at a time).
-
-        Waits while the session or the socket has enough to do; what is cancelled while it waits has not been taken.
-        Raises ``LocalProtocolError`` for what is no audio and after ``end_input``, and once the session has failed the
-        ``RemoteError`` of its failure.
-        """
-        driver = self._driver
-        whole = type(audio) is bytes and len(audio) <= PIECE_BYTES
-        for piece in (audio,) if whole else pieces(audio, self.config.audio_format):
-            await driver.until_ready()
-            driver.check()
-            driver.tell(self._session.send_audio, piece)
-
-    async def finalize(self) -> None:
-        """Ask for everything given so far as a final. The stream goes on."""
-        self._tell(self._session.finalize)
-
-    async def update(self, config: TranscriptionConfig) -> None:
-        """Go over to other options without a gap; ``UpdateRejected`` is told where the service does not take them."""
-        self._tell(self._session.update, config)
-
-    async def end_input(self) -> None:
-        """No more audio comes: the rest is sent, the last final awaited, and the session ends."""
-        self._tell(self._session.end_input)
-
-    def waiting(self) -> Iterator[Event]:
-        """The events that have come so far and were not taken yet."""
-        while self._driver.outputs:
-            yield self._driver.outputs.popleft()
-
-    def _tell(self, told: Callable[..., None], *args: Any) -> None:
-        self._driver.check()
-        self._driver.tell(told, *args)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        event: Event | None = await self._driver.next()
-        if event is None:
-            self._driver.check()
-            raise StopAsyncIteration
-        return event
 
 
 def check_webhook(config: FileTranscriptionConfig | None, *, wanted: bool) -> FileTranscriptionConfig:

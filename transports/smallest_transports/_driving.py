@@ -202,7 +202,7 @@ class Driving(Generic[M]):
         due = self.machine.get_timer()
         if due is not None and due < self.due:  # one that is armed for too early finds nothing to do, and is armed anew
             self.wake_at(due)
-        if self.writers or (self.readers and len(self.outputs) > before):
+        if self.writers or (self.readers and (len(self.outputs) > before or self.over())):
             self.changed()
 
     def wake(self) -> None:
@@ -235,6 +235,14 @@ class Driving(Generic[M]):
         if isinstance(self._last, SessionEnded) and self._last.reason is EndReason.FAILED and self._last.failure:
             raise self._last.failure.error()
 
+    def give(self, told: Callable[[Any], None], event: Any) -> None:
+        """Call it; what it raises is for those who wait for the machine, as nobody else is here to mend it."""
+        try:
+            told(event)
+        except Exception as exc:
+            self.mistake = self.mistake or exc
+            self.changed()
+
     def _do(self, output: Any) -> None:
         if self.log is not None:
             self.log.note(self._explained(output), self.links)
@@ -264,7 +272,7 @@ class Driving(Generic[M]):
                 if self.on_event is None:
                     self.outputs.append(self._last)
                 else:
-                    self.on_event(self._last)
+                    self.give(self.on_event, self._last)
 
     def _explained(self, output: Any) -> Any:
         """An event whose failure is a deadline says what else than the service it can be the fault of."""

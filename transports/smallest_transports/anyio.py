@@ -25,10 +25,10 @@ from smallest_proto.requests import Request
 from . import _client
 from . import _wire as wire
 from ._address import is_websocket
-from ._client import TranscriptionStream
 from ._driving import M, Wire
 from ._speech import Speech, SynthesisStream
 from ._tasks import Framework, Nursed, NursedDriving, reason_of
+from ._transcription import TranscriptionStream
 from ._wire.proxy import open_tunnel
 from ._world import Tls, World, connection_lost, left_in, no_connection, no_proxy_connection, read_file
 

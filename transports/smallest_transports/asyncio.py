@@ -13,11 +13,11 @@ from smallest_proto.requests import Request
 
 from . import _client
 from . import _wire as wire
-from ._client import TranscriptionStream
 from ._driving import M
 from ._event_loop import EventLoopDriving, EventLoopLink
 from ._proxy import Proxy
 from ._speech import Speech, SynthesisStream
+from ._transcription import TranscriptionStream
 from ._world import READ_BYTES, Tls, World, no_proxy_connection
 
 __all__ = ["Client", "Speech", "SynthesisStream", "TranscriptionStream"]

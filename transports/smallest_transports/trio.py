@@ -24,10 +24,10 @@ from smallest_proto.requests import Request
 
 from . import _client
 from . import _wire as wire
-from ._client import TranscriptionStream
 from ._driving import M, Wire
 from ._speech import Speech, SynthesisStream
 from ._tasks import Framework, Nursed, NursedDriving, Scope, reason_of
+from ._transcription import TranscriptionStream
 from ._wire.proxy import open_tunnel
 from ._world import READ_BYTES, Tls, World, connection_lost, no_connection, no_proxy_connection, read_file
 

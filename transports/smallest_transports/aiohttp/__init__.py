@@ -16,8 +16,9 @@ except ModuleNotFoundError as exc:
     raise ImportError('this driver needs aiohttp: pip install "smallest-proto[aiohttp]"') from exc
 
 from smallest_transports import _client
-from smallest_transports._client import Options, TranscriptionStream, hide_options
+from smallest_transports._client import Options, hide_options
 from smallest_transports._speech import Speech, SynthesisStream
+from smallest_transports._transcription import TranscriptionStream
 
 from .connector import Connector
 from .links import Driver

@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import time
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -63,6 +64,17 @@ class _Wanted(stt.RecognizeStream._FlushSentinel):
         self.config = config
 
 
+class _Input(utils.aio.Chan[Any]):
+    """What is pushed: taken at once while nothing waits, else it has its turn."""
+
+    take: Callable[[Any], bool] | None = None  # whether it took it; None: something that came before waits
+
+    def send_nowait(self, value: Any) -> None:
+        if self.take is None or not self.take(value):
+            self.take = None
+            super().send_nowait(value)
+
+
 class SpeechStream(stt.RecognizeStream, Adjustable):
     """One live transcription. Frames go in by ``push_frame``, events come out by iteration."""
 
@@ -78,6 +90,7 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
         self._client = stt.live_client(http_session, opts.timeouts(conn_options), retry_policy(conn_options))
         # After all that can be refused: it starts tasks.
         super().__init__(stt=stt, conn_options=conn_options, sample_rate=opts.sample_rate)
+        self._input_ch: _Input = _Input()  # nobody has read the other one yet
         self._owner = stt
         self._wanted = wanted  # what was asked for last,
         self._current = wanted  # what the audio that is fed now goes with,
@@ -151,16 +164,18 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
             contextlib.AsyncExitStack() as last,
             client.stream_transcription(self._current.config) as stream,
         ):
+            stream.listen(partial(self._tell, stream))
             # Once the transcription is over, cancelled or not: its end closes the turn that was open.
-            last.push_async_callback(self._hear, stream)
-            feeding, hearing = asyncio.create_task(self._feed(stream)), asyncio.create_task(self._hear(stream))
+            last.push_async_callback(_over, stream)
+            feeding, ending = asyncio.create_task(self._feed(stream)), asyncio.create_task(_over(stream))
             try:
-                await asyncio.wait((feeding, hearing), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((feeding, ending), return_when=asyncio.FIRST_COMPLETED)
                 if feeding.done():
                     feeding.result()
-                await hearing
+                await ending
             finally:
-                await utils.aio.cancel_and_wait(feeding, hearing)
+                self._input_ch.take = None
+                await utils.aio.cancel_and_wait(feeding, ending)
         end = self._end
         if end is not None and end.failure is not None:
             if end.reason is EndReason.FAILED:
@@ -168,8 +183,11 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
             self._warn(api_error(end.failure))
 
     async def _feed(self, stream: TranscriptionStream) -> None:
-        """Give what is pushed to the transcription."""
+        """Give what is pushed to the transcription: what waits here, and by ``_take`` what need not."""
+        take = partial(self._take, stream)
         with contextlib.suppress(RemoteError):  # the events tell of it
+            if self._input_ch.empty():
+                self._input_ch.take = take
             async for item in self._input_ch:
                 if isinstance(item, rtc.AudioFrame):
                     for frame in _at(self._current.config.sample_rate, item):
@@ -179,15 +197,19 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
                     await stream.update(item.config)
                 elif self.options.finalize_on_flush:
                     await stream.finalize()
+                if self._input_ch.empty():
+                    self._input_ch.take = take
             await stream.end_input()
 
-    async def _hear(self, stream: TranscriptionStream) -> None:
-        """Give the events of the transcription to the framework."""
-        with contextlib.suppress(RemoteError):  # the last event holds it
-            async for event in stream:
-                self._tell(event, stream)
+    def _take(self, stream: TranscriptionStream, item: Any) -> bool:
+        """Give a frame to the transcription at once, where there is room; whether it was."""
+        return (
+            type(item) is rtc.AudioFrame
+            and item.sample_rate == self._current.config.sample_rate
+            and stream.offer(bytes(item.data))
+        )
 
-    def _tell(self, event: Event, stream: TranscriptionStream) -> None:
+    def _tell(self, stream: TranscriptionStream, event: Event) -> None:
         if isinstance(event, (InterimTranscript, FinalTranscript)) and event.session_id:
             self._request_id = event.session_id
         language = self._current.config.language
@@ -229,6 +251,13 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
         """Report an error that does not end the stream."""
         logger.warning("%s%s", error.message, what_follows, extra={"stt": self._owner.label})
         self._emit_error(error, recoverable=True)
+
+
+async def _over(stream: TranscriptionStream) -> None:
+    """Wait for the end of the transcription. Raises what telling its events met with."""
+    with contextlib.suppress(RemoteError):  # the last event holds it
+        async for _ in stream:
+            raise AssertionError("the events go to the listener")
 
 
 def _at(sample_rate: int, frame: rtc.AudioFrame) -> Iterable[rtc.AudioFrame]:

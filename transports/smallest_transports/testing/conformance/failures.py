@@ -28,7 +28,8 @@ from smallest_proto.http.files import FileTranscription
 from smallest_proto.transcription.events import Event
 from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports import _wire as wire
-from smallest_transports._client import Client, TranscriptionStream
+from smallest_transports._client import Client
+from smallest_transports._transcription import TranscriptionStream
 from smallest_transports.testing.certificates import Tls
 from smallest_transports.testing.servers import (
     answering,

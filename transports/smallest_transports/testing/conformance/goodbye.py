@@ -15,7 +15,7 @@ import pytest
 
 from smallest_proto.errors import DisconnectedError
 from smallest_proto.events import LinkLost, LinkOpened
-from smallest_transports._client import TranscriptionStream
+from smallest_transports._transcription import TranscriptionStream
 from smallest_transports.testing.certificates import Tls
 from smallest_transports.testing.servers import accept, heard_the_end, serving
 

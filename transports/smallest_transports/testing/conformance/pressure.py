@@ -15,7 +15,7 @@ from smallest_proto.config import Timeouts
 from smallest_proto.events import LinkOpened, SessionEnded
 from smallest_proto.transcription.events import FinalTranscript
 from smallest_transports import _wire as wire
-from smallest_transports._client import TranscriptionStream
+from smallest_transports._transcription import TranscriptionStream
 from smallest_transports.testing.certificates import Tls
 from smallest_transports.testing.servers import Talk, accept, answer_the_end, port_of, serving
 

@@ -10,7 +10,7 @@ import pytest
 from smallest_proto.config import Timeouts, TranscriptionConfig
 from smallest_proto.events import LinkOpened
 from smallest_proto.transcription.events import Event, FinalTranscript
-from smallest_transports._client import TranscriptionStream
+from smallest_transports._transcription import TranscriptionStream
 from smallest_transports.testing import Report, Speech, join, judge, speech
 from smallest_transports.testing.certificates import Tls
 from smallest_transports.testing.servers import local_server

@@ -14,7 +14,7 @@ from smallest_proto.errors import DisconnectedError, ServiceError, StatusError
 from smallest_proto.events import LinkLost, SessionEnded
 from smallest_proto.wav import read_wav
 from smallest_transports import _wire as wire
-from smallest_transports._client import TranscriptionStream
+from smallest_transports._transcription import TranscriptionStream
 from smallest_transports.testing.servers import LAST, Talk, accept, answering, serving
 
 from .drivers import KEY, PCM, Driver
