@@ -49,6 +49,7 @@ from .http.exchange import ExchangeFailed, ExchangeRetried
 from .http.files import FileTranscript, FileTranscription, TranscriptionAccepted
 from .http.synthesis import Synthesis
 from .http.voices import Voice, VoiceList, Voices, check_voice
+from .metrics import LinkMetrics
 from .reading import Utterance, Word
 from .requests import Request
 from .stats import LinkPlace, LinkRecord, SessionStats, SynthesisStats
@@ -65,6 +66,7 @@ from .transcription.events import (
     UpdateRejected,
     Usage,
 )
+from .transcription.metrics import FinalMetrics
 from .transcription.session import TranscriptionSession
 from .transcription.transcript import LiveTranscript
 from .values import reveal
@@ -97,9 +99,11 @@ __all__ = [
     "FileTranscript",
     "FileTranscription",
     "FileTranscriptionConfig",
+    "FinalMetrics",
     "FinalTranscript",
     "InterimTranscript",
     "LinkLost",
+    "LinkMetrics",
     "LinkOpened",
     "LinkPlace",
     "LinkRecord",

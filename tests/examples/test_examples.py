@@ -106,6 +106,17 @@ def test_many_files(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows[-1][1].startswith("failed:")
 
 
+def test_opentelemetry_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    with service(monkeypatch, "drop@1"):
+        lines = [line.split("\t") for line in run("opentelemetry_hook.py", "speech.wav").splitlines()]
+    counts = {(name, labels): value for name, labels, value in lines}
+    assert counts["stt.words", ""] == str(len(SPEECH.text.split()))
+    assert counts["stt.links", "why=done"] == "1"
+    assert sum(int(value) for (name, _), value in counts.items() if name == "stt.links") == 2
+    assert counts["stt.link.opening", ""].endswith("s in 2")
+    assert "stt.final.latency" in {name for name, _ in counts}
+
+
 def test_barge_in(monkeypatch: pytest.MonkeyPatch) -> None:
     with service(monkeypatch):
         lines = run("barge_in.py").splitlines()

@@ -16,94 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallest_proto.audio import AudioFormat
-from smallest_proto.config import Endpoint, FileTranscriptionConfig, RetryPolicy, Timeouts, TranscriptionConfig
+from smallest_proto.config import FileTranscriptionConfig, RetryPolicy, Timeouts
 from smallest_proto.errors import ConfigurationError, DisconnectedError, Failure, FailureKind, LocalProtocolError
 from smallest_proto.events import EndReason, LinkLost, LinkOpened, SessionEnded
 from smallest_proto.http.exchange import ExchangeFailed
 from smallest_proto.http.files import FileTranscript, FileTranscription
-from smallest_proto.requests import Request
 from smallest_proto.transcription.events import FinalTranscript
 from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports import _wire as wire
 from smallest_transports._client import Client
-from smallest_transports._driving import Driving
 from smallest_transports._live import PIECE_BYTES, pieces
 from smallest_transports._transcription import TranscriptionStream
 from smallest_transports._world import World, check_size
 
-ENDPOINT = Endpoint(api_key="sk-very-secret", base_url="http://h/")
-MESSAGE = bytes(1600)  # 50 ms
-
-
-class FakeLink:
-    """A connection that keeps what is written to it, for a server in the test."""
-
-    def __init__(self, number: int, request: Request) -> None:
-        self.number = number
-        self.wire: Any = wire.client_wire(request)
-        self.paused = False
-        self.written: list[bytes] = []
-        self.end: str | None = None
-        self.server = wire.ServerConnection()
-
-    def flush(self) -> bool:
-        count = len(self.written)
-        while not self.paused and (data := self.wire.data_to_send()):
-            self.written.append(data)
-        return len(self.written) > count
-
-    def finish(self) -> None:
-        self.flush()
-        self.end = "finished"
-
-    def abort(self) -> None:
-        self.end = "aborted"
-
-    def heard(self) -> list[Any]:
-        """What the server understands of what was written since the last time."""
-        data, self.written = b"".join(self.written), []
-        return self.server.receive_data(data) if data else []
-
-
-class FakeDriving(Driving):
-    """A driver whose time stands still unless it is moved."""
-
-    def __init__(self, machine: TranscriptionSession | FileTranscription, world: Any = None) -> None:
-        super().__init__(machine, world)
-        self.time = 0.0
-        self.made: list[FakeLink] = []
-        self.done: list[int] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def open(self, number: int, request: Request) -> FakeLink:
-        self.made.append(FakeLink(number, request))
-        return self.made[-1]
-
-    def wake_at(self, due: float) -> None:
-        pass
-
-    def changed(self) -> None:
-        pass
-
-
-def streaming() -> tuple[FakeDriving, FakeLink]:
-    """A session whose link is open."""
-    timeouts, retry = Timeouts(message_interval=0), RetryPolicy(max_retries=0)
-    driving = FakeDriving(TranscriptionSession(TranscriptionConfig(), ENDPOINT, timeouts=timeouts, retry=retry))
-    driving.tell(driving.machine.start)
-    (link,) = driving.made
-    assert isinstance(link.heard()[0], wire.RequestReceived)
-    link.server.accept()
-    driving.hear(link, link.server.data_to_send())
-    assert isinstance(driving.outputs.popleft(), LinkOpened)
-    return driving, link
-
-
-def say(driving: FakeDriving, link: FakeLink, **message: Any) -> None:
-    link.server.send_text(json.dumps(message))
-    driving.hear(link, link.server.data_to_send())
+from .fakes import ENDPOINT, MESSAGE, FakeDriving, FakeLink, say, streaming
 
 
 class TestASession:
@@ -129,41 +55,6 @@ class TestASession:
         assert told == [link.number] * 2
         assert driving.ready()
         assert len(link.heard()) == 3
-
-    def test_takes_what_is_offered_while_there_is_room(self) -> None:
-        driving, link = streaming()
-        stream = TranscriptionStream(driving)
-        assert stream.offer(MESSAGE)
-        assert link.heard() == [wire.BinaryMessage(MESSAGE)]
-        link.paused = True
-        assert not stream.offer(MESSAGE)
-        link.paused = False
-        assert stream.offer(MESSAGE)
-        assert link.heard() == [wire.BinaryMessage(MESSAGE)]
-        driving.tell(driving.machine.abort)
-        assert not stream.offer(MESSAGE)
-        assert driving.machine.stats.seconds_given == 0.1
-
-    def test_gives_its_events_to_a_listener_those_that_wait_first(self) -> None:
-        driving, link = streaming()
-        say(driving, link, transcript="one", is_final=True)
-        heard: list[Any] = []
-        TranscriptionStream(driving).listen(heard.append)
-        say(driving, link, transcript="two", is_final=True)
-        driving.tell(driving.machine.abort)
-        assert [event.text for event in heard if isinstance(event, FinalTranscript)] == ["one", "two"]
-        assert isinstance(heard[-1], SessionEnded)
-        assert not driving.outputs
-
-    def test_ends_with_what_the_listener_raised_first_and_whoever_told_it_hears_nothing_of_it(self) -> None:
-        driving, link = streaming()
-        TranscriptionStream(driving).listen(lambda event: {}[type(event).__name__])
-        say(driving, link, transcript="one", is_final=True)
-        assert driving.over()
-        driving.tell(driving.machine.abort)  # what is asked is done all the same
-        assert link.end == "aborted"
-        with pytest.raises(KeyError, match="SpeechStarted"):
-            driving.check()
 
     def test_goes_to_its_end(self) -> None:
         driving, link = streaming()

@@ -34,6 +34,7 @@ from smallest_proto.values import hide
 from ._address import address_of
 from ._driving import Driving, M
 from ._live import File, Pieces, heard, read_stream
+from ._metrics import CallMetrics, Told
 from ._pool import Pool
 from ._proxy import ENVIRONMENT
 from ._speech import Speech, SynthesisStream
@@ -68,6 +69,7 @@ class Options(TypedDict, total=False):
     trace: str | PathLike[str] | Callable[[bytes], object] | None
     trace_private: bool
     on_retry: Callable[[ExchangeRetried], object] | None
+    on_metrics: Told | None
     any_region: bool
 
 
@@ -95,6 +97,9 @@ class Client:
     ``transcribe``, ``voices``, and each request of ``synthesize`` before its first byte, are tried again as ``retry``
     says: the live streams tell of it with ``LinkLost``, of these ``on_retry`` is told, at once and in the client's own
     loop.
+    ``on_metrics`` is told of each connection of a live stream when it has ended (``LinkMetrics``), and of each final
+    (``FinalMetrics``), in the client's own loop: it must not block. What it raises is logged, as an error of the logger
+    ``smallest_proto``, and the call goes on.
     ``trace`` is a file to which every input of every session, and of every exchange over HTTP, is appended, for
     ``memory.replay`` and ``pictures``, or a function that is given each line: without the key, and without what was
     said unless ``trace_private``. A session raises ``OSError`` if it cannot be written there.
@@ -123,6 +128,7 @@ class Client:
         trace: str | PathLike[str] | Callable[[bytes], object] | None = None,
         trace_private: bool = False,
         on_retry: Callable[[ExchangeRetried], object] | None = None,
+        on_metrics: Told | None = None,
         any_region: bool = False,
     ) -> None:
         # Before all that can raise: tracebacks with local variables are what error services send home.
@@ -138,6 +144,7 @@ class Client:
         self._retry = retry
         self._buffer_seconds = buffer_seconds
         self._on_retry = on_retry
+        self._on_metrics = on_metrics
         self._trace = None
         if trace is not None:
             append = trace if callable(trace) else partial(self._world.append_file, trace)
@@ -323,6 +330,8 @@ class Client:
             driver.way = f"the proxy {self._world.proxy.host}, port {self._world.proxy.port}"
         driver.trace, driver.log = trace, self._world.log(machine)
         driver.on_retry = self._on_retry
+        if self._on_metrics is not None and isinstance(machine, (TranscriptionSession, SynthesisSession)):
+            driver.metrics = CallMetrics(self._on_metrics, machine, self._world.complain)
         self._drivers.add(driver)
         try:
             await driver.__aenter__()

@@ -23,6 +23,7 @@ from smallest_proto.requests import Request
 
 from . import _events as wire
 from ._logs import CallLog
+from ._metrics import CallMetrics
 from ._trace import TracedSession
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Driving(Generic[M]):
         self.world = world
         self.trace: TracedSession | None = None
         self.log: CallLog | None = None
+        self.metrics: CallMetrics | None = None
         self.on_retry: Callable[[ExchangeRetried], object] | None = None
         self.on_event: Callable[[Any], None] | None = None  # is given the outputs, in place of ``next``
         self.way = ""  # what leads to the service, where it is not direct
@@ -199,6 +201,8 @@ class Driving(Generic[M]):
                     session.write_done(link.number, now)
             if (output := poll()) is None:
                 break
+        if self.metrics is not None:
+            self.metrics.look(self.links, self.now())
         due = self.machine.get_timer()
         if due is not None and due < self.due:  # one that is armed for too early finds nothing to do, and is armed anew
             self.wake_at(due)
@@ -246,6 +250,8 @@ class Driving(Generic[M]):
     def _do(self, output: Any) -> None:
         if self.log is not None:
             self.log.note(self._explained(output), self.links)
+        if self.metrics is not None:
+            self.metrics.note(output, self.now())
         if type(output) is commands.SendBinary:  # most of what is asked, and told apart in no time
             self.links[output.link].wire.send_binary(output.data)
             return

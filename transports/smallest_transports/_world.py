@@ -9,6 +9,7 @@ import os
 import random
 import socket
 import ssl
+import traceback
 import urllib.request
 import wave
 from collections.abc import Awaitable, Callable, Iterator
@@ -106,6 +107,12 @@ class World:
         if not logger.isEnabledFor(logging.INFO):
             return None
         return CallLog(logger, debug=logger.isEnabledFor(logging.DEBUG), proxy=self.proxy)
+
+    @staticmethod
+    def complain(what: str) -> None:
+        """Log the exception that is being handled: the application's, met where nobody awaits it."""
+        # As text: a record that somebody keeps would keep the whole call with its traceback.
+        logging.getLogger(ROOT).error("%s\n%s", what, traceback.format_exc())
 
     getenv = staticmethod(os.getenv)
     jitter = staticmethod(random.random)

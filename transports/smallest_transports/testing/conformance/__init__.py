@@ -48,6 +48,7 @@ SUBJECTS = (
     "real_answers",
     "live_files",
     "logs",
+    "metrics",
     "native",
     "speech",
     "speech_streams",
