@@ -1,7 +1,8 @@
 """Telephony's audio (ITU-T G.711: µ-law and A-law, a byte for a sample) <-> linear16.
 
 Streams and speech take both as they are (``encoding="mulaw"``, ``output_format="ulaw"``). These are for what has to
-look at samples, or to mix them.
+look at samples, or to mix them. All take any buffer, an array too, and raise ``LocalProtocolError`` for one whose items
+are something else.
 """
 
 from __future__ import annotations
@@ -10,21 +11,26 @@ import struct
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
+from .buffers import read_buffer
 from .errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # the standard library has it since 3.12
 
-def ulaw_to_linear16(audio: bytes) -> bytes:
+
+def ulaw_to_linear16(audio: Buffer) -> bytes:
     """Bytes of µ-law -> 16-bit samples, little-endian: twice as many bytes."""
-    return _decoded(audio, _ULAW)
+    return _decoded(read_buffer(audio, "mulaw", 1), _ULAW)
 
 
-def alaw_to_linear16(audio: bytes) -> bytes:
+def alaw_to_linear16(audio: Buffer) -> bytes:
     """Bytes of A-law -> 16-bit samples, little-endian: twice as many bytes."""
-    return _decoded(audio, _ALAW)
+    return _decoded(read_buffer(audio, "alaw", 1), _ALAW)
 
 
-def linear16_to_ulaw(pcm: bytes) -> bytes:
+def linear16_to_ulaw(pcm: Buffer) -> bytes:
     """16-bit samples, little-endian -> µ-law: half as many bytes, each the nearest to its sample.
 
     Raises ``ConfigurationError`` for half a sample.
@@ -32,7 +38,7 @@ def linear16_to_ulaw(pcm: bytes) -> bytes:
     return _encoded(pcm, _ULAW_CODES)
 
 
-def linear16_to_alaw(pcm: bytes) -> bytes:
+def linear16_to_alaw(pcm: Buffer) -> bytes:
     """16-bit samples, little-endian -> A-law: half as many bytes, each the nearest to its sample.
 
     Raises ``ConfigurationError`` for half a sample.
@@ -81,11 +87,12 @@ class _Codes:
 _ULAW_CODES, _ALAW_CODES = _Codes(_ULAW), _Codes(_ALAW)
 
 
-def _decoded(audio: bytes, samples: Sequence[int]) -> bytes:
+def _decoded(audio: memoryview, samples: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(audio)}h", *map(samples.__getitem__, audio))
 
 
-def _encoded(pcm: bytes, codes: _Codes) -> bytes:
+def _encoded(samples: Buffer, codes: _Codes) -> bytes:
+    pcm = read_buffer(samples, "linear16", 2)
     if len(pcm) % 2:
         raise ConfigurationError("half a sample at the end: give whole 16-bit samples")
     return bytes(map(codes.table().__getitem__, struct.unpack(f"<{len(pcm) // 2}h", pcm)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallest_proto import g711
-from smallest_proto.errors import ConfigurationError
+from smallest_proto.errors import ConfigurationError, LocalProtocolError
 
 BOTH = [
     pytest.param(g711.ulaw_to_linear16, g711.linear16_to_ulaw, id="ulaw"),
@@ -57,3 +58,23 @@ def test_silence_is_that_of_telephony() -> None:
 def test_half_a_sample_is_refused(encode: Convert) -> None:
     with pytest.raises(ConfigurationError, match="half a sample"):
         encode(b"\0\0\0")
+
+
+@pytest.mark.parametrize(("decode", "encode"), BOTH)
+def test_an_array_is_read_as_its_samples(decode: Any, encode: Any) -> None:
+    samples: Any = np.arange(-32768, 32767, 997, dtype=np.int16)
+    codes = np.frombuffer(encode(samples.tobytes()), np.uint8)
+    assert encode(samples) == encode(memoryview(samples)) == codes.tobytes()
+    assert encode(samples[::2]) == codes[::2].tobytes()
+    assert decode(codes[::2]) == decode(codes[::2].tobytes())
+
+
+@pytest.mark.parametrize(("decode", "encode"), BOTH)
+def test_other_items_are_refused_with_what_would_be_right(decode: Any, encode: Any) -> None:
+    wrong: Any
+    for wrong, right in ((np.zeros(4, np.float32), "multiply"), (np.zeros(4, np.int32), "int16"), ("text", "bytes")):
+        with pytest.raises(LocalProtocolError, match=right):
+            encode(wrong)
+    for wrong in (np.zeros(4, np.int16), "text"):
+        with pytest.raises(LocalProtocolError, match="bytes"):
+            decode(wrong)
