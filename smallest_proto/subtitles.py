@@ -187,7 +187,10 @@ def timed_words(transcript: Transcript) -> list[TimedWord]:
         settled = _settle([(said.text, said.start, said.end) for said in transcript.utterances])
         return [word for said in settled for word in _spread(said.text, said.start, said.end)]
     text = transcript.text or " ".join(word.text for word in transcript.words)
-    return _spread(text, 0.0, transcript.duration or len(text) * _SECONDS_A_CHARACTER)
+    lasting = transcript.duration
+    if lasting is None or not _is_time(lasting) or not lasting:
+        lasting = len(text) * _SECONDS_A_CHARACTER
+    return _spread(text, 0.0, lasting)
 
 
 def _settle(pieces: Sequence[tuple[str, float | None, float | None]]) -> list[TimedWord]:

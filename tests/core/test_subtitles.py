@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smallest_proto.http.files import FileTranscript
 from smallest_proto.subtitles import LINE_COLUMNS, MAX_LINES, MAX_SECONDS, PAUSE, Cue, TimedWord, make_cues
 
 TEXTS = st.one_of(
@@ -97,3 +100,9 @@ def test_wide_characters_count_twice_and_need_no_spaces() -> None:
     cues = make_cues(words, separator="")
     assert "".join(line for cue in cues for line in cue.lines) == "東京" * 30
     assert all(len(line) <= LINE_COLUMNS // 2 for cue in cues for line in cue.lines)
+
+
+@pytest.mark.parametrize("duration", [math.inf, math.nan, -4.0, 0.0, None])
+def test_text_without_times_lasts_as_long_as_its_letters_where_no_duration_is_known(duration: float | None) -> None:
+    transcript = FileTranscript(text="hello there", duration=duration)
+    assert transcript.to_srt() == "1\n00:00:00,000 --> 00:00:01,200\nhello there\n\n"
