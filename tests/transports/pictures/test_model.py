@@ -102,6 +102,14 @@ def test_the_last_line_of_a_process_that_died_can_be_half_of_one() -> None:
 FAULTS = {1: (1.2, "lose"), 2: (0.9, "lose")}
 
 
+def test_a_damaged_line_is_named() -> None:
+    lines, _, _ = call({})
+    with pytest.raises(ValueError, match="line 5, or one before it, is damaged"):
+        read_calls([*lines[:4], b"nonsense\n", *lines[4:]])
+    with pytest.raises(ValueError, match="this is no trace"):
+        read_calls([b"nonsense\n"])
+
+
 def test_what_a_link_is_sent_again_is_told_apart() -> None:
     lines, events, stats = call(FAULTS)
     found = heard(lines)

@@ -102,9 +102,15 @@ def read_calls(lines: Iterable[bytes]) -> tuple[Call, ...]:
     Raises ``ValueError`` where the lines are not those of a trace.
     """
     watch = Watch()
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         if line.endswith(b"\n"):
-            watch.line(line)
+            try:
+                watch.line(line)
+            except ValueError:
+                if number == 1:
+                    raise
+                # What is told a session shows at its next line that it cannot have been told.
+                raise ValueError(f"line {number}, or one before it, is damaged: no trace goes on like that") from None
     return watch.calls()
 
 
