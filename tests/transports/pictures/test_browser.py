@@ -119,3 +119,28 @@ def test_a_call_that_goes_on_grows_and_keeps_its_zoom(tmp_path: Path) -> None:
     assert out["kept"]
     assert out["calls"]
     assert out["ending"] == "completed"
+
+
+def test_labels_hold_whole_letters_and_signs_at_the_end_are_whole(tmp_path: Path) -> None:
+    lines, _, _ = call({})
+    page = re.sub(r'"text":"w1 w2 w3"', '"text":"' + "e\u0301" * 90 + '"', pictures.html(pictures.read_calls(lines)))
+    out = browse(
+        tmp_path,
+        page,
+        PRESS
+        + """
+        let asked = 0; // how wide the canvas is: each time costs a layout
+        Object.defineProperty(canvas, "clientWidth", { get() { asked += 1; return this.offsetWidth; } });
+        press("ArrowRight"); out.asked = asked;
+        out.labels = [...document.querySelectorAll(".sp-canvas svg svg text")].map((one) => one.textContent);
+        const area = document.querySelector(".sp-canvas svg svg").viewBox.baseVal;
+        out.area = area.x + area.width; out.lane = 124 + Number(document.querySelector(".lane").getAttribute("width"));
+        press("+"); const near = document.querySelector(".sp-canvas svg svg").viewBox.baseVal;
+        out.near = near.x + near.width;
+        """,
+    )
+    (label,) = {label for label in out["labels"] if "e\u0301" in label}
+    assert re.fullmatch("(e\u0301){12,}…", label)  # such a letter is as wide as any: none is counted twice
+    assert out["asked"] <= 2
+    assert out["area"] >= out["lane"] + 6
+    assert out["near"] == out["lane"]

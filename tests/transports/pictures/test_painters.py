@@ -156,3 +156,20 @@ def test_the_still_of_the_readme_is_one_of_ours() -> None:
     assert "Lost: nothing" in figures
     assert "3 lost" in figures, "three faults"
     assert set(ADDRESS.findall(still)) == {NAMESPACE}
+
+
+def test_what_joins_letters_is_no_control_sign() -> None:
+    joined = "क्‍ष 👩‍👧 می‌خواهم"
+    (drawn,) = pictures.read_calls(speech(text=f"{joined} ‮abc[2J. "))
+    text = pictures.text([pictures.scene(drawn)], width=400)
+    assert joined in text
+    assert "‮" not in text
+    assert "" not in text
+
+
+def test_a_label_of_a_still_is_cut_between_letters() -> None:
+    (drawn,) = pictures.read_calls(speech(text="e\u0301" * 300 + ". "))
+    labels = re.findall(r">((?:e\u0301)+)…<", pictures.svg(pictures.scene(drawn)))
+    assert labels
+    (wide,) = pictures.read_calls(speech(text="東" * 300 + ". "))
+    assert max(map(len, labels)) > max(map(len, re.findall(r">(東+)…<", pictures.svg(pictures.scene(wide)))))

@@ -41,9 +41,18 @@ const smallestPicture = (() => {
     const a = track[low - 1], b = track[low];
     return b[from] > a[from] ? a[to] + (b[to] - a[to]) * (at - a[from]) / (b[from] - a[from]) : b[to];
   };
+  // As much of a text as there is room for, measured: scripts differ, and no letter or emoji is cut in two.
+  const pen = document.createElement("canvas").getContext("2d"), MOST = 400; // signs that any screen has room for
+  const letters = (text) => (Intl.Segmenter ? Array.from(new Intl.Segmenter().segment(text), (one) => one.segment) : [...text]);
   const fit = (text, room) => {
-    const most = Math.floor((room - 8) / 6.3);
-    return text.length <= most ? text : most >= 4 ? text.slice(0, most - 1).trimEnd() + "…" : "";
+    if (!text || room < 14) return "";
+    pen.font = "11px system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif";
+    const fits = (some) => pen.measureText(some).width <= room - 8;
+    if (text.length <= MOST && fits(text)) return text;
+    const signs = letters(text.slice(0, MOST)), cut = (count) => signs.slice(0, count).join("").trimEnd() + "…";
+    let low = 0, high = signs.length - 1;
+    while (low < high) { const middle = (low + high + 1) >> 1; if (fits(cut(middle))) low = middle; else high = middle - 1; }
+    return low >= 3 ? cut(low) : "";
   };
 
   class Chart {
@@ -54,6 +63,7 @@ const smallestPicture = (() => {
       this.chosen = 0; // which call is shown
       this.from = 0; this.to = null; // null: to the end, as it grows
       this.item = null; // the place in the scene's list of what can be chosen
+      this.room = 60; // pixels across, as it was last drawn: to ask for it each time costs a layout
       this.build();
       new ResizeObserver(() => this.draw()).observe(this.canvas);
     }
@@ -149,7 +159,6 @@ const smallestPicture = (() => {
     // Times and pixels.
     get end() { return this.scene ? this.scene.seconds : 1; }
     get until() { return this.to === null ? this.end : this.to; }
-    get room() { return Math.max(60, this.canvas.clientWidth - NAMES - RIGHT); }
     x(at) { return NAMES + (at - this.from) / (this.until - this.from) * this.room; }
     time(x) { return this.from + (x - NAMES) / this.room * (this.until - this.from); }
 
@@ -248,6 +257,7 @@ const smallestPicture = (() => {
     draw() {
       const scene = this.scene;
       if (!scene || !this.canvas.clientWidth) { this.canvas.replaceChildren(); this.drawn = null; return; }
+      this.room = Math.max(60, this.canvas.clientWidth - NAMES - RIGHT);
       const width = NAMES + this.room + RIGHT, height = scene.height;
       const root = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
       root.append(patterns());
@@ -256,7 +266,9 @@ const smallestPicture = (() => {
         root.append(svg("text", { class: "name", x: NAMES - 10, y: lane.y + lane.h / 2 + 4, "text-anchor": "end" }, lane.name));
       }
       this.axis(root, height);
-      const area = svg("svg", { x: NAMES, y: 0, width: this.room, height, viewBox: `${NAMES} 0 ${this.room} ${height}` });
+      const beside = this.to === null ? 8 : 0; // of the whole call all is seen, signs at its very ends too
+      const left = NAMES - beside, across = this.room + 2 * beside;
+      const area = svg("svg", { x: left, y: 0, width: across, height, viewBox: `${left} 0 ${across} ${height}` });
       const scales = this.scales();
       this.last = new Map();
       const order = new Map(this.tips.map((item, number) => [item, number]));
@@ -316,7 +328,7 @@ const smallestPicture = (() => {
       if (kind === "bar") {
         if (item.b < this.from || item.a > this.until) return null;
         const x = this.x(item.a), wide = Math.max(1.5, this.x(item.b) - x);
-        if (wide < (item.least || 0)) return null;
+        if (wide < (item.least || 0) || wide === 1.5 && this.hidden(item, 1, "thin")) return null;
         const seen = Math.max(x, NAMES), label = fit(text, Math.min(x + wide, NAMES + this.room) - seen);
         const bar = svg("rect", { class: `bar ${look}${wide < 4 ? " thin" : ""}`, x, y, width: wide, height: h });
         return label ? [bar, svg("text", { x: seen + 4, y: y + h / 2 + 4, "pointer-events": "none" }, label)] : bar;
@@ -347,8 +359,8 @@ const smallestPicture = (() => {
     }
 
     // Whether one like it is so near, in pixels, that nobody could tell them apart.
-    hidden(item, least) {
-      const kind = `${item.look} ${item.text} ${item.y}`, x = this.x(item.a);
+    hidden(item, least, text = item.text) {
+      const kind = `${item.look} ${text} ${item.y}`, x = this.x(item.a);
       if (item !== this.tips[this.item] && Math.abs(x - (this.last.get(kind) ?? -1e9)) < least) return true;
       this.last.set(kind, x);
       return false;

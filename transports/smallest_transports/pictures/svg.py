@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -16,6 +17,7 @@ _MARGIN, _RIGHT = 20.0, 14.0
 _HEAD = 86.0  # pixels: the title, the figures
 _THIN = 4.0  # pixels: a bar that is narrower has no outline
 _CHAR = 6.3  # pixels of a letter, on the average and a little more
+_WIDE = 1.8  # such letters: a sign of Chinese, an emoji
 _TICKS = 70.0  # pixels between two times of the axis, at least
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200)  # seconds
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -156,9 +158,7 @@ class _Still:
 
     @staticmethod
     def _label(look: str, text: str, x: float, y: float, room: float) -> str:
-        most = int((room - 8) / _CHAR)
-        if len(text) > most:
-            text = text[: most - 1].rstrip() + "…" if most >= 4 else ""
+        text = _fit(text, (room - 8) / _CHAR)
         look = f' class="{look}"' if look else ""
         return f'<text{look} x="{x:g}" y="{y:g}">{_text(text)}</text>' if text else ""
 
@@ -250,6 +250,19 @@ def _pattern(name: str) -> str:
         f'<rect class="hatch-{name}" width="6" height="6"/>'
         f'<path class="hatch-{name}-line" d="{_PATTERNS[name]}"/></pattern>'
     )
+
+
+def _fit(text: str, most: float) -> str:
+    """As much as there is room for, in letters; what is drawn upon a letter stays with it."""
+    used, cut = 0.0, 0  # how far it can be cut off with a sign after it that says so
+    for at, sign in enumerate(text):
+        upon = unicodedata.category(sign) in ("Mn", "Me", "Cf")
+        if used <= most - 1 and not upon:
+            cut = at
+        used += 0 if upon else _WIDE if unicodedata.east_asian_width(sign) in "WF" else 1
+        if used > most:
+            return text[:cut].rstrip() + "…" if most >= 4 else ""
+    return text
 
 
 def _clock(seconds: float, step: float) -> str:

@@ -27,6 +27,7 @@ _BARS = {
     "unspoken": "×",
 }
 _SIGNS = {"diamond": "◆", "down": "▼", "up": "▲", "square": "■", "cross": "×", "flag": "►"}
+_JOINERS = "\u200c\u200d"  # within words of Hindi or Persian, and within emoji: no terminal obeys them
 _MANY = ("interim", "piece")  # nobody wants a line for each
 _KEY = ("━ sent; final  ▒ sent again  × lost  ◆ final heard  ▼ finalize; flush  ■ end",)
 _STEPS = (0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200, 36000, math.inf)  # seconds
@@ -62,17 +63,14 @@ def _call(scene: Scene, width: int) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _in_brackets(hint: str) -> str:
-    return f" ({hint})" if hint else ""
-
-
 def _led(lead: str, lines: list[str]) -> list[tuple[str, str]]:
     return [(" " * len(lead) if at else lead, line) for at, line in enumerate(lines)]
 
 
 def _wrapped(line: str, width: int, indent: str = "") -> list[str]:
     """Broken between words; signs that a terminal would obey are not told, and wide ones count as two."""
-    plain = "".join(sign if unicodedata.category(sign)[0] != "C" else "�" for sign in " ".join(line.split()))
+    signs = " ".join(line.split())
+    plain = "".join(sign if sign in _JOINERS or unicodedata.category(sign)[0] != "C" else "�" for sign in signs)
     wide = any(unicodedata.east_asian_width(sign) in "WF" for sign in plain)
     return textwrap.wrap(plain, width // 2 if wide else width, subsequent_indent=indent) or [""]
 
