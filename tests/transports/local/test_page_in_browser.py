@@ -183,6 +183,24 @@ def test_a_text_is_spoken_while_the_link_breaks(chromium: Chrome, url: str, serv
     assert [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
+def test_a_call_that_was_stopped_leaves_the_next_alone(chromium: Chrome, url: str, mouth: Mouth) -> None:
+    """However quickly the button is pressed; and the faults go back to the call that still goes on."""
+    page = Page(chromium, url)
+    mouth.may_speak.set()
+    page.press("#listen")
+    page.wait_for("#listen-state", "listening")
+    chromium.execute_script("for (let at = 0; at < 9; at++) document.getElementById('speak').click()")
+    page.wait_for("#spoken", "best")
+    assert page.text("#speak-log").count("is open") == 1
+    page.press("#speak")
+    assert page.text("#speak-state") == "stopped"
+    page.waiting.until(
+        lambda driver: driver.execute_script("return !document.querySelector('[data-only=hear] button').disabled")
+    )
+    page.press("[data-faults=drop]")
+    page.wait_for("#heard", "Link 1 is lost.*Link 2 is open")
+
+
 @pytest.mark.parametrize("width", [1280, 360])
 def test_everything_has_a_name_and_fits(chromium: Chrome, url: str, width: int) -> None:
     chromium.set_window_size(width, 900)

@@ -4,7 +4,7 @@ export const seconds = (at) => at.toFixed(1);
 const address = (path) => `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}${path}`;
 let picture = null; // made when there is something to show
 
-let latest = null; // the socket of the call that began last: its picture is shown, and its link is broken
+const calls = []; // those that go on, of which the latest is shown, and its link is broken
 
 /** Open a socket of the page. `told` has a function for each kind of message; audio goes to `told.audio`. */
 export function connect(path, kind, told) {
@@ -14,15 +14,16 @@ export function connect(path, kind, told) {
     if (data instanceof ArrayBuffer) return told.audio(data);
     const message = JSON.parse(data);
     if (message.kind !== "picture") told[message.kind]?.(message);
-    else if (latest === socket) show(message.scenes);
+    else if (calls.at(-1).socket === socket) show(message.scenes);
   };
   socket.onclose = ({ code }) => {
-    if (latest === socket) offer("");
+    calls.splice(calls.findIndex((call) => call.socket === socket), 1);
+    offer();
     told.closed(code === 1000 ? "" : "The local server has gone: is it still running?");
   };
-  latest = socket;
-  offer("");
-  socket.addEventListener("open", () => latest === socket && offer(kind));
+  calls.push({ socket, kind });
+  offer();
+  socket.addEventListener("open", offer);
   return socket;
 }
 
@@ -53,8 +54,9 @@ function show(scenes) {
   picture.show(scenes);
 }
 
-/** Offer the faults of a kind of call; of none, none. */
-function offer(kind) {
+/** Offer the faults of the latest call's kind; where there is none, none. */
+function offer() {
+  const latest = calls.at(-1), kind = latest?.socket.readyState === WebSocket.OPEN ? latest.kind : "";
   $("faults").disabled = !kind;
   for (const item of document.querySelectorAll("[data-only]"))
     item.firstElementChild.disabled = item.dataset.only !== kind;
@@ -62,5 +64,5 @@ function offer(kind) {
 
 $("faults").addEventListener("click", ({ target }) => {
   for (const fault of target.dataset.faults?.split(" ") ?? [])
-    if (latest?.readyState === WebSocket.OPEN) latest.send(JSON.stringify({ fault }));
+    if (calls.at(-1)?.socket.readyState === WebSocket.OPEN) calls.at(-1).socket.send(JSON.stringify({ fault }));
 });

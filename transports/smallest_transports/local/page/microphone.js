@@ -26,6 +26,7 @@ function why(error) {
   if (!navigator.mediaDevices) return "A browser gives its microphone to localhost and https alone.";
   if (error.name === "NotAllowedError") return "The browser may not use the microphone: allow it for this page.";
   if (error.name === "NotFoundError") return "There is no microphone.";
+  if (error.name === "AbortError") return "The local server has gone: is it still running?"; // its worklet did not come
   return `The microphone failed: ${error.message}`;
 }
 
@@ -73,6 +74,7 @@ async function begin() {
   };
   socket.onopen = () => state("listening", true);
   context.createMediaStreamSource(sound).connect(recorder);
+  sound.getTracks().forEach((track) => (track.onended = () => microphone.stop?.())); // unplugged, or forbidden by now
   microphone.stop = () => {
     microphone.stop = null;
     $("listen").disabled = true; // until the call is over: one at a time

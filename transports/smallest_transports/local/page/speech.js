@@ -44,6 +44,7 @@ const over = (text) => {
   player?.stop();
   player = null;
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ over: true }));
+  else socket?.close(); // before it was open: nothing is to be spoken then
   socket = null;
   state(text, false);
 };
@@ -53,15 +54,18 @@ const begin = (text) => {
   log.replaceChildren();
   $("spoken").textContent = "";
   player = make();
-  const mine = (socket = connect("/page/speak", "speak", {
+  const told = {
     ...links(log),
-    audio: (pcm) => player?.play(pcm),
-    word: ({ start, text }) => player && later(player.at(start), () => $("spoken").append(text.trim(), " ")),
+    audio: (pcm) => player.play(pcm),
+    word: ({ start, text }) => later(player.at(start), () => $("spoken").append(text.trim(), " ")),
     cut: ({ unspoken }) => unspoken && line(log, "", `Not spoken: ${unspoken}`, "lost"),
     failed: ({ why }) => line(log, "", why, "lost"),
-    done: () => later(player?.left() ?? 0, () => over("silent")),
-    closed: (problem) => socket === mine && over(problem || "silent"),
-  }));
+    done: () => later(player.left(), () => over("silent")),
+    closed: (problem) => over(problem || "silent"),
+  };
+  // What is still on its way of a speech that was stopped is not for the one after it.
+  for (const [kind, tell] of Object.entries(told)) told[kind] = (what) => socket === mine && tell(what);
+  const mine = (socket = connect("/page/speak", "speak", told));
   mine.onopen = () => mine.send(JSON.stringify({ text }));
   state("speaking", true);
 };
