@@ -154,13 +154,34 @@ def test_a_certificate_that_nobody_trusts(
 
 
 @pytest.mark.parametrize(
-    ("off", "how", "said"), [(0, "ok", "within 60 s"), (900, "wrong", "behind"), (-900, "wrong", "ahead")]
+    ("off", "how", "said"), [(0, "ok", "within 60 s"), (900, "wrong", "behind"), (-900, "wrong", "ahead of")]
 )
 def test_a_clock_that_is_wrong(off: int, how: str, said: str, answering: Callable[[bytes], str]) -> None:
     date = formatdate(time.time() + off, usegmt=True).encode()
     url = answering(b"HTTP/1.1 404 Not Found\r\nDate: " + date + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     finding = found(Service(base_url=url), "clock")["clock"]
     assert (finding.how, said in finding.what) == (how, True)
+
+
+@pytest.mark.parametrize("date", [b"", b"Date: yesterday\r\n"])
+def test_a_service_that_does_not_say_the_time(date: bytes, answering: Callable[[bytes], str]) -> None:
+    url = answering(b"HTTP/1.1 404 Not Found\r\n" + date + b"Content-Length: 0\r\nConnection: close\r\n\r\n")
+    finding = found(Service(base_url=url), "clock")["clock"]
+    assert (finding.how, "does not say the time" in finding.what) == ("note", True)
+
+
+def test_a_port_without_tls(answering: Callable[[bytes], str]) -> None:
+    url = answering(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    finding = found(Service(base_url=url.replace("http:", "https:")), "TLS")["TLS"]
+    assert (finding.how, "speaks no TLS" in finding.what, "http" in finding.to_do) == ("wrong", True, True)
+
+
+def test_a_proxy_that_wants_a_password(answering: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    monkeypatch.setenv("HTTPS_PROXY", answering(refusal))
+    finding = found(Service(base_url="https://service.example"), "TLS")["TLS"]
+    assert "407 Proxy Authentication Required" in finding.what
+    assert "PASSWORD" in finding.to_do
 
 
 def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

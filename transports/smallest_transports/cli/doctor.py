@@ -158,7 +158,13 @@ def _tls(service: Service) -> Finding:
             "look at the clock; where a company's proxy reads along, SSL_CERT_FILE names the file with its root",
         )
     except OSError as error:
-        return Finding(BAD, f"no TLS with {where.host}: {explain(error)}", "look at the network, proxy and firewall")
+        to_do = "look at the network, proxy and firewall"
+        why = explain(error) if error.errno else str(error)  # http.client says in words how a proxy refused
+        if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
+            why, to_do = "what answers there speaks no TLS", "look at the port; where TLS is not wanted, use http"
+        elif " 407 " in why:
+            to_do = "the proxy wants a name and a password: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"
+        return Finding(BAD, f"no TLS with {where.host}: {why}", to_do)
 
 
 def _clock(service: Service) -> Finding:
@@ -175,12 +181,13 @@ def _clock(service: Service) -> Finding:
         return Finding(BAD, f"{where.host} does not answer: {explain(error)}", "look at the network")
     finally:
         connection.close()
-    if date is None:
+    try:
+        off = email.utils.parsedate_to_datetime(date or "").timestamp() - time.time()
+    except ValueError:  # it says none, or what is none
         return Finding(NOTE, f"it is {time.strftime('%Y-%m-%d %H:%M %z')}; {where.host} does not say the time")
-    off = email.utils.parsedate_to_datetime(date).timestamp() - time.time()
     if abs(off) > CLOCK_SECONDS:
-        late = "behind" if off > 0 else "ahead"
-        return Finding(BAD, f"it is {abs(off):.0f} s {late} of {where.host}'s", "set it, best by the network (NTP)")
+        late = "behind" if off > 0 else "ahead of"
+        return Finding(BAD, f"it is {abs(off):.0f} s {late} {where.host}'s", "set it, best by the network (NTP)")
     return Finding(GOOD, f"within {CLOCK_SECONDS:.0f} s of {where.host}'s")
 
 
