@@ -129,9 +129,10 @@ def test_devices_are_listed_and_need_no_key(plug: Callable[..., None]) -> None:
         (Sound(devices=0), ["--list-devices"], 1, "no microphone can be used here: --device FILE"),
         (Sound(devices=0), ["--local"], 1, "no microphone can be used here"),
         (None, ["--list-devices"], 1, "sounddevice is not installed"),
-        (Sound(), ["--local", "--device", "Sofa"], 2, "--device 'Sofa' names no device"),
+        (Sound(), ["--local", "--device", "Sofa"], 2, "--device 'Sofa' names no file and no device"),
+        (None, ["--local", "--device", "call.wav"], 1, "'call.wav' names no file, and for a device sounddevice is not"),
         (Sound(), ["--to", "call.doc"], 2, "let the name end in .txt, .json, .srt, .vtt"),
-        (Sound(), ["--to", "nowhere/call.srt"], 2, "does not exist: make it first"),
+        (Sound(), ["--to", "nowhere/call.srt"], 2, "--to: the directory"),
         (Sound(), ["--fault", "drop@1"], 2, "add --local"),
     ],
 )

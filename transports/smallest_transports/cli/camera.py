@@ -47,7 +47,7 @@ def check_picture(path: Path, option: str) -> None:
     """Find out before the call that it could not be drawn. Raises ``WrongUse``."""
     if path.suffix.lower() not in _SUFFIXES:
         raise WrongUse(f"{option}: {path} ends in neither .html (a page to zoom into) nor .svg (a still)")
-    check_output(path)
+    check_output(path, option)
 
 
 def draw(path: Path, calls: Sequence[Call]) -> None:

@@ -45,9 +45,9 @@ def show_devices() -> None:
 def listen(options: Options) -> None:
     """Show what a microphone hears; what became final is in ``options.to`` at the end, however that comes."""
     if options.to is not None:
-        if options.to.suffix not in SUFFIXES.values():
+        if options.to.suffix.lower() not in SUFFIXES.values():
             raise WrongUse(f"--to {options.to}: let the name end in {', '.join(SUFFIXES.values())}")
-        check_output(options.to)
+        check_output(options.to, "--to")
     run(_listen(options))
 
 
@@ -96,6 +96,6 @@ def _write(path: Path, course: Course, options: Options) -> None:
         language=made.language or options.language,
         duration=round(course.sent_seconds, 3),
     )
-    format = next(name for name, suffix in SUFFIXES.items() if suffix == path.suffix)
+    format = next(name for name, suffix in SUFFIXES.items() if suffix == path.suffix.lower())
     write_file(path, render(transcript, format))
     say(f"Written to {path}.")

@@ -56,6 +56,12 @@ def open_microphone(device: str | None, say: Callable[[str], None]) -> Microphon
     """
     if device is not None and Path(device).is_file():
         return RecordedMicrophone(device)
+    try:
+        sound_library()
+    except Problem as problem:
+        if device is None:
+            raise
+        raise Problem(f"--device {device!r} names no file, and for a device {problem.message}") from None
     return Microphone(device, say)
 
 
@@ -130,7 +136,9 @@ class Microphone(AbstractContextManager["Microphone"]):
                 finished_callback=self._finished,
             )
         except ValueError:  # sounddevice found none of that name, or several
-            raise WrongUse(f"--device {device!r} names no device, or several: --list-devices lists them") from None
+            raise WrongUse(
+                f"--device {device!r} names no file and no device, or several devices: --list-devices lists them"
+            ) from None
         except library.PortAudioError as error:
             if device is None:
                 raise Problem(_NO_DEVICE) from error

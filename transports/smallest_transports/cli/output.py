@@ -83,17 +83,17 @@ def _encoded(content: str | bytes) -> bytes:
     return content.encode("utf-8", "replace") if isinstance(content, str) else content
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, option: str = "--output") -> None:
     """Find out before the work is done that its result could not be kept. Raises ``WrongUse``."""
     folder = path if path.is_dir() else path.resolve().parent
     if not folder.exists():
-        raise WrongUse(f"--output: the directory {folder} does not exist: make it first")
+        raise WrongUse(f"{option}: the directory {folder} does not exist: make it first")
     if not folder.is_dir():
-        raise WrongUse(f"--output: {folder} is no directory")
+        raise WrongUse(f"{option}: {folder} is no directory")
     if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe
         return
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise WrongUse(f"--output: the directory {folder} is not writable")
+        raise WrongUse(f"{option}: the directory {folder} is not writable")
 
 
 def output_names(folder: Path, names: Sequence[str], suffix: str) -> list[Path]:
