@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import os
 import re
 import subprocess
@@ -36,6 +37,17 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     made = {page.relative_to(tmp_path).with_suffix(".md") for page in tmp_path.rglob("*.html")}
     assert {page.relative_to(DOCS) for page in PAGES} <= made
+    # A page of an example shows the program, and not the line that fetches it.
+    shows = {
+        page: example
+        for page in PAGES
+        for example in re.findall(r'^-+8<-+ "(.+)"$', page.read_text("utf-8"), re.MULTILINE)
+    }
+    assert len(shows) == sum("--8" in page.read_text("utf-8") for page in PAGES) >= 8
+    for page, example in shows.items():
+        site = (tmp_path / page.relative_to(DOCS)).with_suffix(".html").read_text("utf-8")
+        text = html.unescape(re.sub(r"<[^>]+>", "", site))
+        assert (ROOT / example).read_text("utf-8").strip() in text, page
 
 
 def test_a_broken_link_fails_the_build(tmp_path: Path) -> None:
