@@ -73,7 +73,7 @@ def check_redaction(name: str, value: object) -> None:
 
 
 def checked_extra(extra: object, taken: frozenset[str] = frozenset()) -> Extra:
-    """The pairs that go out as they are. Raises ``ConfigurationError`` for what are no texts, or is ``taken``."""
+    """The pairs that go out as they are. Raises ``ConfigurationError`` for what is not text, or is ``taken``."""
     if not isinstance(extra, Mapping):
         raise ConfigurationError("extra must be a mapping of texts, such as {'name': 'value'}")
     for name, value in extra.items():

@@ -1,7 +1,7 @@
 """Content-Encoding: a gateway on the way can compress an answer, though we ask for identity.
 
-gzip and deflate are decoded, as zlib is in every Python; anything else is refused by its name. What is decoded comes in
-pieces of a bounded size, so that who reads it can stop: a few bytes can stand for a thousand times as many.
+gzip and deflate are decoded, as zlib is in every Python; anything else is refused by its name. Decoded bytes come in
+pieces of bounded size, so that the reader can stop: a few bytes can unpack to a thousand times as many.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Decoder:
             self.failure = _damaged()
 
     def end(self) -> Failure | None:
-        """What is wrong with a body that ends here, or ``None``."""
+        """What is wrong with a body that ends here; ``None`` if nothing is."""
         if self.failure is None and not all(layer.whole for layer in self._layers):
             reason = "the server closed the connection before its answer, which is compressed, was whole"
             self.failure = Failure(kind=FailureKind.DISCONNECTED, reason=reason)

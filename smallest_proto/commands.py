@@ -10,7 +10,7 @@ from typing import ClassVar, TypeAlias
 from .requests import Request
 from .values import Value
 
-KEEPALIVE = '{"type":"keepalive"}'  # the text that keeps a link from being closed for saying nothing
+KEEPALIVE = '{"type":"keepalive"}'  # the text that keeps a silent link from being closed
 
 
 class OpenLink(Value, frozen=True, kw_only=True):

@@ -53,7 +53,7 @@ SPEECH_LANGUAGES = frozenset((
 PRO_SPEECH_LANGUAGES = SPEECH_LANGUAGES | {"el", "fi", "no", "zh", "ja", "ko", "id", "ms", "vi", "tr", "ar"}
 # fmt: on
 FILE_SAMPLE_RATES = (1000, 384_000)  # Hz, of raw audio: a WAV can say any; these are the bounds of what is sold
-# What the session reckons with: another value on the wire would make its clock wrong.
+# The session counts with these: another value on the wire would make its clock wrong.
 _RECKONED_WITH = frozenset(("encoding", "sample_rate", "word_timestamps"))
 # Likewise, and what the protocol says itself in each message.
 _SPEECH_PROTOCOL = frozenset(

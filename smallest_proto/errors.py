@@ -7,7 +7,7 @@
     ├── LocalProtocolError     ours: a call that this moment does not allow; nothing changed
     └── RemoteError            theirs: what the service or the network did; has ``.failure``
         ├── StatusError        an HTTP status instead of an answer, or instead of a WebSocket
-        ├── ConnectError       no connection: no such host, nobody listens, TLS refused
+        ├── ConnectError       no connection: no such host, nothing listens there, TLS refused
         ├── DisconnectedError  the connection was lost, or closed with a code
         ├── ServiceError       the service said "error" over an open connection
         ├── ProtocolError      the peer does not speak the protocol
@@ -37,7 +37,7 @@ class LocalProtocolError(SmallestError):
 
 
 class FailureKind(Name):
-    """What a connection or an exchange died of."""
+    """Why a connection or an exchange failed."""
 
     STATUS = "status"
     CONNECT = "connect"
@@ -59,7 +59,7 @@ class Failure(Value, frozen=True, kw_only=True):
     retry_after: float | None = None  # seconds the service asks to wait
     request_id: str | None = None  # the service's name for the request, for its support
     detail: str | None = None  # the service's own words: private, they can repeat the user's
-    final: bool = False  # no second try can help: a certificate that does not hold, say
+    final: bool = False  # another try cannot help: a certificate that is not valid, say
 
     def error(self) -> RemoteError:
         """The exception that tells of this failure."""
@@ -90,7 +90,7 @@ class DisconnectedError(RemoteError):
 
 
 class ServiceError(RemoteError):
-    """The service told of an error over an open connection, or would: of text that holds nothing to say."""
+    """The service reported an error over an open connection, or would: for text with nothing to say in it."""
 
 
 class ProtocolError(RemoteError):

@@ -69,7 +69,7 @@ LINKS: LinkTable = {
 del State, Input, Action
 
 
-SERVES = frozenset((LinkState.OPEN, LinkState.DRAINING))  # what a link says counts
+SERVES = frozenset((LinkState.OPEN, LinkState.DRAINING))  # in these states, what a link says counts
 
 
 class Link:

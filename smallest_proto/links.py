@@ -34,7 +34,7 @@ _UPDATE_LATEST = 5.0  # seconds that the first change waits at most
 
 
 class ChangeKind(Name):
-    """What became of the links."""
+    """What happened to the links."""
 
     SERVING = "serving"  # a link is open and takes over
     ACCEPTED = "accepted"  # the same, and it was opened with the new options
@@ -175,9 +175,9 @@ class Links:
             link.timers[timer] = now + CLOSE_FOLLOWS
 
     def leave(self, link: Link, failure: Failure, times: int, now: float) -> None:
-        """Go over from ``link``, where the service refused something ``times`` times in a row, to one in a while.
+        """Replace ``link`` after a wait: the service refused something on it ``times`` times in a row.
 
-        The link lived, so it costs no try of the links' own.
+        The link lived, so this does not count as a failed try.
         """
         wait = delay(failure, times, self._retry, self._jitter)
         self._output.append(LinkLost(link=link.number, failure=failure, retry_in=wait))
@@ -200,7 +200,7 @@ class Links:
     # What the transport tells. What it tells of a link that is gone is ignored.
 
     def find(self, number: int) -> Link | None:
-        """The link of this number, if it serves, or hears beside: what another one hears is heard again by these."""
+        """The link of this number, if it serves or is beside; what any other link hears, these hear again."""
         for link in (self.serving, self.beside):
             if link is not None and link.number == number and link.state in SERVES:
                 return link
@@ -342,7 +342,7 @@ class Links:
             return None
         before = link.state
         if (error := link.error) is not None:
-            # An error that no retry can mend is explanation enough; else the close says what kind of error it was.
+            # An error that no retry can help with explains enough; else the close says what kind of error it was.
             reason = error.reason if error.final else f"{error.reason}, and {failure.reason}"
             failure = msgspec.structs.replace(error, code=failure.code, reason=reason)
         elif before is not LinkState.CLOSING:

@@ -22,7 +22,7 @@ from .errors import Failure, FailureKind
 from .reading import ErrorMessage, error_text, read_json_object, read_number, refused_fields
 from .statuses import IN_DETAIL, STATUSES, Verdict, meaning_of, meaning_of_code, read_code
 
-MAX_REFUSAL_BYTES = 64 * 2**10  # more of an error page is no help
+MAX_REFUSAL_BYTES = 64 * 2**10  # more of an error page does not help
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # cannot hold what a user said, as near as can be
 _EXPIRY = re.compile(r"[a-z][a-z-]{0,39}")
@@ -40,8 +40,8 @@ def refusal(status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = 
     """What an HTTP answer that is not the one asked for means. Never raises, whatever the peer sent.
 
     ``body`` is what came of the answer's body, compressed or not; it may be cut short. 5xx, 408, 425 and 429 can be
-    tried again, all others are ``final``. A 2xx is here the answer of something that is not the service (a WebSocket
-    was asked for).
+    tried again, all others are ``final``. Here a 2xx comes from something that is not the service (a
+    WebSocket was asked for).
     """
     headers = tuple(headers)
     return _refusal(status, headers, decoded(headers, body, MAX_REFUSAL_BYTES))
@@ -70,7 +70,7 @@ def _refusal(status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> 
 
 
 def no_answer(status: int, headers: Iterable[tuple[str, str]], body: bytes, what: str) -> Failure:
-    """A success in which what was asked for is not: the service tells of an error there, or ``what`` is wrong with it.
+    """A success without what was asked for: the service reports an error in it, or ``what`` is wrong with it.
 
     The latter is an answer of something that is not the service, or was cut short on its way.
     """
@@ -91,7 +91,7 @@ def tells_error(answer: dict[str, Any] | str) -> bool:
 def retry_after(headers: Iterable[tuple[str, str]]) -> float | None:
     """Seconds that a Retry-After header asks to wait, or ``None`` where none can be read.
 
-    As a date it is reckoned from the answer's own Date: the core has no clock, and the two come from the same one.
+    A date counts from the answer's own Date header: the core has no clock, and both come from the server's.
     """
     headers = tuple(headers)
     value = header(headers, "Retry-After")
@@ -123,7 +123,7 @@ def header(headers: Iterable[tuple[str, str]], name: str) -> str | None:
 
 
 def _shown(advice: str, words: str) -> str:
-    """The service's ``words``, which are not private, where ``advice`` says no more than where they are."""
+    """The service's ``words``, which are not private, if ``advice`` only points to them."""
     return words[:_MAX_SHOWN] if words and (not advice or advice.endswith(IN_DETAIL)) else advice
 
 
@@ -146,7 +146,7 @@ def _detail(answer: dict[str, Any], body: bytes) -> str | None:
 
 
 def _http_date(text: str) -> int | None:
-    """Seconds since some day of an HTTP date (RFC 9110, section 5.6.7).
+    """An HTTP date as seconds since a fixed day (RFC 9110, section 5.6.7).
 
     The two obsolete spellings are not read: no server of today writes them, and the header is a hint.
     """

@@ -36,9 +36,9 @@ def delay(
 ) -> float:
     """Seconds to wait after the ``failures``-th consecutive failure (from 1): exponential, with the policy's jitter.
 
-    ``jitter`` gives numbers from 0 to 1. Where nobody waits for a ``live`` stream, a service that is busy is left alone
-    for longer, and at least for half of the wait. What the service asks for (Retry-After) is waited at least, up to
-    ``policy.longest_retry_after``.
+    ``jitter`` gives numbers from 0 to 1. ``live``: somebody waits for this stream. For anything
+    else, a busy service is left alone for longer, at least for half of the longest wait. The wait is never shorter than
+    the service asks (Retry-After), up to ``policy.longest_retry_after``.
     """
     verdict, growth = classify(failure), policy.growth ** min(failures - 1, 60)
     if verdict is Verdict.RETRY_SLOWLY:

@@ -83,7 +83,7 @@ class Watch:
         return Failure(kind=FailureKind.DEADLINE, reason=_OVERDUE[timer]) if link.error is None else link.error
 
     def _keep_alive(self, link: Link, now: float) -> None:
-        """Say something if nothing was said; after ``close_stream`` that has no use."""
+        """Send something if nothing was sent; after ``close_stream`` that is of no use."""
         if link.open:
             if now >= link.sent_at + self._timeouts.keepalive:
                 self._output.append(SendText(link=link.number, text=KEEPALIVE))

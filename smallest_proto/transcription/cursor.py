@@ -115,7 +115,7 @@ class Cursor:
         return self._times[0] if self._times else None
 
     def forget(self, position: int) -> None:
-        """Nobody will ask when what lies before ``position`` was sent."""
+        """The times before ``position`` are not needed any more."""
         gone = bisect_left(self._ends, position)
         del self._ends[:gone], self._times[:gone]
 

@@ -1,4 +1,4 @@
-"""Whether a silent service still hears. Silence alone proves nothing: a caller may say nothing for ten minutes.
+"""Whether a silent service still listens. Silence alone proves nothing: a caller may say nothing for ten minutes.
 
 Only audio that can be a voice makes a silent service suspicious. Then a second link is opened beside the first, which
 goes on. The link that answers first serves, and the other one is closed. If neither answers, the audio was no speech:
@@ -20,7 +20,7 @@ from .sending import Sender
 from .stream import Part
 
 ENOUGH = 0.25  # seconds of loud audio: the shortest answers ("yes", "no") last as long
-TAIL = 0.15  # seconds after the last final word that are still part of it: its end is told so early at most
+TAIL = 0.15  # seconds after the last final word that are still part of it: a word's end is reported that early at most
 _LONGEST_PATIENCE = 300.0  # seconds: music on hold costs at most one more session in five minutes
 _MUTE = Failure(kind=FailureKind.DEADLINE, reason="audio went out and nothing came back: the service is mute")
 
@@ -76,7 +76,7 @@ del State, Input, Action
 
 
 class Liveness:
-    """Finds a service that is mute. ``mute`` is how long it may say nothing while loud audio goes out, in seconds."""
+    """Finds out that a service is mute. ``mute``: seconds of loud audio that it may leave without an answer."""
 
     __slots__ = ("_links", "_mute", "patience", "shortest", "state")
 

@@ -271,7 +271,7 @@ class Sender:
             if not waiting and cursor.sent < position and self.flush():
                 continue  # the tail goes first
             if self._passed(cursor, position):
-                return None  # here it would cut a word that nobody asked for: a pause will come, or a final covers it
+                return None  # here it would cut a word for no reason: a pause will come, or a final covers it
             if waiting and waiting[0].start < position:
                 if waiting[0].end > position and self._width:
                     self._split(waiting, position)

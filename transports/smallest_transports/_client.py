@@ -151,7 +151,7 @@ class Client:
             self._trace = Trace(append, private=trace_private)
         self._drivers: set[Driving[Any]] = set()
         self._pool_size = pool
-        self._pool = Pool(0, pool_seconds)  # outside ``async with`` nobody would close what it keeps
+        self._pool = Pool(0, pool_seconds)  # outside ``async with`` nothing would close what it keeps
 
     async def __aenter__(self) -> Self:
         await self._world.__aenter__()
@@ -159,7 +159,7 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # What the application failed with is none of the world's business: it comes out as it is, in no group.
+        # An error of the application itself is passed on as it is, in no group.
         self._pool.size = 0
         try:
             await self._end(*self._drivers)

@@ -59,7 +59,7 @@ class Link(Protocol):
     paused: bool  # the socket does not take what was written: more only makes it late
 
     def flush(self) -> bool:
-        """Write what waits; whether all that was written since the last time has left for the socket. Tells nobody."""
+        """Write what waits. True if all that was written since the last time has left for the socket. Tells no one."""
 
     def finish(self) -> None:
         """Close the connection once what waits is out."""
@@ -116,7 +116,7 @@ class Driving(Generic[M]):
         raise NotImplementedError
 
     def changed(self) -> None:
-        """Whoever waits for an output or for ``ready`` is to look again."""
+        """Something changed: whoever waits for an output or for ``ready`` has to check again."""
         raise NotImplementedError
 
     async def next(self) -> Any:
@@ -139,7 +139,7 @@ class Driving(Generic[M]):
 
     @staticmethod
     async def read_file(path: str | PathLike[str]) -> bytes:
-        """What is in a file; ``check_size`` says of which size. Raises ``OSError`` where it cannot be read."""
+        """The bytes of a file of a size that ``check_size`` allows. Raises ``OSError`` if it cannot be read."""
         raise NotImplementedError
 
     @staticmethod

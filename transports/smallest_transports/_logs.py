@@ -21,7 +21,7 @@ from smallest_proto.transcription.events import AudioLost, UpdateRejected
 
 from ._proxy import Proxy
 
-ROOT = "smallest_proto"  # of the one tree: ``logging.getLogger("smallest_proto")`` is all that is to be known of it
+ROOT = "smallest_proto"  # all lie below ``logging.getLogger("smallest_proto")``, the only name that a user has to know
 
 _NUMBERS = itertools.count(1)
 
@@ -53,7 +53,7 @@ class CallLog:
             self._logger.info("call %d: %s%s%s", self._number, words(output), way, others)
 
     def wrong(self, mistake: Exception) -> None:
-        """The call ends by a mistake, which is raised where the application awaits: here is its kind alone."""
+        """A mistake ends the call. It is raised where the application awaits; only its type is logged."""
         self._logger.info("call %d: ended by a %s", self._number, type(mistake).__name__)
 
 

@@ -47,7 +47,7 @@ class Pool:
         return best.driver
 
     def give(self, key: Hashable, driver: Driving[SynthesisSession]) -> list[Driving[SynthesisSession]]:
-        """Keep one in which nothing is under way. Comes back what is to be closed, perhaps ``driver`` itself."""
+        """Keep one in which nothing is under way. Returns what is to be closed, perhaps ``driver`` itself."""
         kept = [*self._kept, _Kept(key, driver, driver.now())]
         fit = [one for one in kept if one.fits(self._seconds)]
         self._kept = fit[max(0, len(fit) - self.size) :]

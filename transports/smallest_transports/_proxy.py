@@ -74,7 +74,7 @@ def _excepts(entry: str, name: str, port: int) -> bool:
 
 
 def _read(url: str) -> tuple[str, str | None, int, Secret | None]:
-    """Scheme, host, port and credentials, which so are in no frame of one who raises."""
+    """Scheme, host, port and credentials: in here, so that no frame of the one who raises holds them."""
     parts = urlsplit(url)
     authorization = None
     if parts.username is not None:

@@ -154,7 +154,7 @@ def crossed_url(url: str) -> str:
 
 
 def _silenced(audio: str) -> str:
-    """Silence of the same length, in base64; what is none stays none."""
+    """Silence of the same length, in base64; what is not base64 stays as it is."""
     try:
         return base64.b64encode(bytes(len(base64.b64decode(audio, validate=True)))).decode()
     except binascii.Error:

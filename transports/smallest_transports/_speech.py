@@ -204,7 +204,7 @@ class SynthesisStream:
         """Take back what is under way: whoever has the session next begins with nothing."""
         self._stage = StreamStage.LEFT
         if not self._driver.over():
-            # Somebody who still waits here would take what is said to the next stream.
+            # A task that still waits here would take the events of the next stream.
             self._driver.tell(self._session.abort if self._readers else self._session.cancel)
 
     def _tell(self, name: str, told: Callable[..., None], *args: Any) -> None:

@@ -51,7 +51,7 @@ class Bell:
         return self._event.is_set()
 
     def ring(self) -> None:
-        """All who wait look again."""
+        """Wake all who wait: they check again what they wait for."""
         self._event.set()
 
     async def wait(self) -> None:

@@ -1,8 +1,8 @@
 """A trace: every input of a session with its time, a line of JSON each; pure, but for the function that it is given.
 
 An exchange over HTTP (a file, a whole text, the voices) counts as a session here, and so do its inputs.
-``memory.replay`` tells a session the same again, so that what happened in production can be looked at, and becomes a
-test. The key is never in it. What was said, audio and text, is not either, unless that was asked for: every letter and
+``memory.replay`` tells a session the same again, so that you can look at what happened in production, and make a test
+of it. The key is never in it. What was said, audio and text, is not either, unless that was asked for: every letter and
 digit of a text is an ``x`` then, and of audio there is how loud each 10 ms of it are, as a session looks at that alone.
 """
 
@@ -59,7 +59,7 @@ _SAFE_HEADERS = frozenset(
 
 
 class Trace:
-    """Where the sessions of one client are written down. ``append`` is given one line at a time."""
+    """Where the sessions of one client are written down. ``append`` gets one line at a time."""
 
     def __init__(self, append: Callable[[bytes], object], *, private: bool) -> None:
         self._append = append
@@ -69,7 +69,7 @@ class Trace:
         self, kind: type[K], config: Value | None, endpoint: Endpoint, jitter: Callable[[], float], **options: Any
     ) -> tuple[K, TracedSession]:
         """A session that begins here. Raises ``OSError`` where nothing can be written."""
-        lines: list[bytes] = []  # what cannot be made has none
+        lines: list[bytes] = []  # a session that cannot be made has none
         traced = TracedSession(lines.append, f"{int(jitter() * 0xFFFFFFFF):08x}", private=self._private)
         where = {name: getattr(endpoint, name) for name in ("base_url", "route", "source", "any_region")}
         traced.begin(kind.__name__, config, where, options)
@@ -80,7 +80,7 @@ class Trace:
         return made, traced
 
     def again(self, replay: Replay) -> TracedSession:
-        """What ``replay`` was is written down once more, from its beginning: ``note`` what it was told."""
+        """Write a replayed session down once more, from its beginning: ``note`` each input that it gets."""
         traced = TracedSession(self._append, "0", private=self._private)
         traced.begin(replay.kind.__name__, replay.config, replay.where, replay.options)
         return traced
@@ -157,7 +157,7 @@ class TracedSession:
     def _write(self, **fields: Any) -> None:
         try:
             self.append(self.line(**fields))
-        except OSError:  # the disk is full, say: a call does not end of that
+        except OSError:  # the disk is full, say: that must not end a call
             self.append = lambda _: None
 
     def line(self, **fields: Any) -> bytes:
@@ -183,7 +183,7 @@ class TracedSession:
             return {"value": type(value).__name__, "fields": fields}
         try:
             data = bytes(memoryview(value).cast("B"))
-        except (TypeError, ValueError):  # no input at all: the session says so, then and later
+        except (TypeError, ValueError):  # not a valid input: the session refuses it, now and in a replay
             return {"unknown": type(value).__name__}
         return _base64(data) if self._private else {"bytes": len(data)}
 
@@ -223,7 +223,7 @@ class Told(NamedTuple):
     at: float  # seconds of the clock of then
 
 
-# Whatever else a line names, no session is told it.
+# A line that names anything else is never passed to a session.
 _TOLD = frozenset(
     (
         *("start", "send_audio", "finalize", "update", "end_input", "abort"),

@@ -55,7 +55,7 @@ class World:
 
     @staticmethod
     def default_context(where: Address) -> ssl.SSLContext | None:
-        """Whom to trust where the user does not say it: those whom the system trusts."""
+        """Which certificates to trust if the user does not say: those that the system trusts."""
         return ssl.create_default_context() if where.secure else None
 
     async def __aenter__(self) -> Self:
@@ -102,7 +102,7 @@ class World:
             file.write(line)
 
     def log(self, machine: Machine) -> CallLog | None:
-        """Where a call is told of, by a logger for each room of the core; ``None`` where nobody listens."""
+        """The log of one call, with a logger for each room of the core; ``None`` if logging is off."""
         logger = logging.getLogger(f"{ROOT}.{type(machine).__module__.split('.')[1]}")
         if not logger.isEnabledFor(logging.INFO):
             return None
@@ -181,7 +181,7 @@ def left_in(broken: Any) -> Iterator[bytes]:
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """What is in a file; ``check_size`` says of which size. Raises ``OSError`` where it cannot be read. It blocks."""
+    """The bytes of a file of a size that ``check_size`` allows. Raises ``OSError`` if it cannot be read. It blocks."""
     # The size is checked before anything is read, and bounded as it is: the file may be growing, or a pipe.
     with open(path, "rb") as file:
         check_size(path, max(1, os.fstat(file.fileno()).st_size))
@@ -208,14 +208,14 @@ def _is_loopback(host: str) -> bool:
 
 
 def no_proxy_connection(exc: OSError | UnicodeError, proxy: Proxy) -> Failure:
-    """What came in place of a connection to the proxy."""
+    """Why there is no connection to the proxy."""
     words = "not found" if isinstance(exc, (socket.gaierror, UnicodeError)) else _words_of(exc)
     reason = f"no connection to the proxy {proxy.host}, port {proxy.port}: {words}: check HTTPS_PROXY or proxy"
     return Failure(kind=FailureKind.CONNECT, reason=reason)
 
 
 def no_connection(exc: OSError | UnicodeError, where: Address) -> Failure:
-    """What came in place of a connection."""
+    """Why there is no connection."""
     final = False
     if isinstance(exc, ssl.SSLCertVerificationError):
         final = True
@@ -230,7 +230,7 @@ def no_connection(exc: OSError | UnicodeError, where: Address) -> Failure:
 
 
 def connection_lost(exc: OSError) -> Failure:
-    """What a connection broke of."""
+    """Why a connection broke."""
     return Failure(kind=FailureKind.DISCONNECTED, reason=f"the connection was lost: {_words_of(exc)}", code=1006)
 
 

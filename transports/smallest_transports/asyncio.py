@@ -22,7 +22,7 @@ from ._world import READ_BYTES, Tls, World, no_proxy_connection
 
 __all__ = ["Client", "Speech", "SynthesisStream", "TranscriptionStream"]
 
-EYEBALLS_DELAY = 0.25  # seconds that an address has before the next one is tried beside it (RFC 8305)
+EYEBALLS_DELAY = 0.25  # seconds until the next address is tried as well (RFC 8305)
 
 
 class _Driver(EventLoopDriving[M]):
@@ -47,7 +47,7 @@ class _Link(EventLoopLink):
                 assert world.ssl_context is not None
                 self._tls = Tls(world.ssl_context, where)
                 await self._tls.shake_hands(partial(loop.sock_sendall, made), partial(loop.sock_recv, made, READ_BYTES))
-            # It takes some turns, and nothing of the network. Cancelled in these, uvloop would leave the socket.
+            # This takes a few turns of the loop, and no network. If it were cancelled, uvloop would leak the socket.
             await _whole(loop.create_connection(lambda: self, sock=made))
         finally:
             if self._transport is None:
@@ -59,7 +59,7 @@ class _Link(EventLoopLink):
 
 
 async def _whole(work: Any) -> None:
-    """Await something to its end; a cancellation is heard after it."""
+    """Await something to its end; a cancellation takes effect only after it."""
     task, cancelled = asyncio.ensure_future(work), None
     while not task.done():
         try:
@@ -117,13 +117,13 @@ async def _attempt(address: tuple[Any, ...]) -> socket.socket:
 
 
 def _drop(attempt: asyncio.Task[socket.socket]) -> None:
-    """Close what came of an attempt that nobody waits for."""
+    """Close the connection that an abandoned attempt made."""
     if not attempt.cancelled() and attempt.exception() is None:
         attempt.result().close()
 
 
 async def _go_through(proxy: Proxy, where: wire.Address) -> socket.socket:
-    """A connection to the service, or the ``RemoteError`` of what became of it at the proxy."""
+    """A connection to the service through the proxy. Raises the ``RemoteError`` that says why there is none."""
     loop = asyncio.get_running_loop()
     try:
         made = await _open_socket(proxy.host, proxy.port)

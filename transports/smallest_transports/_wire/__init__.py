@@ -3,8 +3,8 @@
 ``ClientWebSocket`` and ``ClientExchange`` are what a driver needs (``client_wire`` makes the one that a request asks
 for; ``open_tunnel`` goes before it through a proxy), ``ServerConnection`` is what a listener needs. All have one shape:
 ``receive_data(bytes)`` gives events (``b""`` is the end of what the peer sends; a client gives some of them at a time,
-as ``unread`` tells), the other methods say what is to go
-out, and ``data_to_send()`` gives it as bytes; ``finished`` tells that the socket can be closed once they are out.
+see ``unread``). The other methods take what is to be sent, and ``data_to_send()`` gives it as bytes. Once ``finished``
+is true and all bytes are out, the socket can be closed.
 Whatever a peer sends comes out as an event; nothing raises. What is sent over a connection that is already closing
 goes nowhere, as it would on the network: the two cross on the way.
 """

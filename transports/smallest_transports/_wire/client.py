@@ -54,7 +54,7 @@ class ClientWebSocket(Messages):
         self._say(_head(request, upgrade), h11.EndOfMessage())
 
     def receive_data(self, data: bytes | None) -> list[WebSocketEvent]:
-        """What the server said; ``b""``: it says nothing more; ``None``: go on with what is ``unread``."""
+        """The server sent bytes; ``b""``: it sends nothing more; ``None``: go on with what is ``unread``."""
         self._ended = self._ended or data == b""
         events: list[WebSocketEvent] = []
         if self._phase is Phase.HTTP and data is not None:
@@ -130,7 +130,7 @@ class ClientExchange(Wire):
         return piece
 
     def receive_data(self, data: bytes | None) -> list[ExchangeEvent]:
-        """What the server said; ``b""``: it says nothing more; ``None``: go on with what is ``unread``."""
+        """The server sent bytes; ``b""``: it sends nothing more; ``None``: go on with what is ``unread``."""
         self.unread = False
         if self._phase is Phase.OVER:
             return []

@@ -118,7 +118,7 @@ class Messages(Wire):
             self._out.append(self._frames.send(event))
 
     def _read_messages(self, data: bytes) -> list[MessageEvent]:
-        """Of bytes that came; none at all are not the end."""
+        """The messages in bytes that came. Empty bytes are not the end."""
         held = self._held
         held += data
         events: list[MessageEvent] = []
@@ -159,7 +159,7 @@ class Messages(Wire):
         return end
 
     def _read_odd(self, data: bytes, events: list[MessageEvent]) -> None:
-        """What is wsproto's: bytes of one frame at most."""
+        """Let wsproto read bytes: of one frame at most."""
         self._frames.receive_data(data)
         for event in self._frames.events():
             if isinstance(event, ws.Message):
@@ -197,7 +197,7 @@ class Messages(Wire):
         return ProtocolBroken(failure=broken_websocket(code))
 
     def _lost(self) -> list[MessageEvent]:
-        """The peer says no more; what came of a frame that is not whole can be wrong all the same."""
+        """The peer sends no more. The part that came of a frame can still be wrong."""
         events: list[MessageEvent] = []
         if self._held:
             self._read_odd(bytes(self._held), events)

@@ -1,4 +1,4 @@
-"""The way through a proxy: CONNECT, which a tunnel of bytes comes of."""
+"""The way through a proxy: CONNECT, which makes a tunnel for bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .connection import Phase, Wire, read_headers
 
 
 class ClientTunnel(Wire):
-    """Asks a proxy for a connection to ``where``. After ``Opened`` the connection is another's."""
+    """Asks a proxy for a connection to ``where``. After ``Opened`` something else takes over the connection."""
 
     def __init__(self, proxy: Proxy, where: Address) -> None:
         super().__init__(h11.CLIENT)
@@ -26,7 +26,7 @@ class ClientTunnel(Wire):
         self._say(h11.EndOfMessage())
 
     def receive_data(self, data: bytes) -> list[Opened | Refused | ProtocolBroken]:
-        """What the proxy said; ``b""``: it says nothing more. What the page of a refusal says helps nobody."""
+        """What the proxy sent; ``b""``: it sends nothing more. The page of a refusal is of no help."""
         if self._phase is Phase.OVER:
             return []
         try:
@@ -45,9 +45,9 @@ class ClientTunnel(Wire):
 async def open_tunnel(
     proxy: Proxy, where: Address, send: Callable[[bytes], Awaitable[Any]], receive: Callable[[], Awaitable[bytes]]
 ) -> None:
-    """Ask the proxy at the other end for the way. Raises the ``RemoteError`` of its refusal.
+    """Ask the proxy at the other end for a tunnel. Raises the ``RemoteError`` of its refusal.
 
-    Nobody speaks before the client does, in TLS and in HTTP: what comes after the answer is nobody's.
+    In TLS and in HTTP the client speaks first: bytes after the proxy's answer belong to nothing, and are dropped.
     """
     tunnel = ClientTunnel(proxy, where)
     await send(tunnel.data_to_send())

@@ -36,12 +36,12 @@ class ServerConnection(Messages):
         return self._request is not None
 
     def receive_data(self, data: bytes) -> list[ServerEvent]:
-        """What the client said; ``b""``: it says nothing more, but may still read."""
+        """The client sent bytes; ``b""``: it sends nothing more, but may still read."""
         if self._phase is Phase.HTTP:
             return self._read_request(data)
         if self._phase is Phase.MESSAGES:
             return [*(self._read_messages(data) if data else self._lost())]
-        if self._phase is Phase.ANSWERING and len(self._early) < MAX_HEAD_BYTES:  # no client says that much unasked
+        if self._phase is Phase.ANSWERING and len(self._early) < MAX_HEAD_BYTES:  # no client sends that much unasked
             self._early += data
             self._half_closed = not data
         return []

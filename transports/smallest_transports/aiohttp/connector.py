@@ -1,4 +1,4 @@
-"""What all links of one client have in common in aiohttp: the connector, and the words for what it fails with."""
+"""What all links of one client share in aiohttp: the connector, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def _make_socket(found: tuple[Any, ...]) -> socket.socket:
 
 
 class _Connected(BaseException):
-    """The way out of aiohttp's request, once its connection is in hand. Nobody else is to take it for an error."""
+    """Leaves aiohttp's request once we have its connection. No ``Exception``, so that nobody else catches it."""
 
 
 class Connector(World):
-    """The way to connections for one client: a connector of its own, or that of a session which was handed in.
+    """Makes the connections of one client: with a connector of its own, or with that of a session that was handed in.
 
-    All that is used of aiohttp is public, but for two names: ``Trace``, and where a session keeps its proxy.
+    It uses only public parts of aiohttp, except two names: ``Trace``, and where a session keeps its proxy.
     """
 
     http_session: aiohttp.ClientSession | None = None
@@ -65,7 +65,7 @@ class Connector(World):
 
     @staticmethod
     def default_context(where: Address) -> ssl.SSLContext | None:
-        """The connector knows whom to trust: that of a session as its maker wants it, our own as aiohttp does."""
+        """None of ours: the connector has the certificates to trust, the given session's or aiohttp's own."""
 
     async def __aenter__(self) -> Self:
         if self.http_session is None or not self.http_session.closed:
@@ -95,7 +95,7 @@ class Connector(World):
         given = self.http_session
         connector = (
             aiohttp.TCPConnector(
-                limit=0,  # how many links there are is the application's business
+                limit=0,  # the application decides how many links there are
                 force_close=True,
                 socket_factory=_make_socket,
             )
@@ -111,7 +111,7 @@ class Connector(World):
         )
 
     async def connect(self, session: aiohttp.ClientSession, request: Request) -> tuple[Connection, Headers]:
-        """A connection for a request, and the headers of the request with those of the session."""
+        """Open a connection for a request. Returns it with the headers of the request and of the session."""
         found: list[Any] = []
 
         async def take(made: aiohttp.ClientRequest, _: Any) -> aiohttp.ClientResponse:
@@ -137,7 +137,7 @@ class Connector(World):
             raise
 
     def keep_cookies(self, headers: Headers, url: str) -> None:
-        """What a server sets is for the session that was handed in to keep."""
+        """Cookies that a server sets go to the session that was handed in."""
         if self.http_session is None:
             return
         cookies: SimpleCookie = SimpleCookie()
@@ -149,13 +149,13 @@ class Connector(World):
         self.http_session.cookie_jar.update_cookies(cookies, URL(url, encoded=True))
 
     def _all_headers(self, request: Request) -> list[tuple[str, str]]:
-        """Those of a request, and what the session that was handed in adds to each."""
+        """The headers of a request, and those that the session that was handed in adds to every one."""
         names = {name.lower() for name, _ in request.headers}
         theirs = () if self.http_session is None else self.http_session.headers.items()
         return [*((name, value) for name, value in theirs if name.lower() not in names), *request.headers]
 
     def _options(self) -> dict[str, Any]:
-        """What the user said of the way; what he did not say is the session's."""
+        """How to connect, as the user said; the session decides what is left out."""
         options: dict[str, Any] = {}
         theirs = getattr(self.http_session, "_default_proxy", None)  # it has no public name
         if self.ssl_context is not None:
@@ -169,14 +169,14 @@ class Connector(World):
         return options
 
     def _traces(self) -> list[Trace]:
-        """Those of the session that was handed in, for its connections."""
+        """The traces of the session that was handed in, as far as they concern connections."""
         given = self.http_session
         configs = () if given is None else given.trace_configs
         return [Trace(cast("aiohttp.ClientSession", given), config, config.trace_config_ctx()) for config in configs]
 
 
 def _headers(made: aiohttp.ClientRequest) -> Headers:
-    """What it is to say, but for what says how it is framed."""
+    """Its headers, without those that say how the message is framed."""
     return hide(tuple((name, value) for name, value in made.headers.items() if name.lower() not in FRAMING))  # type: ignore[no-any-return]
 
 

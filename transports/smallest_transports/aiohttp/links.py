@@ -85,7 +85,7 @@ class _Link(EventLoopLink):
 
 
 async def _drop(sockets: list[socket.socket]) -> None:
-    """Wait until what is left of them is gone: aiohttp closes them later, and over TLS when the peer likes."""
+    """Wait until these are closed: aiohttp itself closes them later, and over TLS when the peer says goodbye."""
     for made in sockets:
         with suppress(OSError):  # it is closed
             made.shutdown(socket.SHUT_RDWR)  # or what waits to be written would keep it, and TLS's goodbye

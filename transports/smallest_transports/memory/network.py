@@ -205,7 +205,7 @@ class MemoryLink:
         self._call.tell(lambda session, now: session.link_failed(self.number, failure, now))
 
     def half_open(self) -> None:
-        """Nothing arrives any more, at either end, and nobody is told."""
+        """Nothing arrives any more, at either end, and neither end gets to know."""
         self.up.cut()
         self.down.cut()
 
