@@ -142,7 +142,8 @@ class Repetition:
         count = again
         if heard < len(known):  # the last of them was heard otherwise, or not yet
             end = known[-1].start if known[-1].cut and known[-1].start is not None else self._until
-            count = max(count, sum(_before(word, end) for word in near))
+            last = known[-1]
+            count = max(count, sum(_before(word, end) and not _goes_on(word, last, end) for word in near))
         for _ in range(heard):
             self._known.popleft()
         if count < len(words):
@@ -189,6 +190,12 @@ def _before(word: Word, end: float) -> bool:
     return middle is not None and middle < end and (word.end or 0.0) <= end + _CUT
 
 
+def _goes_on(word: Word, known: Known, until: float) -> bool:
+    """Whether a word is written as one with the word after it, which is new: "can" was final, and "cannot" comes."""
+    text = _normalised(word.text)
+    return (word.end or 0.0) > until + _EDGE and len(text) > len(known.text) > 0 and text.startswith(known.text)
+
+
 def _middle(word: Word) -> float | None:
     return None if word.start is None or word.end is None else (word.start + word.end) / 2
 
@@ -200,7 +207,8 @@ def _likeness(known: Known, word: Word, until: float) -> float:
     """
     middle, at = known.middle, _middle(word)
     same = float(known.text == _normalised(word.text))
-    if not same and (known.cut or at is None or at > until + _EDGE or (word.end or 0.0) > until + _CUT):
+    beyond = at is None or at > until + _EDGE or (word.end or 0.0) > until + _CUT
+    if not same and (known.cut or beyond or _goes_on(word, known, until)):
         return 0.0
     if middle is None or at is None:
         return same

@@ -119,6 +119,17 @@ def test_the_other_half_of_a_word_that_a_question_cut_is_not_taken_for_the_first
     assert repetition.timed([word("hello", 99.0, 99.6)]) == 0, "heard whole now: rather its half twice than lost"
 
 
+@pytest.mark.parametrize(
+    ("text", "end", "count"),
+    [("going to", 100.13, 0), ("GOING-to", 100.13, 0), ("goin", 100.13, 1), ("goingto", 100.04, 1)],
+)
+def test_a_word_that_is_written_as_one_with_the_next_is_not_taken_for_the_first_alone(
+    text: str, end: float, count: int
+) -> None:
+    repetition = Repetition([known("going", 99.6, UNTIL)], UNTIL, whole=True)
+    assert repetition.timed([word(text, 99.6, end), word("go", 100.3, 100.5)]) == count
+
+
 def test_words_with_times_are_told_by_their_text_where_the_first_hearing_had_none() -> None:
     spans = [word("Hello,", 0.2, 0.5), word("New York", 0.6, 0.9), word("now", 1.0, 1.2)]
     assert untimed("hello new york").timed(spans) == 2
