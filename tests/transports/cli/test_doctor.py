@@ -125,7 +125,7 @@ def test_what_is_wrong_hides_what_lies_behind_it() -> None:
     assert findings["address"].how == "wrong"
     assert findings["address"].to_do.endswith("--base-url")
     for name in ("proxy", "TLS", "clock", "a call"):
-        assert findings[name] == Finding("note", "not looked at: first the address has to be right")
+        assert findings[name] == Finding("note", "not checked: the address has to be right first")
     assert found(Service(base_url="nonsense"), "address")["address"].how == "wrong"
 
 
@@ -167,7 +167,7 @@ def test_a_clock_that_is_wrong(off: int, how: str, said: str, answering: Callabl
 def test_a_service_that_does_not_say_the_time(date: bytes, answering: Callable[[bytes], str]) -> None:
     url = answering(b"HTTP/1.1 404 Not Found\r\n" + date + b"Content-Length: 0\r\nConnection: close\r\n\r\n")
     finding = found(Service(base_url=url), "clock")["clock"]
-    assert (finding.how, "does not say the time" in finding.what) == ("note", True)
+    assert (finding.how, "does not send its own time" in finding.what) == ("note", True)
 
 
 def test_a_port_without_tls(answering: Callable[[bytes], str]) -> None:

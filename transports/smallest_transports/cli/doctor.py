@@ -72,7 +72,7 @@ def look(service: Service) -> Iterator[tuple[str, Finding]]:
         if service.local and on_the_way:
             continue
         if broken is not None and on_the_way:
-            yield name, Finding(NOTE, f"not looked at: first the {broken} has to be right")
+            yield name, Finding(NOTE, f"not checked: the {broken} has to be right first")
             continue
         try:
             finding = check(service)
@@ -146,7 +146,7 @@ def _proxy_of(service: Service) -> Proxy | None:
 def _tls(service: Service) -> Finding:
     where = address_of(service.base_url)
     if not where.secure:
-        return Finding(NOTE, f"{where.host} is spoken to in the clear", "fine on this machine; elsewhere use https")
+        return Finding(NOTE, f"{where.host} is reached without TLS", "fine on this machine; elsewhere use https")
     context = ssl.create_default_context()
     try:
         with _tunnel(service, where) as plain, context.wrap_socket(plain, server_hostname=where.name) as secure:
@@ -184,7 +184,7 @@ def _clock(service: Service) -> Finding:
     try:
         off = email.utils.parsedate_to_datetime(date or "").timestamp() - time.time()
     except ValueError:  # it says none, or what is none
-        return Finding(NOTE, f"it is {time.strftime('%Y-%m-%d %H:%M %z')}; {where.host} does not say the time")
+        return Finding(NOTE, f"it is {time.strftime('%Y-%m-%d %H:%M %z')}; {where.host} does not send its own time")
     if abs(off) > CLOCK_SECONDS:
         late = "behind" if off > 0 else "ahead of"
         return Finding(BAD, f"it is {abs(off):.0f} s {late} {where.host}'s", "set it, best by the network (NTP)")
