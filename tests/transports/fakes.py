@@ -11,7 +11,7 @@ from smallest_proto.http.files import FileTranscription
 from smallest_proto.requests import Request
 from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports import _wire as wire
-from smallest_transports._driving import Driving
+from smallest_transports._driver import Driver
 
 ENDPOINT = Endpoint(api_key="sk-very-secret", base_url="http://h/")
 MESSAGE = bytes(1600)  # 50 ms
@@ -47,7 +47,7 @@ class FakeLink:
         return self.server.receive_data(data) if data else []
 
 
-class FakeDriving(Driving):
+class LoneDriver(Driver):
     """A driver whose time stands still unless it is moved."""
 
     def __init__(self, machine: TranscriptionSession | FileTranscription, world: Any = None) -> None:
@@ -70,10 +70,10 @@ class FakeDriving(Driving):
         pass
 
 
-def streaming() -> tuple[FakeDriving, FakeLink]:
+def streaming() -> tuple[LoneDriver, FakeLink]:
     """A session whose link is open."""
     timeouts, retry = Timeouts(message_interval=0), RetryPolicy(max_retries=0)
-    driving = FakeDriving(TranscriptionSession(TranscriptionConfig(), ENDPOINT, timeouts=timeouts, retry=retry))
+    driving = LoneDriver(TranscriptionSession(TranscriptionConfig(), ENDPOINT, timeouts=timeouts, retry=retry))
     driving.tell(driving.machine.start)
     (link,) = driving.made
     assert isinstance(link.heard()[0], wire.RequestReceived)
@@ -83,6 +83,6 @@ def streaming() -> tuple[FakeDriving, FakeLink]:
     return driving, link
 
 
-def say(driving: FakeDriving, link: FakeLink, **message: Any) -> None:
+def say(driving: LoneDriver, link: FakeLink, **message: Any) -> None:
     link.server.send_text(json.dumps(message))
     driving.hear(link, link.server.data_to_send())

@@ -32,7 +32,7 @@ from smallest_proto.transcription.session import TranscriptionSession
 from smallest_proto.values import hide
 
 from ._address import address_of
-from ._driving import Driving, M
+from ._driver import Driver, M
 from ._live import File, Pieces, heard, read_stream
 from ._metrics import CallMetrics, Told
 from ._pool import Pool
@@ -107,7 +107,7 @@ class Client:
     Raises ``ConfigurationError`` without a key, and for a ``base_url`` or a ``proxy`` that is none.
     """
 
-    _driver: ClassVar[type[Driving[Any]]]
+    _driver: ClassVar[type[Driver[Any]]]
     _world_of: ClassVar[type[World]]
 
     def __init__(
@@ -149,7 +149,7 @@ class Client:
         if trace is not None:
             append = trace if callable(trace) else partial(self._world.append_file, trace)
             self._trace = Trace(append, private=trace_private)
-        self._drivers: set[Driving[Any]] = set()
+        self._drivers: set[Driver[Any]] = set()
         self._pool_size = pool
         self._pool = Pool(0, pool_seconds)  # outside ``async with`` nothing would close what it keeps
 
@@ -304,10 +304,10 @@ class Client:
             raise outcome.failure.error()
         return outcome
 
-    async def _speaker(self, config: SynthesisConfig, resume: bool) -> Driving[SynthesisSession]:
+    async def _speaker(self, config: SynthesisConfig, resume: bool) -> Driver[SynthesisSession]:
         return await self._session(SynthesisSession, config, resume=resume)
 
-    async def _session(self, kind: type[S], config: Any, **options: Any) -> Driving[S]:
+    async def _session(self, kind: type[S], config: Any, **options: Any) -> Driver[S]:
         return await self._begin(*self._made(kind, config, **self._tries(), **options))
 
     def _made(self, kind: type[K], config: Any, **options: Any) -> tuple[K, TracedSession | None]:
@@ -317,15 +317,15 @@ class Client:
         return self._trace.make(kind, config, self._endpoint, self._world.jitter, **options)
 
     @asynccontextmanager
-    async def _driving(self, machine: M, trace: TracedSession | None = None) -> AsyncIterator[Driving[M]]:
+    async def _driving(self, machine: M, trace: TracedSession | None = None) -> AsyncIterator[Driver[M]]:
         driver = await self._begin(machine, trace)
         try:
             yield driver
         finally:
             await self._end(driver)
 
-    async def _begin(self, machine: M, trace: TracedSession | None = None) -> Driving[M]:
-        driver: Driving[M] = self._driver(machine, self._world)
+    async def _begin(self, machine: M, trace: TracedSession | None = None) -> Driver[M]:
+        driver: Driver[M] = self._driver(machine, self._world)
         if self._world.proxy is not None:
             driver.way = f"the proxy {self._world.proxy.host}, port {self._world.proxy.port}"
         driver.trace, driver.log = trace, self._world.log(machine)
@@ -341,7 +341,7 @@ class Client:
             raise
         return driver
 
-    async def _end(self, *drivers: Driving[Any]) -> None:
+    async def _end(self, *drivers: Driver[Any]) -> None:
         """Close every one of them, whatever comes of the others."""
         async with AsyncExitStack() as stack:
             for driver in drivers:

@@ -12,13 +12,13 @@ from smallest_proto.errors import Failure, RemoteError
 from smallest_proto.requests import Request
 
 from . import _wire as wire
-from ._driving import LATE, MAX_TURNS, QUIET_TURNS, Driving, M, Wire
+from ._driver import LATE, MAX_TURNS, QUIET_TURNS, Driver, M, Wire
 from ._world import Tls, connection_lost, left_in, no_connection, read_file
 
 _AT_ONCE = 0.005  # seconds
 
 
-class EventLoopDriving(Driving[M]):
+class EventLoopDriver(Driver[M]):
     """Lets a state machine run in the event loop. Its links are tasks; when those have ended, nothing is left."""
 
     def __init__(self, machine: M, world: object) -> None:
@@ -146,9 +146,9 @@ class EventLoopLink(asyncio.Protocol):
     life: when that has ended, nothing of the connection is left. Cancelled, the task aborts it.
     """
 
-    _driver: EventLoopDriving[Any]
+    _driver: EventLoopDriver[Any]
 
-    def __init__(self, driver: EventLoopDriving[Any], number: int, request: Request) -> None:
+    def __init__(self, driver: EventLoopDriver[Any], number: int, request: Request) -> None:
         self.number = number
         self.wire = cast("Wire", wire.client_wire(request))  # an exchange is sent no messages
         self.paused = False

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from smallest_proto.synthesis.session import SynthesisSession
 
-from ._driving import Driving
+from ._driver import Driver
 
 
 class _Kept(NamedTuple):
     key: Hashable
-    driver: Driving[SynthesisSession]
+    driver: Driver[SynthesisSession]
     since: float
 
     def fits(self, seconds: float) -> bool:
@@ -36,7 +36,7 @@ class Pool:
         self._seconds = seconds
         self._kept: list[_Kept] = []  # the oldest first
 
-    def take(self, key: Hashable) -> Driving[SynthesisSession] | None:
+    def take(self, key: Hashable) -> Driver[SynthesisSession] | None:
         """One of ``key``, the youngest, with an open link if there is one. What it put out before is gone."""
         fit = [kept for kept in self._kept if kept.key == key and kept.fits(self._seconds)]
         best = max(fit, key=lambda kept: (kept.driver.machine.warm, kept.since), default=None)
@@ -46,7 +46,7 @@ class Pool:
         best.driver.outputs.clear()
         return best.driver
 
-    def give(self, key: Hashable, driver: Driving[SynthesisSession]) -> list[Driving[SynthesisSession]]:
+    def give(self, key: Hashable, driver: Driver[SynthesisSession]) -> list[Driver[SynthesisSession]]:
         """Keep one in which nothing is under way. Returns what is to be closed, perhaps ``driver`` itself."""
         kept = [*self._kept, _Kept(key, driver, driver.now())]
         fit = [one for one in kept if one.fits(self._seconds)]

@@ -25,13 +25,13 @@ from smallest_proto.synthesis.events import (
 from smallest_proto.synthesis.session import SynthesisSession
 from smallest_proto.values import Name
 
-from ._driving import Driving
+from ._driver import Driver
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 WriteFile: TypeAlias = "Callable[[str, bytes, int | None], None]"  # path, audio, Hz of a WAV
-Begin: TypeAlias = "Callable[[Synthesis], AbstractAsyncContextManager[Driving[Synthesis]]]"
+Begin: TypeAlias = "Callable[[Synthesis], AbstractAsyncContextManager[Driver[Synthesis]]]"
 
 # What a file of each format is called. PCM becomes a WAV, or stays without a header.
 SUFFIXES = {
@@ -65,7 +65,7 @@ class Speech:
         self._stage = SpeechStage.NEW
         self._driving = begin(exchange)
         self._open = AsyncExitStack()  # the driver, once there is one
-        self._driver: Driving[Synthesis] | None = None
+        self._driver: Driver[Synthesis] | None = None
         self._finished: SpeechFinished | None = None
 
     @property
@@ -128,7 +128,7 @@ class Speech:
         self._finished = outcome
         raise StopAsyncIteration
 
-    async def _begin(self) -> Driving[Synthesis]:
+    async def _begin(self) -> Driver[Synthesis]:
         if self._stage is SpeechStage.OVER:
             raise LocalProtocolError(f"nothing can begin {self._stage.value}: synthesize() once more")
         if self._driver is None:
@@ -155,7 +155,7 @@ class SynthesisStream:
     first segment which failed (``SpokenSoFar.failure``) is raised as well, after the last event.
     """
 
-    def __init__(self, driver: Driving[SynthesisSession], *, strict: bool = True) -> None:
+    def __init__(self, driver: Driver[SynthesisSession], *, strict: bool = True) -> None:
         self._driver = driver
         self._strict = strict
         self._failure: Failure | None = None  # of the first segment that failed

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from smallest_proto.errors import LocalProtocolError
 
-from ._driving import LATE, MAX_TURNS, QUIET_TURNS, Driving, Link, M
+from ._driver import LATE, MAX_TURNS, QUIET_TURNS, Driver, Link, M
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -77,7 +77,7 @@ class Framework(Protocol):
     async def sleep_forever(self) -> Any: ...
 
 
-class Nursed:
+class TaskWorld:
     """The part of a world that is a nursery; it is open from its client's ``__aenter__`` to its ``__aexit__``."""
 
     _manager: AbstractAsyncContextManager[Nursery] | None = None
@@ -108,14 +108,14 @@ class Nursed:
         await manager.__aexit__(None, None, None)
 
 
-class NursedDriving(Driving[M]):
+class TaskDriver(Driver[M]):
     """Lets a state machine run with a nursery's tasks: one for its timer, others for its links."""
 
-    world: Nursed
+    world: TaskWorld
 
     framework: ClassVar[Framework]
 
-    def __init__(self, machine: M, world: Nursed) -> None:
+    def __init__(self, machine: M, world: TaskWorld) -> None:
         super().__init__(machine, world)
         self._nursery = world.nursery
         self._lives: set[Scope] = set()  # of the tasks that have not wholly gone

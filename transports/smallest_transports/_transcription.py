@@ -10,7 +10,7 @@ from smallest_proto.stats import SessionStats
 from smallest_proto.transcription.events import Event
 from smallest_proto.transcription.session import TranscriptionSession
 
-from ._driving import Driving
+from ._driver import Driver
 from ._live import PIECE_BYTES, pieces
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class TranscriptionStream:
     the ``RemoteError`` of its failure.
     """
 
-    def __init__(self, driver: Driving[TranscriptionSession]) -> None:
+    def __init__(self, driver: Driver[TranscriptionSession]) -> None:
         self._session = driver.machine
         self._driver = driver
 

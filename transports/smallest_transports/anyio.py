@@ -25,9 +25,9 @@ from smallest_proto.requests import Request
 from . import _client
 from . import _wire as wire
 from ._address import is_websocket
-from ._driving import M, Wire
+from ._driver import M, Wire
 from ._speech import Speech, SynthesisStream
-from ._tasks import Framework, Nursed, NursedDriving, reason_of
+from ._tasks import Framework, TaskDriver, TaskWorld, reason_of
 from ._transcription import TranscriptionStream
 from ._wire.proxy import open_tunnel
 from ._world import Tls, World, connection_lost, left_in, no_connection, no_proxy_connection, read_file
@@ -38,11 +38,11 @@ __all__ = ["Client", "Speech", "SynthesisStream", "TranscriptionStream"]
 BROKEN = (OSError, UnicodeError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 
 
-class _World(Nursed, World):
+class _World(TaskWorld, World):
     open_nursery = staticmethod(anyio.create_task_group)
 
 
-class _Driver(NursedDriving[M]):
+class _Driver(TaskDriver[M]):
     """Lets a state machine run in anyio, with streams and a timer."""
 
     world: _World

@@ -13,8 +13,8 @@ from smallest_proto.requests import Request
 
 from . import _client
 from . import _wire as wire
-from ._driving import M
-from ._event_loop import EventLoopDriving, EventLoopLink
+from ._driver import M
+from ._event_loop import EventLoopDriver, EventLoopLink
 from ._proxy import Proxy
 from ._speech import Speech, SynthesisStream
 from ._transcription import TranscriptionStream
@@ -25,7 +25,7 @@ __all__ = ["Client", "Speech", "SynthesisStream", "TranscriptionStream"]
 EYEBALLS_DELAY = 0.25  # seconds until the next address is tried as well (RFC 8305)
 
 
-class _Driver(EventLoopDriving[M]):
+class _Driver(EventLoopDriver[M]):
     """Lets a state machine run in the event loop, with sockets and a timer."""
 
     world: World

@@ -24,9 +24,9 @@ from smallest_proto.requests import Request
 
 from . import _client
 from . import _wire as wire
-from ._driving import M, Wire
+from ._driver import M, Wire
 from ._speech import Speech, SynthesisStream
-from ._tasks import Framework, Nursed, NursedDriving, Scope, reason_of
+from ._tasks import Framework, Scope, TaskDriver, TaskWorld, reason_of
 from ._transcription import TranscriptionStream
 from ._wire.proxy import open_tunnel
 from ._world import READ_BYTES, Tls, World, connection_lost, no_connection, no_proxy_connection, read_file
@@ -36,11 +36,11 @@ __all__ = ["Client", "Speech", "SynthesisStream", "TranscriptionStream"]
 BROKEN = (OSError, UnicodeError, trio.BrokenResourceError)  # what a connection can fail with
 
 
-class _World(Nursed, World):
+class _World(TaskWorld, World):
     open_nursery = staticmethod(trio.open_nursery)
 
 
-class _Driver(NursedDriving[M]):
+class _Driver(TaskDriver[M]):
     """Lets a state machine run in trio, with sockets and a timer."""
 
     world: _World

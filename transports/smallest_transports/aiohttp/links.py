@@ -13,8 +13,8 @@ import msgspec
 from smallest_proto.errors import Failure
 from smallest_proto.requests import Request
 from smallest_transports import _events as wire
-from smallest_transports._driving import M, Wire
-from smallest_transports._event_loop import EventLoopDriving, EventLoopLink
+from smallest_transports._driver import M, Wire
+from smallest_transports._event_loop import EventLoopDriver, EventLoopLink
 from smallest_transports._wire import client_wire
 
 from .connector import Connector, failure_of, opened_sockets
@@ -22,7 +22,7 @@ from .connector import Connector, failure_of, opened_sockets
 _TURNS = 20  # of the loop, in which a connection that was dropped is gone: aiohttp has no way to wait for it
 
 
-class Driver(EventLoopDriving[M]):
+class Driver(EventLoopDriver[M]):
     """Lets a state machine run in the event loop, with aiohttp's connections and a timer."""
 
     world: Connector

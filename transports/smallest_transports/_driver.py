@@ -52,7 +52,7 @@ class Wire(Protocol):
 
 
 class Link(Protocol):
-    """One connection of a driver: it carries what its wire is told, and says what it hears to ``Driving``."""
+    """One connection of a driver: it carries what its wire is told, and says what it hears to ``Driver``."""
 
     number: int
     wire: Wire
@@ -68,7 +68,7 @@ class Link(Protocol):
         """Drop the connection, or the attempt to open it."""
 
 
-class Driving(Generic[M]):
+class Driver(Generic[M]):
     """Runs one state machine of the core: tells it what happens, does what it asks, keeps what it puts out.
 
     ``world`` is what all connections of a client share (``_world.py``); nothing here looks into it.

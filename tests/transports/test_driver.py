@@ -1,4 +1,4 @@
-"""``_driving`` and ``_client``: what all drivers share, without a socket and without a clock."""
+"""``_driver`` and ``_client``: what all drivers share, without a socket and without a clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from smallest_transports._live import PIECE_BYTES, pieces
 from smallest_transports._transcription import TranscriptionStream
 from smallest_transports._world import World, check_size
 
-from .fakes import ENDPOINT, MESSAGE, FakeDriving, FakeLink, say, streaming
+from .fakes import ENDPOINT, MESSAGE, FakeLink, LoneDriver, say, streaming
 
 
 class TestASession:
@@ -96,8 +96,8 @@ class TestASession:
 
 
 class TestAnExchange:
-    def exchange(self) -> tuple[FakeDriving, FakeLink]:
-        driving = FakeDriving(FileTranscription(FileTranscriptionConfig(), ENDPOINT, audio=b"RIFF"))
+    def exchange(self) -> tuple[LoneDriver, FakeLink]:
+        driving = LoneDriver(FileTranscription(FileTranscriptionConfig(), ENDPOINT, audio=b"RIFF"))
         driving.tell(driving.machine.start)
         (link,) = driving.made
         (request,) = link.heard()
@@ -194,7 +194,7 @@ def test_sizes(size: int, wrong: str | None) -> None:
             check_size("a.wav", size)
 
 
-class FakeDriver(FakeDriving):
+class FakeDriver(LoneDriver):
     """A whole driver without a framework: whoever waits for it lets the service speak."""
 
     made_drivers: ClassVar[list[FakeDriver]] = []
