@@ -33,7 +33,7 @@ from smallest_proto.values import hide
 
 from ._address import address_of
 from ._driver import Driver, M
-from ._live import File, Pieces, heard, read_stream
+from ._live import File, Pieces, heard, read_stream, unwrapped
 from ._metrics import CallMetrics, Told
 from ._pool import Pool
 from ._proxy import ENVIRONMENT
@@ -219,7 +219,7 @@ class Client:
         config = config or TranscriptionConfig()
         if isinstance(audio, (str, PathLike)):
             audio = await self._driver.read_file(audio)
-        if isinstance(audio, bytes):
+        if isinstance(audio := unwrapped(audio), bytes):
             config, audio = read_stream(audio, config)
         async with self.stream_transcription(config) as stream, aclosing(heard(stream, audio)) as events:
             yield events
@@ -289,6 +289,8 @@ class Client:
     ) -> FileTranscript | TranscriptionAccepted:
         if isinstance(audio, (str, PathLike)):
             audio = await self._driver.read_file(audio)
+        elif isinstance(audio, (bytearray, memoryview)):
+            audio = bytes(audio)
         exchange = self._made(FileTranscription, config, audio=audio, audio_url=url, **self._tries())
         answer: FileTranscript | TranscriptionAccepted = await self._answer(*exchange)
         return answer

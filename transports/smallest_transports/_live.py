@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from contextlib import aclosing
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -20,11 +20,22 @@ from smallest_proto.wav import has_container, read_wav
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-File: TypeAlias = "bytes | str | PathLike[str]"  # the bytes of a file, or its path
+File: TypeAlias = "bytes | bytearray | memoryview | str | PathLike[str]"  # the bytes of a file, or its path
 Pieces: TypeAlias = "Iterable[Buffer]"
 
 PIECE_BYTES = 64 * 2**10  # of audio that a session is given at once: 2 s of linear16 at 16 kHz
 _PIECE = 6400  # bytes: 0.2 s of linear16 at 16 kHz; what is heard of it can be taken before the next
+
+
+def unwrapped(audio: Any) -> Any:
+    """Audio as it was given, but the bytes of a file as such, and an array of samples as the one piece that it is."""
+    if isinstance(audio, (bytes, bytearray, memoryview)):
+        return bytes(audio)
+    try:
+        memoryview(audio)
+    except TypeError:
+        return audio
+    return (audio,)
 
 
 def read_stream(file: bytes, config: TranscriptionConfig) -> tuple[TranscriptionConfig, Pieces]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from array import array
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,13 @@ async def test_a_wav_says_its_rate_itself_by_path_and_by_bytes(transport: Driver
                 assert [word.text for word in transcript.words] == SPEECH.text.split()
 
 
-async def test_raw_audio_has_the_format_of_the_configuration(transport: Driver) -> None:
+@pytest.mark.parametrize(
+    "kind", [bytes, bytearray, memoryview, partial(array, "h")], ids=["bytes", "bytearray", "memoryview", "array"]
+)
+async def test_raw_audio_has_the_format_of_the_configuration(transport: Driver, kind: Callable[[bytes], Any]) -> None:
     with local_server() as url:
         config = TranscriptionConfig(sample_rate=8000)
-        async with transport.client(url) as client, client.transcribe_live(SPEECH.pcm, config) as events:
+        async with transport.client(url) as client, client.transcribe_live(kind(SPEECH.pcm), config) as events:
             transcript = LiveTranscript.of([event async for event in events])
     assert transcript.text == SPEECH.text
 
