@@ -20,10 +20,12 @@ import pytest
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError, ConnectError, LocalProtocolError, StatusError
 from smallest_proto.events import EndReason, LinkOpened, SessionEnded
+from smallest_proto.metrics import LinkMetrics
 from smallest_proto.server.recogniser import CodedRecogniser, coded_speech
 from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_proto.synthesis.events import AudioChunk, SegmentDone
 from smallest_proto.transcription.events import Event, FinalTranscript
+from smallest_proto.transcription.metrics import FinalMetrics
 from smallest_transports import sync
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.threaded import serve_in_thread
@@ -82,6 +84,18 @@ class TestStreams:
         assert isinstance(events[0], LinkOpened)
         assert words(events) == SPEECH.text
         assert events[-1] == SessionEnded(reason=EndReason.COMPLETED)
+
+    def test_its_links_and_finals_are_measured(self, url: str) -> None:
+        told: list[LinkMetrics | FinalMetrics] = []
+        with (
+            Client(api_key=KEY, base_url=url, on_metrics=told.append) as client,
+            client.stream_transcription() as stream,
+        ):
+            stream.send_audio(SPEECH.pcm)
+            stream.end_input()
+            finals = [FinalMetrics.of(event) for event in stream if isinstance(event, FinalTranscript)]
+        assert told[:-1] == finals
+        assert isinstance(told[-1], LinkMetrics)
 
     def test_an_iterable_of_audio_becomes_events(self, url: str) -> None:
         with Client(api_key=KEY, base_url=url, timeouts=FAST) as client:
