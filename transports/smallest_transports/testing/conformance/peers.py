@@ -177,7 +177,7 @@ async def test_files_that_are_none(transport: Driver, tmp_path: Path) -> None:
             (b"", "empty"),
             (os.devnull, "empty"),
             (None, "either"),
-            (bytearray(b"abc"), "must be bytes"),
+            ([b"abc"], "must be bytes"),
         ):
             with pytest.raises(ConfigurationError, match=said):
                 await client.transcribe(given)
