@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from smallest_proto.config import RetryPolicy
 from smallest_proto.errors import Failure, FailureKind
-from smallest_proto.retry import CLOSE_CODES, classify, delay
+from smallest_proto.retry import CLOSE_CODES, classify, delay, no_jitter
 from smallest_proto.statuses import STATUSES, Verdict
 
 BY_STATUS = {
@@ -162,3 +162,9 @@ def test_where_nobody_waits_live_who_is_busy_is_left_alone_for_longer(
     assert delay(failure(), failures, POLICY, lambda: jitter, live=False) == delay(
         failure(), failures, POLICY, lambda: jitter
     )
+
+
+def test_without_chance_the_wait_is_the_whole_of_it() -> None:
+    lost = Failure(kind=FailureKind.DISCONNECTED, reason="gone")
+    policy = RetryPolicy(first_delay=0.5, growth=2.0)
+    assert [delay(lost, failures, policy, no_jitter) for failures in (1, 2, 3)] == [0.5, 1.0, 2.0]
