@@ -232,6 +232,13 @@ def patched_http(http: aiohttp.ClientSession) -> Iterator[None]:
         http_context._ContextVar.reset(token)
 
 
+def test_test_without_models() -> None:
+    said = done(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLES / "test_without_models.py")]
+    )
+    assert "3 passed" in said
+
+
 # --- the tutorial ---
 
 TUTORIAL = (EXAMPLES.parent / "docs" / "tutorial.md").read_text("utf-8")
