@@ -96,6 +96,10 @@ def test_parts_follow_each_other_whatever_their_rates() -> None:
         ("hello world moon how are you", SAID.text, {"damaged": ["moon"]}),
         ("hello ?orld how are you", SAID.text, {"damaged": ["world"]}),
         ("helloworld how are you", SAID.text, {}),
+        ("hellohello world how are you", SAID.text, {"repeated": ["hello"]}),
+        ("helloworld helloworld how are you", SAID.text, {"repeated": ["hello", "world"]}),
+        ("hhello world how are you", SAID.text, {"lost": ["hello"], "damaged": ["hhello"]}),
+        ("cafe\u0301 \u00e9te\u0301", "caf\u00e9 \u00e9t\u00e9", {}),  # accents in letters, and as marks of their own
         ("hello how world are you", SAID.text, {"order": ["hello how world"]}),
         ("hello — world how are you", SAID.text, {}),
         ("hello ? world how are you", SAID.text, {"damaged": ["?"]}),
@@ -115,6 +119,12 @@ def test_texts_are_judged(heard: str, said: str, wrong: dict[str, list[str]]) ->
             assert len(found[kind]) == len(begins)
             assert all(begin in text for text, begin in zip(found[kind], begins, strict=True))
         assert report.ok is (not wrong)
+
+
+def test_texts_without_blanks_are_read_however_long_and_however_they_could_be_cut() -> None:
+    long = " ".join(f"w{number}" for number in range(1500))
+    assert judge(long.replace(" ", ""), speech(long)).ok
+    assert judge("a" * 60 + "b", speech("a aa c")).damaged == ("a" * 60 + "b was never said",)
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=8), st.data())
@@ -186,6 +196,11 @@ def test_a_service_may_be_as_imperfect_as_it_is() -> None:
     assert judge(events, truth).ok
 
 
+def test_what_is_no_number_is_no_time() -> None:
+    nan = float("nan")
+    assert len(judge([final(SAID.text, *[(nan, nan)] * 5)], SAID).mistimed) >= 5
+
+
 def test_which_of_two_equal_words_was_lost_is_told_by_its_time() -> None:
     said = speech("yes no yes")
     report = judge([final("no yes", *spans(said)[1:])], said)
@@ -220,3 +235,23 @@ def test_livekits_events_are_judged() -> None:
     moved = livekit(kinds.FINAL_TRANSCRIPT, SAID.text, *[(start + 0.1, end + 0.1) for start, end in spans(SAID)])
     assert len(judge([moved], SAID).mistimed) >= 5
     assert judge([livekit(kinds.FINAL_TRANSCRIPT, SAID.text)], SAID).ok  # one that knows no times
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "ok"),
+    [
+        ("Hello, world.", ["hello", "world"], True),  # as services have them that punctuate the text alone
+        ("hello world", ["hello ", "world "], True),
+        ("hello world", ["hello", "bye"], False),
+        ("hello world", ["hello"], False),
+    ],
+)
+def test_words_of_livekit_may_be_written_otherwise_than_the_text(text: str, words: list[str], ok: bool) -> None:
+    said = speech("hello world")
+    timed = [
+        TimedString(word, start_time=start, end_time=end)
+        for word, (start, end) in zip(words, spans(said), strict=False)
+    ]
+    data = SpeechData(language=LanguageCode("en"), text=text, words=timed)
+    report = judge([SpeechEvent(type=SpeechEventType.FINAL_TRANSCRIPT, alternatives=[data])], said)
+    assert report.ok is ok

@@ -44,12 +44,13 @@ class _Token(NamedTuple):
 class Hearing:
     """The transcripts, word by word. ``unknown`` are texts that are no word that was said, nor a part of one."""
 
-    def __init__(self, said: Sequence[Word], told: Sequence[Told]) -> None:
+    def __init__(self, said: Sequence[Word], told: Sequence[Told], *, respelled: bool = True) -> None:
         self.said = said
         self.pieces: list[Piece] = []
         self.timed: list[Timed] = []
         self.unknown: list[str] = []
-        self._forms = _forms(said)
+        self._forms = _forms(said, respelled)
+        self._longest = max(map(len, self._forms), default=0)
         tokens = [token for one in told if one.kind == "final" for token in self._tokens(one)]
         for token, near in zip(tokens, self._places(tokens), strict=True):
             self._take(token, near)
@@ -69,13 +70,21 @@ class Hearing:
                 self.unknown.append(text)
 
     def _choices(self, letters: str) -> tuple[tuple[tuple[int, ...], bool], ...]:
-        """What is written so: one word, or else several as one."""
+        """What is written so: one word, or else several as one, the longest first."""
         if letters in self._forms:
             return (self._forms[letters],)
-        for cut in range(len(letters) - 1, 0, -1):
-            if letters[:cut] in self._forms and (rest := self._choices(letters[cut:])):
-                return (self._forms[letters[:cut]], *rest)
-        return ()
+        # From the end on, where the word that begins here can end: a text without blanks can be of any length.
+        ends: dict[int, int] = {len(letters): 0}
+        for begin in range(len(letters) - 1, -1, -1):
+            for end in range(min(len(letters), begin + self._longest), begin, -1):
+                if end in ends and letters[begin:end] in self._forms:
+                    ends[begin] = end
+                    break
+        begin, choices = 0, []
+        while begin in ends and begin < len(letters):
+            choices.append(self._forms[letters[begin : ends[begin]]])
+            begin = ends[begin]
+        return tuple(choices)
 
     def _places(self, tokens: Sequence[_Token]) -> Iterator[int]:
         """For each token the index near which its word is, as the texts lie beside each other.
@@ -110,14 +119,14 @@ class Hearing:
         return min(among, key=lambda index: abs((self.said[index].start or 0.0) - time))
 
 
-def _forms(said: Sequence[Word]) -> dict[str, tuple[tuple[int, ...], bool]]:
-    """How each word can be written, in letters: whole, with its first letter twice, and as what is left of it."""
+def _forms(said: Sequence[Word], respelled: bool) -> dict[str, tuple[tuple[int, ...], bool]]:
+    """How each word can be written, in letters: whole, ``respelled`` its first twice, and as what is left of it."""
     forms: dict[tuple[str, bool], list[int]] = {}
     for index, word in enumerate(said):
         letters = letters_of(word.text)
         for form, whole in (
             (letters, True),
-            (letters[:1] + letters, True),
+            (letters[:1] + letters if respelled else letters, True),
             (f"?{letters[1:]}", False),
             (f"?{letters}", False),
         ):

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from smallest_proto.events import EndReason, SessionEnded
+from smallest_proto.http.files import FileTranscript
 from smallest_proto.reading import Word
 from smallest_proto.stats import SessionStats
 from smallest_proto.transcription.events import FinalTranscript, Usage
 
 from .hearing import Hearing, Piece
-from .speech import Speech, Truth
+from .speech import Speech, Truth, letters_of
 from .told import Told, read
 
 __all__ = ["KINDS", "Report", "Wrong", "judge"]
@@ -105,7 +106,7 @@ def judge(
     """
     truth = truth.truth if isinstance(truth, Speech) else truth
     told = read(events)
-    hearing = Hearing(truth.words, told)
+    hearing = Hearing(truth.words, told, respelled=truth.imperfection.respelled)
     wrongs = [
         *_wrong_words(truth, told, hearing),
         *_wrong_times(truth, told, hearing, tolerance),
@@ -125,12 +126,19 @@ def _wrong_words(truth: Truth, told: Sequence[Told], hearing: Hearing) -> Iterat
     for text in hearing.unknown:
         yield Wrong("damaged", f"{text} was never said")
     for one in told:
-        if one.kind == "final" and one.words and one.text.split() != [word.text for word in one.words]:
+        if one.kind == "final" and one.words and not _same(one):
             yield Wrong("damaged", f"text and words differ: {one.text!r}")
     count = _Count(hearing.pieces)
     for index, word in enumerate(truth.words):
         if (wrong := _wrong_word(truth, index, word, count, lost)) is not None:
             yield wrong
+
+
+def _same(told: Told) -> bool:
+    """Whether text and words are the same: ours to the sign, those of others, who punctuate but one, by the letters."""
+    if isinstance(told.event, FinalTranscript | FileTranscript):
+        return told.text.split() == [word.text for word in told.words]
+    return letters_of(told.text) == letters_of(" ".join(word.text for word in told.words))
 
 
 class _Count:
@@ -167,7 +175,7 @@ def _wrong_word(
     if part > (cuts + 1 if cuts else 0) or (cuts and not whole and part < (1 if of.no_times or of.rounding else 2)):
         return Wrong("damaged", f"{at} is damaged: {whole} times whole, {part} parts")
     # Without times and with another text there is nothing by which a repetition is to be known.
-    if whole > 1 and not (of.no_times and (of.respelled or of.joined)) and not count.joined[index]:
+    if whole > 1 and not (of.no_times and (of.respelled or of.joined)) and not (of.joined and count.joined[index]):
         return Wrong("repeated", f"{at} was heard {whole} times")
     return None
 
@@ -184,7 +192,7 @@ def _wrong_times(truth: Truth, told: Sequence[Told], hearing: Hearing, tolerance
         for piece in hearing.timed:
             first, last = truth.words[piece.first], truth.words[piece.last]
             for time, right in ((piece.start, first.start), (piece.end, last.end)):
-                if time is not None and right is not None and abs(time - right) > off:
+                if time is not None and right is not None and not abs(time - right) <= off:  # NaN is no time
                     yield Wrong("mistimed", f"{piece.text} has the time {time:g}, not {right:g}")
     before = 0.0
     # A word that was cut by a finalize, or written as one with its neighbour, comes whole on the next link.

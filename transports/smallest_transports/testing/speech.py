@@ -110,7 +110,8 @@ def join(parts: Iterable[Speech]) -> Truth:
 
 def letters_of(text: str) -> str:
     """What of a word counts: its letters, marks and digits in lower case, and a "?" before one: a part is lost."""
-    kept = "".join(c for c in text.casefold() if c == "?" or unicodedata.category(c)[0] in "LMN")
+    one_way = unicodedata.normalize("NFC", text.casefold())  # an accent is a mark of its own, or part of its letter
+    kept = "".join(c for c in one_way if c == "?" or unicodedata.category(c)[0] in "LMN")
     return re.sub(r"\?+(?=\?|$)", "", kept)
 
 
