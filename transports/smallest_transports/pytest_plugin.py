@@ -37,6 +37,12 @@ _MARKS = (
     "smallest_script(*script): smallest_service says this, texts and pauses in seconds, whatever it hears",
     "smallest_recogniser(*kinds): how smallest_service and smallest_call are imperfect: 'rounding=0.1', 'twice'",
 )
+# What each takes, and how to say it. A mark that is passed over would leave a test that shows nothing.
+_TAKES = {
+    "smallest_faults": (("str", "Fault"), 'faults by name, such as "drop@2"'),
+    "smallest_script": (("str", "int", "float"), "texts, and pauses in seconds"),
+    "smallest_recogniser": (("str",), 'kinds by name, such as "rounding=0.1"'),
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,7 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _marked(request: pytest.FixtureRequest, name: str) -> tuple[Any, ...]:
     mark = request.node.get_closest_marker(name)
-    return () if mark is None else mark.args
+    if mark is None:
+        return ()
+    takes, told = _TAKES[name]
+    if mark.kwargs or not mark.args or any(type(arg).__name__ not in takes for arg in mark.args):
+        given = ", ".join([*map(repr, mark.args), *(f"{key}={value!r}" for key, value in mark.kwargs.items())])
+        raise pytest.UsageError(f"{name}({given}) on {request.node.name}: give it {told}, one after the other")
+    return mark.args
 
 
 @pytest.fixture
@@ -89,14 +101,14 @@ def smallest_call(request: pytest.FixtureRequest) -> Callable[..., Call]:
     """A function that runs a call in virtual time: ``smallest_call("hello world", 1.0).check()``.
 
     It takes what ``CallPlan.of`` takes; faults and imperfections come from the markers unless they are given. A fault
-    is written with its time: ``smallest_faults("drop@1.5")``.
+    is written with its time: ``smallest_faults("drop@1.5")``. One that did not happen fails the test here too.
     """
-    from smallest_transports.testing.services import marked_plan
+    from smallest_transports.testing.services import marked_call
 
     faults, kinds = _marked(request, "smallest_faults"), _marked(request, "smallest_recogniser")
 
     def run(*script: str | float, **more: Any) -> Call:
-        return marked_plan(script, faults, kinds, more).run()
+        return marked_call(script, faults, kinds, more)
 
     return run
 

@@ -104,6 +104,30 @@ import pytest
 def test_nothing_happens(smallest_service):
     assert smallest_service.faults_left == ("drop@5",)
 """
+# Each would show nothing, or nothing that can be understood.
+VAIN = """
+import pytest
+mark = pytest.mark
+
+@mark.smallest_faults("drop@99")
+def test_call_too_late(smallest_call):
+    smallest_call("hello", 1.0)
+
+@mark.parametrize("each", [
+    pytest.param(each, marks=each) for each in (
+        mark.smallest_faults(3), mark.smallest_faults(["drop"]), mark.smallest_faults(faults=["drop"]),
+        mark.smallest_script(None), mark.smallest_script(["hi", 1.0]), mark.smallest_script(script="hi"),
+        mark.smallest_recogniser(3), mark.smallest_recogniser(twice=True),
+    )
+])
+def test_mark(smallest_service, each): pass
+
+@mark.smallest_faults("refuse:503")
+def test_refused(smallest_call):
+    call = smallest_call("hello", 1.0)
+    call.check()
+    assert call.events[0][1].__class__.__name__ == "LinkLost", call.timeline()
+"""
 ENGINES = """
 import smallest_transports.local as local
 
@@ -135,6 +159,21 @@ def test_the_fixtures_serve_each_kind_of_test(tmp_path: Path) -> None:
     assert "11 passed, 1 skipped, 1 error" in said, said
     assert "AssertionError: these faults did not happen: drop@5" in said
     assert 'no no_such_engine here: pip install "smallest-proto[local]"' in said
+
+
+def test_a_mark_that_would_show_nothing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "test_vain.py").write_text(VAIN, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "test_vain.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 failed, 1 passed, 8 errors" in done.stdout, done.stdout + done.stderr
+    assert "these faults did not happen: drop" in done.stdout
+    assert "smallest_faults(faults=['drop']) on test_mark" in done.stdout
+    assert 'give it faults by name, such as "drop@2", one after the other' in done.stdout
 
 
 def test_the_service_needs_no_model() -> None:

@@ -182,7 +182,9 @@ class PlannedCall(MemoryCall):
         self._on_links = [fault for fault in way.faults if fault.after is not None]
         network.on_link = self._opened
         for fault in way.faults:
-            if fault.at is not None:
+            if fault.at == 0 and fault.name.startswith("refuse:"):
+                self.happen(fault)  # before the first link is opened: it is the next one
+            elif fault.at is not None:
                 self.at(fault.at, partial(self.happen, fault))
         for step in plan.steps:
             self.at(step.at, partial(self._step, step))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -21,7 +22,7 @@ from . import calls
 from .servers import in_thread
 from .speech import WORDS, Truth, speech
 
-__all__ = ["Service", "coded_service", "engine_service", "marked_plan"]
+__all__ = ["Service", "coded_service", "engine_service", "marked_call", "marked_plan"]
 
 MANY = {"max_live": 256, "max_files": 256, "max_speech": 256}  # a test means no limit of the service
 
@@ -101,6 +102,20 @@ def marked_plan(
     if planned and not plan.network.faults:
         plan = replace(plan, network=replace(plan.network, faults=tuple(planned)))
     return replace(plan, recogniser=Imperfection.read(kinds)) if kinds and "recogniser" not in more else plan
+
+
+def marked_call(
+    script: Sequence[str | float], faults: Sequence[AnyFault], kinds: Sequence[str], more: Mapping[str, Any]
+) -> calls.Call:
+    """Run such a plan. Raises ``AssertionError`` for faults that did not happen: what was to be shown was not."""
+    made = marked_plan(script, faults, kinds, more).make()
+    call = made.finish()
+    if faults and call.plan is not None:
+        left = Counter(fault.name for fault in call.plan.network.faults)
+        left -= Counter(name for _, name in call.story)
+        left += Counter(f"refuse:{answer.status}" for answer in made.network.refusals)
+        assert not left, f"these faults did not happen: {', '.join(left.elements())}\n\n{call.timeline()}"
+    return call
 
 
 # Those that are called otherwise in virtual time, where a fault is one thing that happens.
