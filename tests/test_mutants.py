@@ -35,6 +35,16 @@ def test_a_survivor_is_known_by_what_it_changed(mutants: Any) -> None:
     assert mutants.changed(diff) == ("wait = 1", "wait = 2")
 
 
+def test_a_mutant_that_was_stopped_halfway_is_taken_back(mutants: Any, tmp_path: Path) -> None:
+    module, tree = "smallest_proto/retry.py", tmp_path / "tree"
+    (tree / "smallest_proto").mkdir(parents=True)
+    (tree / module).write_text("as it was", "utf-8")
+    mutants.restore(module, tree)
+    (tree / module).write_text("changed", "utf-8")
+    mutants.restore(module, tree)
+    assert (tree / module).read_text("utf-8") == "as it was"
+
+
 def test_every_survivor_that_is_kept_has_a_reason_and_is_in_the_code(mutants: Any) -> None:
     for one, why in mutants.kept().items():
         assert len(why.split()) > 3

@@ -77,6 +77,16 @@ def make_tree() -> Path:
     return tree
 
 
+def restore(module: str, tree: Path) -> None:
+    """Put a module back as it was: one that was stopped in the middle of a mutant leaves it changed."""
+    was = tree.with_name("unchanged") / module
+    if was.exists():
+        shutil.copy2(was, tree / module)
+    else:
+        was.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(tree / module, was)
+
+
 def config(module: str) -> Path:
     tests = " ".join(MODULES[module])
     path = session(module).with_suffix(".toml")
@@ -101,6 +111,8 @@ def run(module: str, tree: Path) -> None:
     def tool(*words: str) -> None:
         subprocess.run([sys.executable, "-m", *words], cwd=tree, env=environment, check=True)
 
+    restore(module, tree)
+    tool("cosmic_ray.cli", "baseline", made)  # tests that fail anyhow would kill every mutant
     if not session(module).exists():
         tool("cosmic_ray.cli", "init", made, of)
         tool("cosmic_ray.tools.filters.operators_filter", of, made)
@@ -179,7 +191,8 @@ def main() -> int:
     if not modules:
         parser.error(f"no such module: {', '.join(options.names)}; there are {', '.join(MODULES)}")
     if options.fresh:
-        shutil.rmtree(BUILD / "tree", ignore_errors=True)
+        for folder in ("tree", "unchanged"):
+            shutil.rmtree(BUILD / folder, ignore_errors=True)
         for module in modules:
             session(module).unlink(missing_ok=True)
     if not options.report:

@@ -59,7 +59,7 @@ def _marked(request: pytest.FixtureRequest, name: str) -> tuple[Any, ...]:
     if mark.kwargs or not mark.args or any(type(arg).__name__ not in takes for arg in mark.args):
         given = ", ".join([*map(repr, mark.args), *(f"{key}={value!r}" for key, value in mark.kwargs.items())])
         raise pytest.UsageError(f"{name}({given}) on {request.node.name}: give it {told}, one after the other")
-    return mark.args
+    return tuple(mark.args)
 
 
 @pytest.fixture
