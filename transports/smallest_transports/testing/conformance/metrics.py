@@ -7,6 +7,7 @@ import pytest
 from smallest_proto.config import RetryPolicy, TranscriptionConfig
 from smallest_proto.errors import RemoteError
 from smallest_proto.metrics import LinkMetrics
+from smallest_proto.server.synthesiser import CodedSynthesiser
 from smallest_proto.transcription.events import FinalTranscript
 from smallest_proto.transcription.metrics import FinalMetrics
 from smallest_transports.testing import judge
@@ -43,7 +44,7 @@ async def test_each_link_is_told_when_it_has_ended_and_each_final(transport: Dri
 
 async def test_a_link_of_speech_is_told_when_the_client_lets_go_of_it(transport: Driver) -> None:
     told: list[LinkMetrics | FinalMetrics] = []
-    with local_server() as url:
+    with local_server(synthesiser=CodedSynthesiser) as url:
         async with transport.client(url, on_metrics=told.append) as client:
             for _ in range(2):
                 async with client.stream_synthesis() as stream:
