@@ -74,8 +74,11 @@ def test_what_the_soak_looks_for_it_finds(soak: Any, spoil: Any, complaint: str)
 @pytest.mark.parametrize("form", ["W\\1!", "ww\\1,", "w\\1."])
 def test_a_word_is_the_same_however_it_is_spelled(soak: Any, form: str) -> None:
     call = soak.run(IDEAL)
-    spelled = [(time, respelled(event, form)) for time, event in call.events]
-    assert call._replace(events=spelled).judge().ok
+    spelled = call._replace(events=[(time, respelled(event, form)) for time, event in call.events])
+    hears_otherwise = msgspec.structs.replace(call.truth.imperfection, respelled=True)
+    assert spelled._replace(truth=msgspec.structs.replace(call.truth, imperfection=hears_otherwise)).judge().ok
+    # A letter twice is another word where the service does not hear otherwise.
+    assert spelled.judge().ok is not form.startswith("ww")
 
 
 def test_a_word_in_two_is_one_where_the_application_cut_it(soak: Any) -> None:
