@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from jiwer import wer
 from livekit import rtc
-from livekit.agents import Agent, AgentSession, llm
+from livekit.agents import Agent, AgentSession, llm, stt, tts
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 from livekit.agents.voice.io import AudioInput, AudioOutput, AudioOutputCapabilities
 from livekit.plugins import smallest_proto
@@ -108,6 +108,19 @@ def spoken(text: str) -> bytes:
     return bytes(2 * RATE) + speech.pcm + bytes(2 * 2 * RATE)
 
 
+def conversation(ears: stt.STT[Any], mind: llm.LLM, mouth: tts.TTS[Any], **options: Any) -> AgentSession[None]:
+    """A session whose turns are those that the ears tell."""
+    return AgentSession(
+        stt=ears,
+        llm=mind,
+        tts=mouth,
+        vad=None,
+        turn_handling={"turn_detection": "stt"},
+        user_away_timeout=None,
+        **options,
+    )
+
+
 @pytest.fixture(scope="module")
 def sentence() -> bytes:
     pcm = spoken(SENTENCE)
@@ -128,14 +141,7 @@ async def test_a_conversation(sentence: bytes, faults: list[str]) -> None:
         errors: list[Any] = []
         ears.on("error", errors.append)
         mind, loudspeaker = Echo(), Loudspeaker()
-        session: AgentSession[None] = AgentSession(
-            stt=ears,
-            llm=mind,
-            tts=mouth,
-            vad=None,
-            turn_handling={"turn_detection": "stt"},
-            user_away_timeout=None,
-        )
+        session = conversation(ears, mind, mouth)
         session.input.audio = Caller(sentence)
         session.output.audio = loudspeaker
         await session.start(Agent(instructions="Be kind."))
@@ -170,15 +176,7 @@ async def test_who_is_interrupted_falls_silent_and_answers_over_the_same_connect
     ):
         mouth.on("metrics_collected", metrics.append)
         mind, loudspeaker, caller = Echo("Well, that depends. " * 8), Loudspeaker(endless=1), Caller(sentence)
-        session: AgentSession[None] = AgentSession(
-            stt=ears,
-            llm=mind,
-            tts=mouth,
-            vad=None,
-            turn_handling={"turn_detection": "stt"},
-            user_away_timeout=None,
-            use_tts_aligned_transcript=True,
-        )
+        session = conversation(ears, mind, mouth, use_tts_aligned_transcript=True)
         session.input.audio, session.output.audio = caller, loudspeaker
         await session.start(Agent(instructions="Be kind."))
         await loudspeaker.speaking.wait()

@@ -26,7 +26,6 @@ from smallest_proto.transcription.session import TranscriptionSession
 from smallest_transports import _wire as wire
 from smallest_transports._client import Client
 from smallest_transports._live import PIECE_BYTES, pieces
-from smallest_transports._transcription import TranscriptionStream
 from smallest_transports._world import World, check_size
 
 from .fakes import ENDPOINT, MESSAGE, FakeLink, LoneDriver, say, streaming
@@ -103,41 +102,6 @@ class TestAnExchange:
         (request,) = link.heard()
         assert request.body == b"RIFF"
         return driving, link
-
-    def test_takes_what_is_offered_while_there_is_room(self) -> None:
-        driving, link = streaming()
-        stream = TranscriptionStream(driving)
-        assert stream.offer(MESSAGE)
-        assert link.heard() == [wire.BinaryMessage(MESSAGE)]
-        link.paused = True
-        assert not stream.offer(MESSAGE)
-        link.paused = False
-        assert stream.offer(MESSAGE)
-        assert link.heard() == [wire.BinaryMessage(MESSAGE)]
-        driving.tell(driving.machine.abort)
-        assert not stream.offer(MESSAGE)
-        assert driving.machine.stats.seconds_given == 0.1
-
-    def test_gives_its_events_to_a_listener_those_that_wait_first(self) -> None:
-        driving, link = streaming()
-        say(driving, link, transcript="one", is_final=True)
-        heard: list[Any] = []
-        TranscriptionStream(driving).listen(heard.append)
-        say(driving, link, transcript="two", is_final=True)
-        driving.tell(driving.machine.abort)
-        assert [event.text for event in heard if isinstance(event, FinalTranscript)] == ["one", "two"]
-        assert isinstance(heard[-1], SessionEnded)
-        assert not driving.outputs
-
-    def test_ends_with_what_the_listener_raised_first_and_whoever_told_it_hears_nothing_of_it(self) -> None:
-        driving, link = streaming()
-        TranscriptionStream(driving).listen(lambda event: {}[type(event).__name__])
-        say(driving, link, transcript="one", is_final=True)
-        assert driving.over()
-        driving.tell(driving.machine.abort)  # what is asked is done all the same
-        assert link.end == "aborted"
-        with pytest.raises(KeyError, match="SpeechStarted"):
-            driving.check()
 
     def test_goes_to_its_end(self) -> None:
         driving, link = self.exchange()

@@ -33,7 +33,7 @@ from smallest_proto.values import hide
 
 from ._address import address_of
 from ._driver import Driver, M
-from ._live import File, Pieces, heard, read_stream, unwrapped
+from ._live import File, Pieces, given, heard
 from ._metrics import CallMetrics, Told
 from ._pool import Pool
 from ._proxy import ENVIRONMENT
@@ -219,9 +219,8 @@ class Client:
         config = config or TranscriptionConfig()
         if isinstance(audio, (str, PathLike)):
             audio = await self._driver.read_file(audio)
-        if isinstance(audio := unwrapped(audio), bytes):
-            config, audio = read_stream(audio, config)
-        async with self.stream_transcription(config) as stream, aclosing(heard(stream, audio)) as events:
+        config, parts = given(audio, config)
+        async with self.stream_transcription(config) as stream, aclosing(heard(stream, parts)) as events:
             yield events
 
     def synthesize(self, text: str, config: SynthesisConfig | None = None, *, sse: bool = False) -> Speech:

@@ -27,15 +27,19 @@ PIECE_BYTES = 64 * 2**10  # of audio that a session is given at once: 2 s of lin
 _PIECE = 6400  # bytes: 0.2 s of linear16 at 16 kHz; what is heard of it can be taken before the next
 
 
-def unwrapped(audio: Any) -> Any:
-    """Audio as it was given, but the bytes of a file as such, and an array of samples as the one piece that it is."""
+def given(audio: Any, config: TranscriptionConfig) -> tuple[TranscriptionConfig, Any]:
+    """The bytes of a file in pieces, an array of samples as the one piece that it is, or pieces as they were given.
+
+    The configuration has the format of a file that says it. Raises ``ConfigurationError`` for a file that cannot be
+    streamed as it is.
+    """
     if isinstance(audio, (bytes, bytearray, memoryview)):
-        return bytes(audio)
+        return read_stream(bytes(audio), config)
     try:
         memoryview(audio)
     except TypeError:
-        return audio
-    return (audio,)
+        return config, audio
+    return config, (audio,)
 
 
 def read_stream(file: bytes, config: TranscriptionConfig) -> tuple[TranscriptionConfig, Pieces]:

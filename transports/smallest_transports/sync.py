@@ -28,7 +28,7 @@ from smallest_proto.transcription.events import Event
 from . import _speech
 from . import asyncio as _asyncio
 from ._client import Options, hide_options
-from ._live import File, Pieces, read_stream, unwrapped
+from ._live import File, Pieces, given
 from ._loop_thread import Call, LoopThread
 
 if TYPE_CHECKING:
@@ -111,11 +111,10 @@ class Client:
         config = config or TranscriptionConfig()
         if isinstance(audio, (str, PathLike)):
             audio = self._call(_asyncio.Client._driver.read_file, audio)
-        if isinstance(audio := unwrapped(audio), bytes):
-            config, audio = read_stream(audio, config)
+        config, parts = given(audio, config)
         with self.stream_transcription(config) as stream:
-            given: Iterator[Callable[[], None]] = (partial(stream.send_audio, piece) for piece in audio)
-            for tell in chain(given, (stream.end_input,)):
+            steps: Iterator[Callable[[], None]] = (partial(stream.send_audio, piece) for piece in parts)
+            for tell in chain(steps, (stream.end_input,)):
                 try:
                     tell()
                 except RemoteError:

@@ -13,6 +13,7 @@ import click
 
 from smallest_proto.config import TranscriptionConfig
 from smallest_proto.transcription.events import Event
+from smallest_transports.local.together import together
 
 from .outages import Outages
 
@@ -95,7 +96,7 @@ async def stream_pieces(
                 heard(event)
 
         # Events first: where the session fails, that is the reason, and what send_audio makes of it is not.
-        await _all_or_first_error(receive(), send())
+        await together(receive(), send(), until=asyncio.FIRST_EXCEPTION)
 
 
 async def in_thread(items: Iterator[T]) -> AsyncIterable[T]:
@@ -119,17 +120,3 @@ async def in_real_time(
         # Against the start, not the piece before: no drift, and what is late does not delay the rest.
         await sleep(max(0.0, start + number * seconds - clock()))
         yield piece
-
-
-async def _all_or_first_error(*works: Coroutine[Any, Any, None]) -> None:
-    # asyncio.TaskGroup is new in Python 3.11.
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        for task in tasks:
-            task.cancel()
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from smallest_transports.shrinking import shrink as shrink_recording
 
 from .output import check_output, write_file, write_out
 from .problems import Problem, WrongUse, say
+from .trace_file import calls_of, of_number
 
 
 class Options(NamedTuple):
@@ -52,21 +54,14 @@ def _print(_: Path, text: str) -> None:
 
 def _chosen(path: Path, number: int | None, condition: Condition) -> Recording:
     """The call that was asked for; of several, the first that shows the fault."""
-    try:
-        with open(path, "rb") as file:
-            recordings = read_recordings(file)
-    except ValueError as error:
-        raise Problem(f"{path}: {error}") from None
-    except OSError as error:
-        raise Problem(f"{path}: {error.strerror or type(error).__name__}") from None
-    if not recordings:
-        raise Problem(f"{path} holds no call: a client with trace=... writes one into it")
-    if number is not None:
-        if number > len(recordings):
-            raise WrongUse(f"--call {number}: {path} holds {len(recordings)}")
-        return recordings[number - 1]
+    recordings = of_number(path, number, calls_of(path, _read))
     showing = (one for one in recordings if len(recordings) > 1 and condition(one.run()))
     return next(showing, recordings[0])
+
+
+def _read(path: Path) -> Sequence[Recording]:
+    with open(path, "rb") as file:
+        return read_recordings(file)
 
 
 def _told(shrunk: Shrunk, output: Path | None) -> str:

@@ -13,6 +13,7 @@ from smallest_transports.memory import replay
 from .camera import check_picture, draw
 from .output import write_out
 from .problems import Problem, WrongUse
+from .trace_file import calls_of, of_number
 
 _WIDTH = 80  # columns, where it is no terminal that says how many it has
 
@@ -43,19 +44,7 @@ def _columns() -> int:
 
 
 def _chosen(path: Path, number: int | None) -> Sequence[pictures.Call]:
-    try:
-        calls = pictures.read_file(path)
-    except ValueError as error:
-        raise Problem(f"{path}: {error}") from None
-    except OSError as error:
-        raise Problem(f"{path}: {error.strerror or type(error).__name__}") from None
-    if not calls:
-        raise Problem(f"{path} holds no call: a client with trace=... writes one into it")
-    if number is None:
-        return calls
-    if number > len(calls):
-        raise WrongUse(f"--call {number}: {path} holds {len(calls)}")
-    return calls[number - 1 : number]
+    return of_number(path, number, calls_of(path, pictures.read_file))
 
 
 def replay_trace(path: Path, *, number: int, revealed: bool) -> None:

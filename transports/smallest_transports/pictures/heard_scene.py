@@ -20,7 +20,6 @@ LEGEND = (
     ("watermark", "watermark: all before it is final"),
     ("lost", "lost"),
 )
-NOT_PRIVATE = "What was said is not in this trace: words are shown by their times alone. trace_private=True keeps it."
 
 
 def heard_scene(call: Heard) -> Scene:
@@ -32,20 +31,7 @@ def heard_scene(call: Heard) -> Scene:
     _repeated(stage, call, tops, audio, when)
     _places(stage, call)
     _finals(stage, call, when)
-    return Scene(
-        name=call.name,
-        title="Transcription",
-        ending=call.ending or "goes on",
-        well=call.well,
-        live=not call.ending,
-        seconds=max(call.seconds, 0.5),
-        height=stage.y,
-        figures=_figures(call),
-        notes=() if call.private else (NOT_PRIVATE,),
-        lanes=tuple(stage.lanes),
-        items=tuple(stage.items),
-        legend=LEGEND,
-    )
+    return stage.scene(call, "Transcription", call.seconds, _figures(call), LEGEND)
 
 
 def _figures(call: Heard) -> tuple[Figure, ...]:

@@ -20,7 +20,6 @@ LEGEND = (
     ("unspoken", "not spoken"),
     ("lost", "lost, or cancelled"),
 )
-NOT_PRIVATE = "What was said is not in this trace: words are shown by their times alone. trace_private=True keeps it."
 
 
 def said_scene(call: Said) -> Scene:
@@ -34,20 +33,7 @@ def said_scene(call: Said) -> Scene:
     end = max([call.seconds, *(track[-1][0] for track in heard if track)])
     for at in call.cancels:
         stage.add("rule", "cancel", at, y=20.0, h=stage.y - 20, tip="cancel (barge-in)")
-    return Scene(
-        name=call.name,
-        title="Speech",
-        ending=call.ending or "goes on",
-        well=call.well,
-        live=not call.ending,
-        seconds=max(end, 0.5),
-        height=stage.y,
-        figures=_figures(call),
-        notes=() if call.private else (NOT_PRIVATE,),
-        lanes=tuple(stage.lanes),
-        items=tuple(stage.items),
-        legend=LEGEND,
-    )
+    return stage.scene(call, "Speech", end, _figures(call), LEGEND)
 
 
 def _figures(call: Said) -> tuple[Figure, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from .model import Bar, Point
+from .model import Bar, Call, Point
 
 NAMES = 124  # pixels at the left, for the names of the lanes
 _MINUTES = 300.0  # seconds: what is longer is told in minutes
@@ -78,6 +78,9 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     legend: tuple[tuple[str, str], ...]  # (look, what it is)
 
 
+NOT_PRIVATE = "What was said is not in this trace: words are shown by their times alone. trace_private=True keeps it."
+
+
 class Stage:
     """Lanes from top to bottom, and what is on them."""
 
@@ -102,6 +105,30 @@ class Stage:
     def bar(self, look: str, a: float, b: float, y: float, h: float, text: str = "", **fields: Any) -> None:
         """From one time to another."""
         self.add("bar", look, a, b=round(max(a, b), 3), y=y, h=h, text=text, **fields)
+
+    def scene(
+        self,
+        call: Call,
+        title: str,
+        seconds: float,
+        figures: tuple[Figure, ...],
+        legend: tuple[tuple[str, str], ...],
+    ) -> Scene:
+        """The picture of ``call``, with all that was put here."""
+        return Scene(
+            name=call.name,
+            title=title,
+            ending=call.ending or "goes on",
+            well=call.well,
+            live=not call.ending,
+            seconds=max(seconds, 0.5),
+            height=self.y,
+            figures=figures,
+            notes=() if call.private else (NOT_PRIVATE,),
+            lanes=tuple(self.lanes),
+            items=tuple(self.items),
+            legend=legend,
+        )
 
     def sign(self, look: str, shape: str, a: float, y: float, tip: str = "") -> None:
         """A mark."""

@@ -7,61 +7,21 @@ import contextlib
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from functools import partial
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from smallest_proto.server.recogniser import CodedRecogniser
 from smallest_transports import _wire as wire
 from smallest_transports.local.server import LocalServer
+from smallest_transports.local.threaded import in_thread as in_thread
+from smallest_transports.local.threaded import turns as turns
 
 T = TypeVar("T")
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LAST = '{"transcript":"the last","is_final":true,"is_last":true}'
-
-
-@contextmanager
-def in_thread(server: AbstractAsyncContextManager[T]) -> Iterator[T]:
-    """Run a server in a thread of its own. Raises what entering it raises."""
-    running: Future[tuple[T, Callable[[], object]]] = Future()
-
-    async def main() -> None:
-        stop = asyncio.Event()
-        async with server as entered:
-            running.set_result((entered, partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set)))
-            await stop.wait()
-            await turns()  # connections that were accepted and not yet taken up
-        await turns()  # sockets that are about to be closed
-
-    def run() -> None:
-        try:
-            asyncio.run(main())
-        except BaseException as error:
-            if running.done():
-                raise
-            running.set_exception(error)
-
-    thread = threading.Thread(target=run, name="server-of-a-test")
-    thread.start()
-    try:
-        entered, stop = running.result()
-        try:
-            yield entered
-        finally:
-            stop()
-    finally:
-        thread.join()
-
-
-async def turns() -> None:
-    """Some turns of the loop, so that what is due is done."""
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from smallest_transports import pictures
 from smallest_transports.asyncio import Client, SynthesisStream, TranscriptionStream
 from smallest_transports.local.faults import FaultPlan
 from smallest_transports.local.server import LocalServer
+from smallest_transports.local.together import together
 
 from .socket import Browser
 
@@ -95,7 +96,9 @@ async def hear(browser: Browser, server: LocalServer) -> None:
         rate = browser.query.get("rate", "")
         config = TranscriptionConfig(language="en", sample_rate=int(rate) if rate.isdecimal() else 16000)
         async with call.client.stream_transcription(config) as stream:
-            await _until_first(_tell_heard(call, stream), _give_audio(call, stream), call.paint())
+            await together(
+                _tell_heard(call, stream), _give_audio(call, stream), call.paint(), until=asyncio.FIRST_COMPLETED
+            )
 
 
 async def _give_audio(call: _Call, stream: TranscriptionStream) -> None:
@@ -136,7 +139,9 @@ async def speak(browser: Browser, server: LocalServer) -> None:
     async with _call(browser, server) as call:
         config = SynthesisConfig(sample_rate=SPEECH_RATE, word_timestamps=True)
         async with call.client.stream_synthesis(config, resume=True) as stream:
-            await _until_first(_tell_spoken(call, stream), _give_text(call, stream), call.paint())
+            await together(
+                _tell_spoken(call, stream), _give_text(call, stream), call.paint(), until=asyncio.FIRST_COMPLETED
+            )
 
 
 async def _give_text(call: _Call, stream: SynthesisStream) -> None:
@@ -171,17 +176,3 @@ def _spoken(event: SpeechEvent) -> dict[str, Any] | None:
     if isinstance(event, SpokenSoFar):
         return {"kind": "cut", "at": event.seconds, "spoken": event.spoken, "unspoken": event.unspoken}
     return None
-
-
-async def _until_first(*works: Coroutine[Any, Any, None]) -> None:
-    """Until one of them is over: the call has ended, or the browser is gone."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome

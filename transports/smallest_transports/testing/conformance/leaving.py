@@ -73,22 +73,32 @@ class Walk:
                 step, told = self._life.throw, exc
 
 
+async def cancelled_at_every_await(
+    transport: Driver, url: str, life: Callable[[Client], Coroutine[Any, Any, None]], **options: Any
+) -> int:
+    """Cancel one life after the other at its first await, its second and so on; how many there were.
+
+    Nothing of any of them may be left.
+    """
+    tasks, at, over = transport.tasks(), 0, False
+    while not over:
+        at += 1
+        with anyio.CancelScope() as scope:
+            walk = Walk(life(transport.client(url, **options)), at, scope.cancel)
+            await walk
+        over = walk.waits < at
+        assert over != scope.cancel_called
+        await transport.check_left(tasks, port_of(url))
+    return at
+
+
 @LIVES
 @SECURE
 async def test_cancelled_at_every_await(
     transport: Driver, tls: Tls, life: Callable[[Client], Coroutine[Any, Any, None]], secure: bool
 ) -> None:
     with local_server(tls=tls.server if secure else None) as url:
-        tasks, at, over = transport.tasks(), 0, False
-        while not over:
-            at += 1
-            with anyio.CancelScope() as scope:
-                walk = Walk(life(transport.client(url, ssl_context=tls.client)), at, scope.cancel)
-                await walk
-            over = walk.waits < at
-            assert over != scope.cancel_called
-            await transport.check_left(tasks, port_of(url))
-    assert at > 2
+        assert await cancelled_at_every_await(transport, url, life, ssl_context=tls.client) > 2
 
 
 @LIVES

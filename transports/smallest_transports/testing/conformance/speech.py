@@ -25,7 +25,7 @@ from smallest_transports.testing.certificates import Tls
 from smallest_transports.testing.servers import answering, port_of, serving
 
 from .drivers import ONCE, SECURE, Driver, connections_to
-from .leaving import Walk
+from .leaving import cancelled_at_every_await
 from .speaking import LONG, ROADS, SPEAK, TEXT, heard, say, speaking, take
 
 
@@ -208,16 +208,7 @@ async def test_cancelled_at_every_await(
     transport: Driver, tls: Tls, life: Callable[[Client], Coroutine[Any, Any, None]], secure: bool
 ) -> None:
     with speaking(tls=tls.server if secure else None) as url:
-        tasks, at, over = transport.tasks(), 0, False
-        while not over:
-            at += 1
-            with anyio.CancelScope() as scope:
-                walk = Walk(life(transport.client(url, ssl_context=tls.client)), at, scope.cancel)
-                await walk
-            over = walk.waits < at
-            assert over != scope.cancel_called
-            await transport.check_left(tasks, port_of(url))
-    assert at > 4
+        assert await cancelled_at_every_await(transport, url, life, ssl_context=tls.client) > 4
 
 
 @ROADS
