@@ -19,8 +19,8 @@ _TURNS = 5  # of the loop, in which what was accepted is taken up, and what was 
 
 
 @contextlib.contextmanager
-def in_thread(server: AbstractAsyncContextManager[T]) -> Iterator[T]:
-    """Run a server in a thread of its own; gives what entering it gives. Raises what entering it raises."""
+def in_thread(server: AbstractAsyncContextManager[T], name: str = "server") -> Iterator[T]:
+    """Run a server in a thread of its own; gives what entering it gives, and raises what that raises."""
     running: Future[tuple[T, Callable[[], object]]] = Future()  # the second is what stops it
 
     async def main() -> None:
@@ -39,7 +39,7 @@ def in_thread(server: AbstractAsyncContextManager[T]) -> Iterator[T]:
                 raise
             running.set_exception(error)
 
-    thread = threading.Thread(target=run, name="local-server")
+    thread = threading.Thread(target=run, name=name)
     thread.start()
     try:
         entered, stop = running.result()
@@ -61,7 +61,7 @@ def serve_in_thread(server: LocalServer) -> contextlib.AbstractContextManager[Lo
 
     Raises what entering the server raises.
     """
-    return in_thread(server)
+    return in_thread(server, "local-server")
 
 
 async def turns() -> None:

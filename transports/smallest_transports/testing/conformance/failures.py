@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import traceback
@@ -221,8 +222,8 @@ async def test_without_a_word(
     with serving(talk, tls.server if secure else None) as url:
         error = await fail(transport, url, live=live, ssl_context=tls.client)
     assert isinstance(error, DisconnectedError)
-    # A file that still goes out may be what meets the reset; what is read after it is an end.
-    assert said in str(error) or (how is reset and not live)
+    # A file can still be going out: it meets the reset, or turns the end into one, as nobody reads it any more.
+    assert said in str(error) or (not live and re.search("Connection reset by peer|closed the connection", str(error)))
 
 
 async def test_a_wrong_key(transport: Driver) -> None:
