@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from .errors import Failure, LocalProtocolError
 from .requests import Request
-from .timers import Timers
+from .timers import Alarm, Timers
 from .values import Name
 
 
@@ -92,11 +92,11 @@ class Link:
         "warm_use_at",
     )
 
-    def __init__(self, number: int, request: Request, now: float) -> None:
+    def __init__(self, number: int, request: Request, now: float, alarm: Alarm | None = None) -> None:
         self.number = number
         self.request = request
         self.state = LinkState.OPENING
-        self.timers = Timers()
+        self.timers = Timers(alarm)
         self.requested_at = now
         self.opened_at: float | None = None
         self.sent_at = now  # when something was last sent on it

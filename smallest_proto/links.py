@@ -19,7 +19,7 @@ from .requests import Request
 from .retry import classify, delay
 from .stats import LinkRecord
 from .statuses import Verdict
-from .timers import Timer, Timers
+from .timers import Alarm, Timer, Timers
 from .values import Name, Sink, Value
 from .watching import Watch
 
@@ -83,6 +83,7 @@ class Links:
         output: Sink[Command | LinkOpened | LinkLost],
         needed: Callable[[], bool] = lambda: True,
         quotes: bool = False,
+        alarm: Alarm | None = None,
     ) -> None:
         self._request = request
         self._trial: Request | None = None  # options that the service has not accepted yet
@@ -98,7 +99,8 @@ class Links:
         self._candidate: Link | None = None  # a link that is opened to replace the one that serves
         self._failures = 0  # in a row
         self._silent = 0  # links in a row that the service closed at once, without a message
-        self._timers = Timers()
+        self._alarm = Alarm() if alarm is None else alarm
+        self._timers = Timers(self._alarm)
         self.serving: Link | None = None
         self.beside: Link | None = None
         self.records: list[LinkRecord] = []
@@ -299,7 +301,7 @@ class Links:
     def _open(self, now: float, request: Request | None = None) -> Link:
         if request is None:
             request = self._request if self._trial is None else self._trial
-        link = Link(len(self.records) + 1, request, now)
+        link = Link(len(self.records) + 1, request, now, self._alarm)
         self.records.append(LinkRecord(link=link.number))
         self._links[link.number] = link
         self._watch.opening(link, now)
@@ -332,6 +334,7 @@ class Links:
 
     def _forget(self, link: Link, failure: Failure | None) -> None:
         del self._links[link.number]
+        self._alarm.known = False
         opened = link.opened_at is not None
         self.records[link.number - 1] = LinkRecord(link=link.number, opened=opened, ended=True, failure=failure)
 

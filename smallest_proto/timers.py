@@ -25,32 +25,46 @@ class Timer(Name):
     QUIET = "quiet"  # the service must have said something by then
 
 
+class Alarm:
+    """When to wake up for several tables. It is asked for after each message, and changes seldom."""
+
+    __slots__ = ("due", "known")
+
+    def __init__(self) -> None:
+        self.due: float | None = None
+        self.known = False  # no table has changed since ``due`` was found
+
+
 class Timers(dict[Timer, float]):
     """Deadlines by name, in seconds of the caller's monotonic clock: ``timers[Timer.PING] = now + 5.0``.
 
-    ``due`` is the earliest of them, or ``None`` if no timer runs. It is asked for after each message, and changes
-    seldom: what a deadline waits for is stored, and looked at when the deadline comes.
+    ``due`` is the earliest of them, or ``None`` if no timer runs. What a deadline waits for is stored, and looked at
+    when the deadline comes. ``alarm`` is told of each change.
     """
 
-    __slots__ = ("due",)
+    __slots__ = ("_alarm", "due")
 
-    def __init__(self) -> None:
+    def __init__(self, alarm: Alarm | None = None) -> None:
         super().__init__()
+        self._alarm = Alarm() if alarm is None else alarm
         self.due: float | None = None
 
     def __setitem__(self, timer: Timer, deadline: float) -> None:
         super().__setitem__(timer, deadline)
         self.due = deadline if len(self) == 1 else min(self.values())
+        self._alarm.known = False
 
     def stop(self, timer: Timer) -> None:
         """Stop it, if it runs."""
         if self.pop(timer, None) is not None:
             self.due = min(self.values(), default=None)
+            self._alarm.known = False
 
     def clear(self) -> None:
         """Stop all."""
         super().clear()
         self.due = None
+        self._alarm.known = False
 
     def pop_due(self, now: float) -> Timer | None:
         """Stop and return the earliest timer whose deadline has come, or ``None``."""

@@ -17,7 +17,7 @@ from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.link import Link, LinkInput, LinkState
 from smallest_proto.links import Change, ChangeKind, Links
 from smallest_proto.requests import live_transcription_request
-from smallest_proto.timers import Timer, Timers
+from smallest_proto.timers import Alarm, Timer, Timers
 
 from .cursor import Cursor
 from .events import Event, LossReason, UpdateRejected
@@ -50,7 +50,8 @@ class Course:
         self._timeouts = timeouts
         self.state = SessionState.NEW
         self.output: deque[Command | Event] = deque()
-        self.timers = Timers()
+        self.alarm = Alarm()
+        self.timers = Timers(self.alarm)
         self.links = Links(
             live_transcription_request(config, endpoint),
             keepalive=endpoint.paths.gateway,
@@ -59,6 +60,7 @@ class Course:
             retry=retry,
             jitter=jitter,
             output=self.output,
+            alarm=self.alarm,
         )
         self.liveness = Liveness(self.links, timeouts.mute)
         self.stream = Stream(config, timeouts.message_interval, buffer_seconds, self.output)

@@ -285,7 +285,12 @@ class Receiver:
             last = self._last
             before, soon = ((), False) if last is None else (last.words, now - last.at <= _TWICE)
             again = self._repetition.timed(words) or same_again(self._known, words, soon=soon)
-            return again or same_again(before, words, soon=soon)
+            if again or not before:
+                return again
+            known, count = self._known, len(before)
+            if count <= len(known) and known[-count] is before[0]:  # nearly always the same words, and looked at
+                return 0
+            return same_again(before, words, soon=soon)
         repetition, count = self._repetition, len(normalised(text))
         new = repetition.over or repetition.text(text, final=False) < count
         if new and self._is_twice(text, now, cursor, sender):

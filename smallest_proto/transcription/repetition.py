@@ -8,6 +8,7 @@ only the text is left. A word told twice is better than a word lost, so only wha
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import deque
@@ -52,6 +53,8 @@ class Known(Value, frozen=True, gc=False):
 
 @lru_cache(maxsize=4096)
 def _normalised(word: str) -> str:
+    if word.isascii():
+        return word.lower() if word.isalnum() else "".join(filter(str.isalnum, word)).lower()
     folded = unicodedata.normalize("NFKC", word).casefold()
     # Letters, marks and digits: vowel signs are marks, and words of Devanagari or Tamil differ by them alone.
     return "".join(c for c in folded if unicodedata.category(c)[0] in "LMN")
@@ -84,18 +87,21 @@ def same_again(known: Sequence[Known], words: Sequence[Word], *, soon: bool = Tr
     """
     if not known or not words or (known[-1].cut and not soon):
         return 0
-    first = _normalised(words[0].text)
+    begins, first = (words[0].start or 0.0) - _TWICE, words[0]
     for count in range(min(len(known), len(words)), 0, -1):
-        if known[-count].text != first:
+        if (known[-count].end or math.inf) < begins:  # said before: it is somewhere else
             continue
-        if all(_same_place(known[at - count], words[at], alone=count == 1) for at in range(count)):
+        alone = count == 1
+        if _same_place(known[-count], first, alone=alone) and all(
+            _same_place(known[at - count], words[at], alone=alone) for at in range(1, count)
+        ):
             return count
     return 0
 
 
 def _same_place(known: Known, word: Word, *, alone: bool) -> bool:
     middle, at = known.middle, _middle(word)
-    if known.text != _normalised(word.text) or middle is None or at is None:
+    if middle is None or at is None or known.text != _normalised(word.text):
         return False
     if alone:  # "no, no": a short word can be said twice in a row, and a word that was cut goes on at once
         apart = abs((known.start or 0.0) - (word.start or 0.0))

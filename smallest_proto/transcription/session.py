@@ -56,6 +56,8 @@ class TranscriptionSession:
         self._course = Course(
             config, endpoint, timeouts=timeouts, retry=retry, jitter=jitter, buffer_seconds=buffer_seconds
         )
+        self._alarm = self._course.alarm
+        self._output = self._course.output
         self._received = self._repaired = self._ignored = 0
 
     # What the application tells.
@@ -194,12 +196,16 @@ class TranscriptionSession:
 
     def poll_output(self) -> Command | Event | None:
         """The next command or event, in order, or ``None``."""
-        return self._course.output.popleft() if self._course.output else None
+        return self._output.popleft() if self._output else None
 
     def get_timer(self) -> float | None:
         """When to call ``handle_timer``, or ``None``. It can come early: then that only looks."""
-        links, own = self._course.links.next_timer(), self._course.timers.due
-        return links if own is None or (links is not None and links < own) else own
+        alarm = self._alarm
+        if not alarm.known:
+            links, own = self._course.links.next_timer(), self._course.timers.due
+            alarm.due = links if own is None or (links is not None and links < own) else own
+            alarm.known = True
+        return alarm.due
 
     @property
     def config(self) -> TranscriptionConfig:

@@ -24,14 +24,15 @@ class FakeLink:
         self.number = number
         self.wire: Any = wire.client_wire(request)
         self.paused = False
+        self.owed = False
         self.written: list[bytes] = []
         self.end: str | None = None
         self.server = wire.ServerConnection()
 
     def flush(self) -> bool:
         count = len(self.written)
-        while not self.paused and (data := self.wire.data_to_send()):
-            self.written.append(data)
+        while self.wire.out and not self.paused:
+            self.written.append(self.wire.data_to_send())
         return len(self.written) > count
 
     def finish(self) -> None:

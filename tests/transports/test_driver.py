@@ -50,7 +50,7 @@ class TestASession:
         assert told == [link.number]
         assert not driving.ready()
         link.paused = False
-        driving.pump()
+        driving.pump(driving.now())
         assert told == [link.number] * 2
         assert driving.ready()
         assert len(link.heard()) == 3

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, get_args
 
 import msgspec
 
@@ -35,6 +35,8 @@ QUIET_TURNS = 10  # of the loop in which nothing came: what there was to hear ha
 WORTH_TELLING = 0.25  # seconds of being held up: a deadline that passed may have passed of that
 MAX_TURNS = 200  # of waiting for that, where a peer never stops: about a second
 
+_COMMANDS = frozenset(get_args(commands.Command) + get_args(commands.ExchangeCommand))
+
 M = TypeVar("M", bound=Machine)
 
 
@@ -42,6 +44,7 @@ class Wire(Protocol):
     """The client's side of a connection, as messages and bytes. An exchange is sent none: its request has all."""
 
     unread: bool  # more of what came is still to be read
+    out: Sequence[bytes | bytearray]  # what waits for ``data_to_send``
 
     def send_binary(self, data: bytes) -> None: ...
     def send_text(self, text: str) -> None: ...
@@ -57,6 +60,7 @@ class Link(Protocol):
     number: int
     wire: Wire
     paused: bool  # the socket does not take what was written: more only makes it late
+    owed: bool  # the session is to be told when what was written is out
 
     def flush(self) -> bool:
         """Write what waits. True if all that was written since the last time has left for the socket. Tells no one."""
@@ -75,6 +79,7 @@ class Driver(Generic[M]):
     """
 
     world: object
+    now: Callable[[], float]  # seconds of a monotonic clock: a driver's own
 
     def __init__(self, machine: M, world: object) -> None:
         self.machine = machine
@@ -100,12 +105,10 @@ class Driver(Generic[M]):
         self.heard = 0  # how often something came in
         self.mistake: Exception | None = None  # ours, met where nobody awaits it
         self._last: Any = None
+        self._told = 0  # events of the machine
+        self._ended = False  # the machine has: it says so with its last event
 
     # What a driver adds.
-
-    def now(self) -> float:
-        """Seconds of a monotonic clock."""
-        raise NotImplementedError
 
     def open(self, number: int, request: Request) -> Link:
         """Begin to connect, to a WebSocket or for an exchange as the URL says; ``lose`` is told if that fails."""
@@ -155,7 +158,7 @@ class Driver(Generic[M]):
         if self.trace is not None:
             self.trace.note(told.__name__, args, now)
         told(*args, now)
-        self.pump()
+        self.pump(now)
 
     def hear(self, link: Link, data: bytes | None) -> None:
         """Bytes came in over a link whose wire reads them; ``b""``: no more will; ``None``: it goes on reading."""
@@ -169,11 +172,14 @@ class Driver(Generic[M]):
             if self.links.get(link.number) is not link:
                 return  # given up in the meantime
             if self._session is not None:
-                self._session_heard(self._session, link, event)
+                if type(event) is wire.TextMessage:  # nearly all that is heard
+                    self.tell(self._session.message_received, link.number, event.text)
+                else:
+                    self._session_heard(self._session, link, event)
             elif self._exchange is not None:
                 self._exchange_heard(self._exchange, link, event)
         if not events:
-            self.pump()  # what the wire answers by itself
+            self.pump(self.now())  # what the wire answers by itself
 
     def lose(self, link: Link, failure: Failure) -> None:
         """A link could not be opened, or broke."""
@@ -185,28 +191,28 @@ class Driver(Generic[M]):
         elif self._exchange is not None:
             self.tell(self._exchange.exchange_failed, failure)
 
-    def pump(self) -> None:
+    def pump(self, now: float) -> None:
         """Do all that the machine asks; what one drain of its queue gives is written together."""
-        poll, session, before = self._poll, self._session, len(self.outputs)
+        poll, session, before = self._poll, self._session, self._told
         output = poll()
         while True:
             while output is not None:
                 self._do(output)
                 output = poll()
             for link in self.links.values():
-                if link.flush() and session is not None:
-                    now = self.now()
+                if (link.wire.out or link.owed) and link.flush() and session is not None:
                     if self.trace is not None:
                         self.trace.note("write_done", (link.number,), now)
                     session.write_done(link.number, now)
-            if (output := poll()) is None:
+                    output = poll() if output is None else output
+            if output is None:
                 break
         if self.metrics is not None:
-            self.metrics.look(self.links, self.now())
+            self.metrics.look(self.links, now)
         due = self.machine.get_timer()
         if due is not None and due < self.due:  # one that is armed for too early finds nothing to do, and is armed anew
             self.wake_at(due)
-        if self.writers or (self.readers and (len(self.outputs) > before or self.over())):
+        if self.writers or (self.readers and self._told != before):
             self.changed()
 
     def wake(self) -> None:
@@ -216,21 +222,27 @@ class Driver(Generic[M]):
 
     # What is asked.
 
-    def ready(self) -> bool:
-        """Whether to give more audio now, or to find out why there is no use in it."""
+    def takes(self) -> bool:
+        """Whether there is room for more audio now."""
         session = self._session
-        if session is None or self.over():
-            return True
-        if not session.ready_for_input:
+        if session is None or self._ended or self.mistake is not None or not session.ready_for_input:
             return False
         for link in self.links.values():  # noqa: SIM110 - once per piece of audio, at a third of what any() costs
             if link.paused:
                 return False
         return True
 
+    def takes_at_once(self) -> bool:
+        """Whether audio may be given with no ``until_ready`` before it: nobody has to wait, nor to let others run."""
+        return False
+
+    def ready(self) -> bool:
+        """Whether to give more audio now, or to find out why there is no use in it."""
+        return self._session is None or self.over() or self.takes()
+
     def over(self) -> bool:
         """Whether nothing more is put out."""
-        return self.machine.ended or self.mistake is not None
+        return self._ended or self.mistake is not None
 
     def check(self) -> None:
         """Raises what the session failed with."""
@@ -248,14 +260,31 @@ class Driver(Generic[M]):
             self.changed()
 
     def _do(self, output: Any) -> None:
+        failure = getattr(output, "failure", None)
+        if failure is not None and failure.kind is FailureKind.DEADLINE:
+            output = self._explained(output, failure)
         if self.log is not None:
-            self.log.note(self._explained(output), self.links)
+            self.log.note(output, self.links)
         if self.metrics is not None:
             self.metrics.note(output, self.now())
-        if type(output) is commands.SendBinary:  # most of what is asked, and told apart in no time
+        kind = type(output)
+        if kind is commands.SendBinary:  # most of what is asked
             self.links[output.link].wire.send_binary(output.data)
-            return
-        match output:
+        elif kind in _COMMANDS:
+            self._carry_out(output)
+        elif kind is ExchangeRetried:
+            if self.on_retry is not None:
+                self.on_retry(output)
+        else:
+            self._last, self._ended = output, self.machine.ended
+            self._told += 1
+            if self.on_event is None:
+                self.outputs.append(output)
+            else:
+                self.give(self.on_event, output)
+
+    def _carry_out(self, command: Any) -> None:
+        match command:
             case commands.OpenLink(link=number, request=request):
                 self.links[number] = self.open(number, request)
             case commands.SendRequest(request=request):
@@ -270,21 +299,9 @@ class Driver(Generic[M]):
                 self._abort(number)
             case commands.AbortRequest():
                 self._abort(0)
-            case ExchangeRetried():
-                if self.on_retry is not None:
-                    self.on_retry(output)
-            case _:
-                self._last = self._explained(output)
-                if self.on_event is None:
-                    self.outputs.append(self._last)
-                else:
-                    self.give(self.on_event, self._last)
 
-    def _explained(self, output: Any) -> Any:
+    def _explained(self, output: Any, failure: Failure) -> Any:
         """An event whose failure is a deadline says what else than the service it can be the fault of."""
-        failure = getattr(output, "failure", None)
-        if failure is None or failure.kind is not FailureKind.DEADLINE:
-            return output
         reason = failure.reason
         if self.way:
             reason += f"; the way leads through {self.way}"
@@ -296,9 +313,6 @@ class Driver(Generic[M]):
         return msgspec.structs.replace(output, failure=msgspec.structs.replace(failure, reason=reason))
 
     def _session_heard(self, session: Session, link: Link, event: wire.WebSocketEvent | wire.ExchangeEvent) -> None:
-        if type(event) is wire.TextMessage:  # nearly all that is heard
-            self.tell(session.message_received, link.number, event.text)
-            return
         match event:
             case wire.BinaryMessage(data=data):
                 self.tell(session.message_received, link.number, data)

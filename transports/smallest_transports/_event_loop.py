@@ -24,6 +24,7 @@ class EventLoopDriver(Driver[M]):
     def __init__(self, machine: M, world: object) -> None:
         super().__init__(machine, world)
         self.loop = asyncio.get_running_loop()
+        self.now = self.loop.time
         self.tasks: set[asyncio.Task[None]] = set()  # one for each connection that has not wholly gone
         self._timer: asyncio.Handle | None = None
         self._sent_at = 0.0
@@ -63,13 +64,15 @@ class EventLoopDriver(Driver[M]):
                 self.readers -= 1
         return self.outputs.popleft() if self.outputs else None
 
-    async def until_ready(self) -> None:
+    def takes_at_once(self) -> bool:
         # Others run between two calls that follow at once: a file's audio would else keep the loop for itself. Audio
         # that comes in real time need not turn the loop once more for each message.
-        now = self.loop.time()
-        if now - self._sent_at < _AT_ONCE:
-            await asyncio.sleep(0)
-        self._sent_at = now
+        now = self.now()
+        follows, self._sent_at = now - self._sent_at < _AT_ONCE, now
+        return not follows and self.takes()
+
+    async def until_ready(self) -> None:
+        await asyncio.sleep(0)
         if not self.ready():
             self.writers += 1
             try:
@@ -94,9 +97,6 @@ class EventLoopDriver(Driver[M]):
     @staticmethod
     async def read_file(path: str | PathLike[str]) -> bytes:
         return await asyncio.to_thread(read_file, path)
-
-    def now(self) -> float:
-        return self.loop.time()
 
     def wake_at(self, due: float) -> None:
         if self._timer is not None:
@@ -159,7 +159,7 @@ class EventLoopLink(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._tls: Tls | None = None  # where it is not the transport's
         self._over_tls = False  # which is the transport's: what comes is decrypted before it is here
-        self._owed = False  # the driver is to be told when what was written is out
+        self.owed = False
         self._task = driver.spawn(self._live())
 
     async def live(self) -> None:
@@ -196,17 +196,13 @@ class EventLoopLink(asyncio.Protocol):
 
     def flush(self) -> bool:
         transport = self._transport
-        while transport is not None and not self.paused and not transport.is_closing():
+        while self.wire.out and transport is not None and not self.paused and not transport.is_closing():
             data = self.wire.data_to_send()
-            if self._tls is not None:
-                data = self._tls.encrypt(data)
-            if not data:
-                break
-            transport.write(data)
-            self._owed = True
-        done = self._owed and not self.paused
+            transport.write(data if self._tls is None else self._tls.encrypt(data))
+            self.owed = True
+        done = self.owed and not self.paused
         if done:
-            self._owed = False
+            self.owed = False
         return done
 
     def abort(self) -> None:
@@ -261,7 +257,7 @@ class EventLoopLink(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.paused = False
-        self._driver.run(self._driver.pump)
+        self._driver.run(self._driver.pump, self._driver.now())
         if self._driver.links.get(self.number) is not self:
             self._driver.loop.call_soon(self.finish)  # closed in here, asyncio's transport would close twice
 

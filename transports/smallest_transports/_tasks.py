@@ -117,6 +117,7 @@ class TaskDriver(Driver[M]):
 
     def __init__(self, machine: M, world: TaskWorld) -> None:
         super().__init__(machine, world)
+        self.now = self.framework.current_time
         self._nursery = world.nursery
         self._lives: set[Scope] = set()  # of the tasks that have not wholly gone
         self._nap = self.framework.CancelScope()  # of the timer; its deadline is when to wake up
@@ -148,9 +149,6 @@ class TaskDriver(Driver[M]):
             step(*args)
         except Exception as exc:
             self._fail(exc)
-
-    def now(self) -> float:
-        return self.framework.current_time()
 
     async def next(self) -> Any:
         await self.framework.sleep(0)

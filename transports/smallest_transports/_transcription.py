@@ -48,8 +48,9 @@ class TranscriptionStream:
         driver = self._driver
         whole = type(audio) is bytes and len(audio) <= PIECE_BYTES
         for piece in (audio,) if whole else pieces(audio, self.config.audio_format):
-            await driver.until_ready()
-            driver.check()
+            if not driver.takes_at_once():
+                await driver.until_ready()
+                driver.check()
             driver.tell(self._session.send_audio, piece)
 
     async def finalize(self) -> None:
@@ -71,7 +72,7 @@ class TranscriptionStream:
         Raises ``LocalProtocolError`` as that does. Audio that is offered while ``send_audio`` waits comes before it.
         """
         driver = self._driver
-        if driver.over() or not driver.ready():
+        if not driver.takes():
             return False
         driver.tell(self._session.send_audio, audio)
         return True

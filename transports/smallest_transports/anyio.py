@@ -1,6 +1,7 @@
 """The driver for anyio, on asyncio (uvloop too) or trio: connections and timers around the core's state machines.
 
-It holds no policy. A connection is two tasks, as an anyio stream is told to write and to read by one each.
+It holds no policy. anyio connects and reads; what is sent the driver writes to the socket itself, and waits where that
+is full: so it is with the kernel before anything else happens, and costs no switch of tasks.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from smallest_proto.requests import Request
 
 from . import _client
 from . import _wire as wire
-from ._address import is_websocket
 from ._driver import M, Wire
 from ._speech import Speech, SynthesisStream
 from ._tasks import Framework, TaskDriver, TaskWorld, reason_of
@@ -49,7 +49,7 @@ class _Driver(TaskDriver[M]):
     framework: ClassVar[Framework] = anyio
 
     async def until_ready(self) -> None:
-        await anyio.lowlevel.checkpoint_if_cancelled()  # others run while a link's writing task is waited for
+        await anyio.lowlevel.checkpoint()  # others run between two calls: a file's audio would else keep all for itself
         await super().until_ready()
 
     def open(self, number: int, request: Request) -> _Link:
@@ -65,21 +65,19 @@ class _Driver(TaskDriver[M]):
 
 
 class _Link:
-    """One connection. Its task opens it, reads, and closes it; a second one writes what the driver gives it."""
+    """One connection. Its task opens it, reads, and closes it; another one waits where its socket is full."""
 
     def __init__(self, driver: _Driver[Any], number: int, request: Request) -> None:
         self.number = number
         self.wire = cast("Wire", wire.client_wire(request))  # an exchange is sent no messages
         self.paused = False
         self._driver = driver
-        self._request = request
         self._where = wire.address(request)
         self._stream: SocketStream | None = None
         self._tls: Tls | None = None
-        self._copy: socket.socket | None = None  # of an exchange's socket
-        self._data = b""  # what is being written
-        self._work = anyio.Event()  # for the writing task
-        self._owed = False  # the driver is to be told when what was written is out
+        self._socket: socket.socket | None = None  # the stream's
+        self._rest = b""  # of what was written: the kernel has not taken it
+        self.owed = False
         self._scope = driver.start(self._live)
 
     async def _live(self) -> None:
@@ -92,13 +90,11 @@ class _Link:
             failure = no_connection(reason_of(exc), self._where)
         if self._stream is not None:
             try:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._write, self._stream)
-                    failure = await self._read(self._stream)
-                    tasks.cancel_scope.cancel()
+                failure = await self._read(self._stream)
             finally:
-                if self._copy is not None:
-                    self._copy.close()
+                if self._socket is not None:
+                    self._socket.close()
+                    self._socket = None
                 await anyio.aclose_forcefully(self._stream)
         if failure is not None:
             driver.run(driver.lose, self, failure)
@@ -133,9 +129,9 @@ class _Link:
 
     async def _read(self, stream: SocketStream) -> Failure | None:
         data = b"."
-        if not is_websocket(self._request):
-            # anyio closes a socket where writing fails: a server that refuses what still comes has said why by then.
-            self._copy = stream.extra(SocketAttribute.raw_socket).dup()
+        # To write to; and anyio closes its own where that fails: a server that refuses what still comes has said why.
+        self._socket = stream.extra(SocketAttribute.raw_socket).dup()
+        self._socket.setblocking(False)
         self.flush()
         while data:
             try:
@@ -143,7 +139,7 @@ class _Link:
             except anyio.EndOfStream:
                 data = b""
             except BROKEN as exc:
-                for left in left_in(self._copy) if self._copy is not None else ():
+                for left in left_in(self._socket):
                     await self._take(left)
                 return connection_lost(reason_of(exc))
             try:
@@ -156,34 +152,13 @@ class _Link:
         for piece in self._tls.decrypt(data) if self._tls else (data,):
             await self._driver.take(self, piece)
 
-    async def _write(self, stream: SocketStream) -> None:
-        driver = self._driver
-        while True:
-            await self._work.wait()
-            self._work = anyio.Event()
-            while self._data:
-                try:
-                    await stream.send(self._data)
-                except BROKEN:
-                    return  # reading tells what has become of the connection
-                self._data, self.paused = b"", False
-                driver.run(driver.pump)
-                if driver.links.get(self.number) is not self:
-                    self.flush()  # at once: the goodbye may wait, and the driver does not
-            if driver.links.get(self.number) is not self:
-                break
-        self.abort()
-
     def flush(self) -> bool:
-        data = b""
-        if self._stream and not self.paused:
+        while self.wire.out and self._socket is not None and not self.paused:
             data = self.wire.data_to_send()
-            data = self._tls.encrypt(data) if self._tls else data
-        if data:
-            self._data, self.paused, self._owed = data, True, True
-            self._work.set()
-        done = self._owed and not self.paused
-        self._owed = self._owed and not done
+            self.owed = True
+            self._write(self._socket, data if self._tls is None else self._tls.encrypt(data))
+        done = self.owed and not self.paused
+        self.owed = self.owed and not done
         return done
 
     def abort(self) -> None:
@@ -191,7 +166,31 @@ class _Link:
 
     def finish(self) -> None:
         self.flush()
-        self._work.set()
+        if not self.paused:
+            self.abort()
+
+    def _write(self, connected: socket.socket, data: bytes) -> None:
+        try:
+            sent = connected.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # reading tells what has become of the connection
+        if sent < len(data):
+            self._rest, self.paused = data[sent:], True
+            self._driver.start(self._drain)
+
+    async def _drain(self) -> None:
+        driver = self._driver
+        assert self._stream is not None
+        try:
+            await self._stream.send(self._rest)
+        except BROKEN:
+            return
+        self._rest, self.paused = b"", False
+        driver.run(driver.pump, driver.now())
+        if driver.links.get(self.number) is not self:
+            self.finish()
 
 
 class Client(_client.Client):

@@ -80,7 +80,7 @@ class _Link:
         self._socket: socket.socket | None = None
         self._tls: Tls | None = None
         self._rest: bytes | memoryview = b""  # of what was written: the kernel has not taken it
-        self._owed = False  # the driver is to be told when what was written is out
+        self.owed = False
         self._scope = driver.start(self._live)
 
     async def _live(self) -> None:
@@ -146,16 +146,12 @@ class _Link:
         return None
 
     def flush(self) -> bool:
-        while self._socket and not self.paused:
+        while self.wire.out and self._socket and not self.paused:
             data = self.wire.data_to_send()
-            if self._tls:
-                data = self._tls.encrypt(data)
-            if not data:
-                break
-            self._owed = True
-            self._write(self._socket, data)
-        done = self._owed and not self.paused
-        self._owed = self._owed and not done
+            self.owed = True
+            self._write(self._socket, data if self._tls is None else self._tls.encrypt(data))
+        done = self.owed and not self.paused
+        self.owed = self.owed and not done
         return done
 
     def abort(self) -> None:
@@ -189,7 +185,7 @@ class _Link:
             rest, self._rest = self._rest, b""  # nothing is left of it where the socket was closed meanwhile
             self._write(connected, rest)
         self.paused = False
-        driver.run(driver.pump)
+        driver.run(driver.pump, driver.now())
         if driver.links.get(self.number) is not self:
             self.finish()
 

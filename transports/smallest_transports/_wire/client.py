@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 import h11
@@ -53,8 +53,10 @@ class ClientWebSocket(Messages):
         )
         self._say(_head(request, upgrade), h11.EndOfMessage())
 
-    def receive_data(self, data: bytes | None) -> list[WebSocketEvent]:
+    def receive_data(self, data: bytes | None) -> Sequence[WebSocketEvent]:
         """The server sent bytes; ``b""``: it sends nothing more; ``None``: go on with what is ``unread``."""
+        if data and self._sends:  # nearly always
+            return self._read_messages(data)
         self._ended = self._ended or data == b""
         events: list[WebSocketEvent] = []
         if self._phase is Phase.HTTP and data is not None:
@@ -98,7 +100,7 @@ class ClientWebSocket(Messages):
         if not accepts:
             self._phase = Phase.OVER
             return [ProtocolBroken(failure=bad_handshake())]
-        self._phase = Phase.MESSAGES
+        self._open()
         return [Opened(headers=headers), *self._read_messages(self._http.trailing_data[0])]
 
     def _refused(self) -> Refused:
@@ -116,18 +118,17 @@ class ClientExchange(Wire):
 
     def __init__(self, request: Request) -> None:
         super().__init__(h11.CLIENT)
-        self._body = request.body or b""
-        self._sent = 0  # bytes of the body
+        self._body = memoryview(request.body or b"")  # what has not gone out
         length = (("Content-Length", str(len(self._body))),) if request.body is not None else ()
         self._say(_head(request, (("Connection", "close"), *length)))
 
     def data_to_send(self) -> bytes:
         """The next piece of the request, of at most 256 KiB; ``b""`` when all of it was given."""
-        if self._out:
-            return super().data_to_send()
-        piece = self._body[self._sent : self._sent + PIECE_BYTES]
-        self._sent += len(piece)
-        return piece
+        data = super().data_to_send()
+        if self._body:
+            self.out.append(bytes(self._body[:PIECE_BYTES]))
+            self._body = self._body[PIECE_BYTES:]
+        return data
 
     def receive_data(self, data: bytes | None) -> list[ExchangeEvent]:
         """The server sent bytes; ``b""``: it sends nothing more; ``None``: go on with what is ``unread``."""

@@ -50,7 +50,7 @@ class Wire:
         self._phase = Phase.HTTP
         self._at_once = EVENTS_AT_ONCE if role is h11.CLIENT else sys.maxsize
         self.unread = False  # more of what came is still to be read: ``receive_data(None)``, when others had their turn
-        self._out: list[bytes | bytearray] = []
+        self.out: list[bytes | bytearray] = []  # what waits for ``data_to_send``
 
     @property
     def finished(self) -> bool:
@@ -59,8 +59,8 @@ class Wire:
 
     def data_to_send(self) -> bytes:
         """What is to go out now; ``b""`` for nothing. What was asked for together comes in one piece."""
-        data = b"".join(self._out)
-        self._out.clear()
+        data = b"".join(self.out)
+        self.out.clear()
         return data
 
     def _http_events(self, data: bytes | None) -> Iterator[h11.Event]:
@@ -73,7 +73,7 @@ class Wire:
             yield event
 
     def _say(self, *events: h11.Event) -> None:
-        self._out += [self._http.send(event) or b"" for event in events]
+        self.out += [self._http.send(event) or b"" for event in events]
 
 
 class Messages(Wire):
@@ -86,7 +86,9 @@ class Messages(Wire):
     def __init__(self, role: type[h11.CLIENT | h11.SERVER]) -> None:
         super().__init__(role)
         self._hears_masked = role is h11.SERVER
+        self._masks = not self._hears_masked
         self._frames = Connection(ConnectionType.SERVER if self._hears_masked else ConnectionType.CLIENT)
+        self._sends = False  # messages can be sent: it is open, and neither side has said goodbye
         self._held = bytearray()  # what came of frames that are not whole, or not read yet
         self._needed = 0  # bytes that are to be held before there is more to read; 0: not known
         self._odd = 0  # bytes that are still to come of a frame which is wsproto's
@@ -95,11 +97,13 @@ class Messages(Wire):
 
     def send_text(self, text: str) -> None:
         """One text message."""
-        self._send_whole(frames.TEXT, text.encode())
+        if self._sends:
+            self.out += frames.pack(frames.TEXT, text.encode(), masked=self._masks)
 
     def send_binary(self, data: bytes) -> None:
         """One binary message."""
-        self._send_whole(frames.BINARY, data)
+        if self._sends:
+            self.out += frames.pack(frames.BINARY, data, masked=self._masks)
 
     def ping(self) -> None:
         """A ping; its answer comes as ``Pong``. The peer's own pings are answered without a word."""
@@ -109,35 +113,39 @@ class Messages(Wire):
         """Say goodbye; the peer's goodbye comes as ``Closed``. A reason over 123 bytes is cut."""
         self._send(ws.CloseConnection(code=code, reason=reason))
 
-    def _send_whole(self, kind: int, data: bytes) -> None:
-        if self._phase is Phase.MESSAGES and self._frames.state is ConnectionState.OPEN:
-            self._out += frames.pack(kind, data, masked=not self._hears_masked)
+    def _open(self) -> None:
+        self._phase, self._sends = Phase.MESSAGES, True
 
     def _send(self, event: ws.Event) -> None:
-        if self._phase is Phase.MESSAGES and self._frames.state is ConnectionState.OPEN:
-            self._out.append(self._frames.send(event))
+        if self._sends:
+            self.out.append(self._frames.send(event))
+            self._sends = self._frames.state is ConnectionState.OPEN
 
     def _read_messages(self, data: bytes) -> list[MessageEvent]:
         """The messages in bytes that came. Empty bytes are not the end."""
-        held = self._held
-        held += data
         events: list[MessageEvent] = []
         self.unread = False
-        if len(held) < self._needed:
-            return events
+        held: bytes | bytearray = data  # as it came, where nothing waits for the rest of it
+        if self._held:
+            held = self._held
+            held += data
+            if len(held) < self._needed:
+                return events
         self._needed = at = 0
         for _ in range(self._at_once):
-            begin, at = at, self._read_frame(at, events)
-            if at == begin or self._phase is not Phase.MESSAGES:
+            begin, at = at, self._read_frame(held, at, events)
+            if at == len(held) or at == begin or self._phase is not Phase.MESSAGES:
                 break
         else:
             self.unread = True
-        del held[:at]
+        if held is self._held:
+            del self._held[:at]
+        elif at < len(data):
+            self._held += data[at:]
         return events
 
-    def _read_frame(self, at: int, events: list[MessageEvent]) -> int:
+    def _read_frame(self, held: bytes | bytearray, at: int, events: list[MessageEvent]) -> int:
         """Read one frame, as far as it is held, from there on; gives where what was read ends."""
-        held = self._held
         if self._odd == 0:
             if (found := frames.find(held, at, masked=self._hears_masked)) is None:
                 return at
@@ -146,7 +154,7 @@ class Messages(Wire):
                 if end > len(held):
                     self._needed = end - at
                     return at
-                data = frames.payload(held, begin, end, masked=self._hears_masked)
+                data = held[begin:end] if self._masks else frames.unmasked(held, begin, end)
                 try:
                     events.append(TextMessage(data.decode()) if kind == frames.TEXT else BinaryMessage(bytes(data)))
                     return end
@@ -174,8 +182,8 @@ class Messages(Wire):
                     events.append(self._broken(event.code))
                     return
                 if self._frames.state is ConnectionState.REMOTE_CLOSING:
-                    self._out.append(self._frames.send(ws.CloseConnection(code=event.code)))
-                self._phase = Phase.OVER
+                    self.out.append(self._frames.send(ws.CloseConnection(code=event.code)))
+                self._over()
                 events.append(Closed(code=int(event.code), reason=event.reason or ""))
 
     def _read_part(self, event: ws.Message[Any], events: list[MessageEvent]) -> None:
@@ -193,8 +201,11 @@ class Messages(Wire):
 
     def _broken(self, code: int) -> ProtocolBroken:
         self._send(ws.CloseConnection(code=code))
-        self._phase = Phase.OVER
+        self._over()
         return ProtocolBroken(failure=broken_websocket(code))
+
+    def _over(self) -> None:
+        self._phase, self._sends = Phase.OVER, False
 
     def _lost(self) -> list[MessageEvent]:
         """The peer sends no more. The part that came of a frame can still be wrong."""
@@ -202,7 +213,7 @@ class Messages(Wire):
         if self._held:
             self._read_odd(bytes(self._held), events)
         if self._phase is not Phase.OVER:
-            self._phase = Phase.OVER
+            self._over()
             events.append(Closed(code=1006))
         return events
 

@@ -56,7 +56,7 @@ def pack(kind: int, data: bytes, *, masked: bool) -> tuple[bytes, bytes]:
     return head + key, apply_mask(data, key)
 
 
-def find(held: bytearray, at: int, *, masked: bool) -> tuple[int, int, int] | None:
+def find(held: bytes | bytearray, at: int, *, masked: bool) -> tuple[int, int, int] | None:
     """The frame that begins there: its kind (``TEXT``, ``BINARY``, ``ODD``), where its payload begins, where it ends.
 
     ``None`` where too little is held to know. ``masked``: it must be, as it comes from a client; the key lies before
@@ -87,7 +87,6 @@ def find(held: bytearray, at: int, *, masked: bool) -> tuple[int, int, int] | No
     return kind, begin, begin + size
 
 
-def payload(held: bytearray, begin: int, end: int, *, masked: bool) -> bytes | bytearray:
-    """The payload of a frame, unmasked."""
-    data = held[begin:end]
-    return apply_mask(data, held[begin - _KEY_BYTES : begin]) if masked else data
+def unmasked(held: bytes | bytearray, begin: int, end: int) -> bytes:
+    """The payload of a frame that is masked."""
+    return apply_mask(held[begin:end], held[begin - _KEY_BYTES : begin])

@@ -103,7 +103,7 @@ class ServerConnection(Messages):
         ]
         early = self._http.trailing_data[0] + self._early
         self._say(h11.InformationalResponse(status_code=101, headers=headers, reason="Switching Protocols"))
-        self._phase = Phase.MESSAGES
+        self._open()
         events = self._read_messages(early)
         return [*events, *self._lost()] if self._half_closed and not self.finished else events
 
