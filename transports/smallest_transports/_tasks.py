@@ -10,14 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from smallest_proto.errors import LocalProtocolError
+from smallest_proto.requests import Request
 
-from ._driver import LATE, MAX_TURNS, QUIET_TURNS, Driver, Link, M
+from . import _wire as wire
+from ._driver import LATE, MAX_TURNS, QUIET_TURNS, Driver, Link, M, Wire
 
 if TYPE_CHECKING:
+    import socket
+
     from typing_extensions import Self
+
+    from ._world import Tls
 
 
 class Scope(Protocol):
@@ -239,6 +245,72 @@ class TaskDriver(Driver[M]):
         self.links.clear()
         for scope in self._lives:
             scope.cancel()
+
+
+class TaskLink:
+    """One connection: a task that is its life, and another one while its socket is full.
+
+    What is sent is written to the socket here, so that it is with the kernel before anything else happens, as it has to
+    be with a goodbye, and costs no switch of tasks.
+    """
+
+    def __init__(self, driver: TaskDriver[Any], number: int, request: Request) -> None:
+        self.number = number
+        self._driver = driver
+        self.wire = cast("Wire", wire.client_wire(request))  # an exchange is sent no messages
+        self.paused = self.owed = False
+        self._where = wire.address(request)
+        self._socket: socket.socket | None = None  # while it is open
+        self._tls: Tls | None = None
+        self._rest: bytes | memoryview = b""  # of what was written: the kernel has not taken it
+        self._scope = driver.start(self.live)
+
+    async def live(self) -> None:
+        """Open the connection, read, and close it."""
+        raise NotImplementedError
+
+    async def drain(self) -> None:
+        """Wait until the socket has taken the rest, or is closed; then ``go_on``, if it has."""
+        raise NotImplementedError
+
+    def flush(self) -> bool:
+        while self.wire.out and self._socket is not None and not self.paused:
+            data = self.wire.data_to_send()
+            self.owed = True
+            self.write(data if self._tls is None else self._tls.encrypt(data))
+        done = self.owed and not self.paused
+        self.owed = self.owed and not done
+        return done
+
+    def abort(self) -> None:
+        self._scope.cancel()
+
+    def finish(self) -> None:
+        self.flush()
+        if not self.paused:
+            self.abort()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Give it to the socket; what that does not take is the rest."""
+        assert self._socket is not None
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # reading tells what has become of the connection
+        if sent < len(data):
+            self._rest = memoryview(data)[sent:]
+            if not self.paused:
+                self.paused = True
+                self._driver.start(self.drain)
+
+    def go_on(self) -> None:
+        """The socket takes more."""
+        driver, self.paused = self._driver, False
+        driver.run(driver.pump, driver.now())
+        if driver.links.get(self.number) is not self:
+            self.finish()
 
 
 def reason_of(exc: BaseException) -> Any:

@@ -6,10 +6,9 @@ is full: so it is with the kernel before anything else happens, and costs no swi
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from os import PathLike
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 try:
     import anyio
@@ -24,10 +23,9 @@ from smallest_proto.errors import Failure, RemoteError
 from smallest_proto.requests import Request
 
 from . import _client
-from . import _wire as wire
-from ._driver import M, Wire
+from ._driver import M
 from ._speech import Speech, SynthesisStream
-from ._tasks import Framework, TaskDriver, TaskWorld, reason_of
+from ._tasks import Framework, TaskDriver, TaskLink, TaskWorld, reason_of
 from ._transcription import TranscriptionStream
 from ._wire.proxy import open_tunnel
 from ._world import Tls, World, connection_lost, left_in, no_connection, no_proxy_connection, read_file
@@ -64,23 +62,13 @@ class _Driver(TaskDriver[M]):
         return await anyio.to_thread.run_sync(function, *args)
 
 
-class _Link:
-    """One connection. Its task opens it, reads, and closes it; another one waits where its socket is full."""
+class _Link(TaskLink):
+    """One connection, over a stream of anyio's."""
 
-    def __init__(self, driver: _Driver[Any], number: int, request: Request) -> None:
-        self.number = number
-        self.wire = cast("Wire", wire.client_wire(request))  # an exchange is sent no messages
-        self.paused = False
-        self._driver = driver
-        self._where = wire.address(request)
-        self._stream: SocketStream | None = None
-        self._tls: Tls | None = None
-        self._socket: socket.socket | None = None  # the stream's
-        self._rest = b""  # of what was written: the kernel has not taken it
-        self.owed = False
-        self._scope = driver.start(self._live)
+    _driver: _Driver[Any]
+    _stream: SocketStream | None = None
 
-    async def _live(self) -> None:
+    async def live(self) -> None:
         driver, failure = self._driver, None
         try:
             self._stream = await self._connect()
@@ -152,45 +140,14 @@ class _Link:
         for piece in self._tls.decrypt(data) if self._tls else (data,):
             await self._driver.take(self, piece)
 
-    def flush(self) -> bool:
-        while self.wire.out and self._socket is not None and not self.paused:
-            data = self.wire.data_to_send()
-            self.owed = True
-            self._write(self._socket, data if self._tls is None else self._tls.encrypt(data))
-        done = self.owed and not self.paused
-        self.owed = self.owed and not done
-        return done
-
-    def abort(self) -> None:
-        self._scope.cancel()
-
-    def finish(self) -> None:
-        self.flush()
-        if not self.paused:
-            self.abort()
-
-    def _write(self, connected: socket.socket, data: bytes) -> None:
-        try:
-            sent = connected.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            return  # reading tells what has become of the connection
-        if sent < len(data):
-            self._rest, self.paused = data[sent:], True
-            self._driver.start(self._drain)
-
-    async def _drain(self) -> None:
-        driver = self._driver
+    async def drain(self) -> None:
         assert self._stream is not None
         try:
-            await self._stream.send(self._rest)
+            await self._stream.send(bytes(self._rest))
         except BROKEN:
             return
-        self._rest, self.paused = b"", False
-        driver.run(driver.pump, driver.now())
-        if driver.links.get(self.number) is not self:
-            self.finish()
+        self._rest = b""
+        self.go_on()
 
 
 class Client(_client.Client):

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from functools import partial
 from os import PathLike
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 try:
     import trio
@@ -23,10 +22,9 @@ from smallest_proto.errors import Failure, RemoteError
 from smallest_proto.requests import Request
 
 from . import _client
-from . import _wire as wire
-from ._driver import M, Wire
+from ._driver import M
 from ._speech import Speech, SynthesisStream
-from ._tasks import Framework, Scope, TaskDriver, TaskWorld, reason_of
+from ._tasks import Framework, Scope, TaskDriver, TaskLink, TaskWorld, reason_of
 from ._transcription import TranscriptionStream
 from ._wire.proxy import open_tunnel
 from ._world import READ_BYTES, Tls, World, connection_lost, no_connection, no_proxy_connection, read_file
@@ -68,22 +66,12 @@ class _Driver(TaskDriver[M]):
         return await trio.to_thread.run_sync(function, *args)
 
 
-class _Link:
-    """One connection. Its task opens it, reads, and closes it; a second one is there while the socket is full."""
+class _Link(TaskLink):
+    """One connection, over a socket that trio waits for."""
 
-    def __init__(self, driver: _Driver[Any], number: int, request: Request) -> None:
-        self.number = number
-        self.wire = cast("Wire", wire.client_wire(request))  # an exchange is sent no messages
-        self.paused = False
-        self._driver = driver
-        self._where = wire.address(request)
-        self._socket: socket.socket | None = None
-        self._tls: Tls | None = None
-        self._rest: bytes | memoryview = b""  # of what was written: the kernel has not taken it
-        self.owed = False
-        self._scope = driver.start(self._live)
+    _driver: _Driver[Any]
 
-    async def _live(self) -> None:
+    async def live(self) -> None:
         driver, failure = self._driver, None
         try:
             self._socket = await self._connect()
@@ -145,49 +133,16 @@ class _Link:
             connected.close()
         return None
 
-    def flush(self) -> bool:
-        while self.wire.out and self._socket and not self.paused:
-            data = self.wire.data_to_send()
-            self.owed = True
-            self._write(self._socket, data if self._tls is None else self._tls.encrypt(data))
-        done = self.owed and not self.paused
-        self.owed = self.owed and not done
-        return done
-
-    def abort(self) -> None:
-        self._scope.cancel()
-
-    def finish(self) -> None:
-        self.flush()
-        if not self.paused:
-            self.abort()
-
-    def _write(self, connected: socket.socket, data: bytes | memoryview) -> None:
-        try:
-            sent = connected.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            return  # reading tells what has become of the connection
-        if sent < len(data):
-            self._rest = memoryview(data)[sent:]
-            if not self.paused:
-                self.paused = True
-                self._driver.start(partial(self._drain, connected))
-
-    async def _drain(self, connected: socket.socket) -> None:
-        driver = self._driver
+    async def drain(self) -> None:
         while self._rest:
+            assert self._socket is not None
             try:
-                await trio.lowlevel.wait_writable(connected)
+                await trio.lowlevel.wait_writable(self._socket)
             except trio.ClosedResourceError:
                 return
-            rest, self._rest = self._rest, b""  # nothing is left of it where the socket was closed meanwhile
-            self._write(connected, rest)
-        self.paused = False
-        driver.run(driver.pump, driver.now())
-        if driver.links.get(self.number) is not self:
-            self.finish()
+            rest, self._rest = self._rest, b""
+            self.write(rest)
+        self.go_on()
 
 
 class Client(_client.Client):

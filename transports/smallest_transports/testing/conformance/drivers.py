@@ -173,9 +173,10 @@ def descriptors() -> dict[int, str]:
 def clients_of(port: int) -> Iterator[socket.socket]:
     """The sockets of this process that are clients of a local port, as copies that are closed when the next one comes.
 
-    The servers run on threads of their own: what is no client, or no longer one, is passed over.
+    The servers run on threads of their own: what is no client, or no longer one, is passed over. A driver can have a
+    second descriptor of one.
     """
-    for fd, name in descriptors().items():
+    for name, fd in {name: fd for fd, name in descriptors().items()}.items():
         if name.startswith("socket:"):
             with suppress(OSError), socket.socket(fileno=os.dup(fd)) as made:
                 if made.getpeername()[1:2] == (port,):
