@@ -16,7 +16,7 @@ from smallest_proto.commands import Command
 from smallest_proto.config import Endpoint, RetryPolicy, Timeouts, TranscriptionConfig, check_seconds
 from smallest_proto.errors import Failure
 from smallest_proto.link import LinkState
-from smallest_proto.reading import ErrorMessage, MalformedMessage, UnknownMessage
+from smallest_proto.reading import ErrorMessage
 from smallest_proto.refusals import closed_failure, message_failure
 from smallest_proto.requests import live_transcription_request
 from smallest_proto.retry import no_jitter
@@ -25,11 +25,13 @@ from smallest_proto.timers import Timer
 
 from .course import Course
 from .events import Event
-from .messages import Pong, Transcription, decode
+from .messages import Pong, SpeechOffset, SpeechOnset, Transcription, decode
 from .states import SessionInput, SessionState
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+_HEARD = (Transcription, SpeechOnset, SpeechOffset)  # only a recogniser sends these
 
 
 class TranscriptionSession:
@@ -131,42 +133,42 @@ class TranscriptionSession:
 
     def message_received(self, link: int, data: str | bytes, now: float) -> None:
         """A whole message of the service. A binary one is read as text: the service sends none."""
-        self._course.now = now
+        course = self._course
+        course.now = now
         self._received += 1
-        found = self._course.links.find(link)
-        cursor = None if found is None else self._course.stream.first.sender.cursor(found)
+        links, part = course.links, course.stream.first
+        sender, timeline = part.sender, part.timeline
+        found = links.find(link)
+        cursor = None if found is None else sender.cursor(found)
         if found is None or cursor is None:
             self._ignored += 1
             return
         found.heard_at = now
         message = decode(data)
-        if isinstance(message, Pong):  # it comes from the gateway, and does not prove that a recogniser hears
-            return
-        if isinstance(message, (UnknownMessage, MalformedMessage)):
-            self._ignored += 1
-            return
         if isinstance(message, ErrorMessage):
             self._repaired += type(data) is not str
-            self._course.links.doubt(found, message_failure(message), now)
+            links.doubt(found, message_failure(message), now)
             return
-        part = self._course.stream.first
-        if self._course.liveness.heard(cursor, part.sender, now):
-            self._course.take_over(now)
-        if cursor.link is not self._course.links.serving:
+        if not isinstance(message, _HEARD):
+            self._ignored += not isinstance(message, Pong)  # which the gateway sends: it proves no recogniser
             return
-        mended, watermark = part.timeline.mended, part.timeline.watermark
+        if course.liveness.heard(cursor, sender, now):
+            course.take_over(now)
+        if found is not links.serving:
+            return
+        mended, watermark = timeline.mended, timeline.watermark
         odd = found.renamed(message.session_id) or type(data) is not str
         if cursor.settled is not None:
-            self._course.receiver.settle(cursor, now)
+            course.receiver.settle(cursor, now)
         if isinstance(message, Transcription):
             odd = odd or message.repaired
-            self._course.transcribed(cursor, message, now)
+            course.transcribed(cursor, message, now)
         else:
-            self._course.receiver.voice_activity(cursor, message)
-        self._repaired += odd or part.timeline.mended > mended
-        if part.timeline.watermark > watermark:
-            part.sender.trim()
-        if found.state is LinkState.OPEN and found is self._course.links.serving and part.sender.probe(cursor):
+            course.receiver.voice_activity(cursor, message)
+        self._repaired += odd or timeline.mended > mended
+        if timeline.watermark > watermark:
+            sender.trim()
+        if found.state is LinkState.OPEN and found is links.serving and sender.probe(cursor):
             found.sent(now)  # words without times: else we would never know what is final
 
     def pong_received(self, link: int, now: float) -> None:
