@@ -3,7 +3,7 @@
 A local server in another process recognises coded audio; N streams speak to it, 50 ms at a time. Each measurement has a
 process of its own, ours and the bare ones in turn. Printed are milliseconds of processor time for one second of one
 stream's audio, ours over each bare loop's, how long after its last sample was sent a final is here (both ways, through
-the same server), and memory.
+the same server), and the memory of an open stream that holds no audio yet.
 
 Run it with ``make streams`` (ARGS="--streams 1,100 --transports trio"). The figures are this machine's at this moment;
 what holds elsewhere too are the ratios; ``chrt -r 1 make streams`` keeps out what else runs on it. ``--quick``: two
@@ -65,6 +65,11 @@ def speaker(number: int, seconds: float) -> Speaker:
     return Speaker(coded_speech(script).pcm[: round(seconds / MESSAGE_SECONDS) * MESSAGE_BYTES])
 
 
+def peak() -> int:
+    """KiB of memory that this process has had at most so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 async def ours(client: Any, speakers: Sequence[Speaker], sleep: Sleep, spawn: Spawn) -> dict[str, Any]:
     async def listen(stream: Any, speaker: Speaker) -> None:
         async for event in stream:
@@ -73,14 +78,15 @@ async def ours(client: Any, speakers: Sequence[Speaker], sleep: Sleep, spawn: Sp
 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(client)
-        sends = []
+        sends, most = [], [peak()]
         for speaker in speakers:
             stream = await stack.enter_async_context(client.stream_transcription(CONFIG))
             while not isinstance(await stream.__anext__(), LinkOpened):
                 pass
             spawn(listen, stream, speaker)
             sends.append(stream.send_audio)
-        return await measured(speakers, sends, sleep, spawn)
+            most.append(peak())
+        return {**await measured(speakers, sends, sleep, spawn), "memory": (most[-1] - most[1]) / max(1, len(most) - 2)}
 
 
 async def theirs(
@@ -147,7 +153,6 @@ async def in_anyio(bare: Any, base_url: str, speakers: Sequence[Speaker]) -> dic
 def measure(kind: str, transport: str, base_url: str, streams: int, seconds: float) -> dict[str, Any]:
     """One measurement, in this process."""
     speakers = [speaker(number, seconds) for number in range(streams)]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     bare = bare_websockets if kind == WEBSOCKETS else TRANSPORTS[transport].get(kind)
     if kind == WEBSOCKETS:
         transport = "asyncio"
@@ -162,7 +167,6 @@ def measure(kind: str, transport: str, base_url: str, streams: int, seconds: flo
         result = uvloop.run(in_asyncio(transport, bare, base_url, speakers))
     else:
         result = asyncio.run(in_asyncio(transport, bare, base_url, speakers))
-    result["memory"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / streams
     return result
 
 
