@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def mutants() -> Any:
+MUTANTS = ROOT / "tests" / "mutants"
+
+
+@pytest.fixture
+def mutants(monkeypatch: pytest.MonkeyPatch) -> Any:
     pytest.importorskip("cosmic_ray", reason="make mutants installs it")
-    spec = importlib.util.spec_from_file_location("mutants", ROOT / "tests" / "mutants" / "run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    pytest.importorskip("resource", reason="a mutant runs in a fork")
+    monkeypatch.syspath_prepend(MUTANTS)
+    return importlib.import_module("run")
 
 
 def test_the_modules_and_their_tests_exist() -> None:
@@ -37,12 +39,29 @@ def test_a_survivor_is_known_by_what_it_changed(mutants: Any) -> None:
 
 def test_a_mutant_that_was_stopped_halfway_is_taken_back(mutants: Any, tmp_path: Path) -> None:
     module, tree = "smallest_proto/retry.py", tmp_path / "tree"
-    (tree / "smallest_proto").mkdir(parents=True)
-    (tree / module).write_text("as it was", "utf-8")
-    mutants.restore(module, tree)
+    mutants.make_tree(tree)
     (tree / module).write_text("changed", "utf-8")
-    mutants.restore(module, tree)
-    assert (tree / module).read_text("utf-8") == "as it was"
+    mutants.make_tree(tree)
+    assert (tree / module).read_text("utf-8") == (ROOT / module).read_text("utf-8")
+
+
+@pytest.mark.usefixtures("mutants")
+def test_a_table_loses_a_row_or_has_another_ones_cell() -> None:
+    tables, mutating = importlib.import_module("tables"), importlib.import_module("cosmic_ray.mutating")
+    for operator in tables.OPERATORS.values():
+        examples = operator.examples()
+        for one in examples:
+            assert mutating.mutate_code(one.pre_mutation_code, operator(), one.occurrence) == one.post_mutation_code
+        assert mutating.mutate_code("x = {1, 2, 3}, {a: b for a in c}", operator(), 0) is None
+
+
+@pytest.mark.usefixtures("mutants")
+@pytest.mark.parametrize(("body", "lives"), [("pass", True), ("raise ValueError", False), ("while True: pass", False)])
+def test_a_mutant_lives_if_tests_pass_in_time(tmp_path: Path, body: str, lives: bool) -> None:
+    (tmp_path / "test_it.py").write_text(f"def test_it():\n    {body}\n", "utf-8")
+    code = f"from forked import run_tests; print(run_tests([{str(tmp_path)!r}], seconds=2.0).passed)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=MUTANTS, capture_output=True, text=True, check=True)
+    assert run.stdout == f"{lives}\n"
 
 
 def test_every_survivor_that_is_kept_has_a_reason_and_is_in_the_code(mutants: Any) -> None:

@@ -1,8 +1,9 @@
 """Tests the tests: changes one thing in the code at a time, and sees whether a test fails (``make mutants``).
 
-Each module has a session of cosmic-ray in ``build/mutants``, with the tests that concern it; what was done there is not
-done again, so it can be stopped and goes on. It works on a copy of the tree: nothing here is changed. A mutant that no
-test kills is told of, unless ``kept.toml`` says why it may live.
+Each module has a session of cosmic-ray in ``build/mutants`` and a list of tests, which ``forked.py`` runs on each core.
+What was done is not done again, so it can be stopped and goes on; only what lived without a reason is tried once more,
+as a test may have come since, and a module that was changed begins anew. It works on copies of the tree: nothing here
+is changed. A mutant that no test kills is told of, unless ``kept.toml`` says why it may live.
 
 python tests/mutants/run.py                        all modules, one after the other
 python tests/mutants/run.py timers retry           these
@@ -13,11 +14,16 @@ python tests/mutants/run.py --fresh timers         forget what was done
 from __future__ import annotations
 
 import argparse
+import functools
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,32 +32,58 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+import forked
+import tables
+from cosmic_ray import mutating, plugins
+from cosmic_ray.commands import init
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import TestOutcome
+from cosmic_ray.work_item import TestOutcome, WorkItem, WorkResult
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "mutants"
 KEPT = Path(__file__).with_name("kept.toml")
 TRANSCRIPTION = "tests/core/transcription"
+SESSION = tuple(
+    f"{TRANSCRIPTION}/test_{name}.py"
+    for name in ("session", "session_ends", "session_quiet", "session_stalls", "session_handover", "session_told")
+)
+WIRE = ("tests/transports/test_wire.py", "tests/transports/test_wire_frames.py", "tests/transports/test_wire_http.py")
 
-# The tests that can kill a mutant of a module, those that are likely to first: the rest is not run then.
+# The tests that can kill a mutant of a module, those that are likely to first: the rest is not run then. A mutant that
+# lives costs them all: what is slow and kills nothing more is not among them.
 MODULES = {
-    "smallest_proto/timers.py": ("tests/core/test_timers.py", "tests/core/test_links.py", TRANSCRIPTION),
+    "smallest_proto/timers.py": ("tests/core/test_timers.py", "tests/core/test_links.py"),
     "smallest_proto/retry.py": ("tests/core/test_retry.py", "tests/core/test_links.py"),
-    "smallest_proto/link.py": ("tests/core/test_link.py", "tests/core/test_links.py", "tests/core", TRANSCRIPTION),
-    "smallest_proto/transcription/states.py": (f"{TRANSCRIPTION}/test_states.py", TRANSCRIPTION),
-    "smallest_proto/transcription/timeline.py": (f"{TRANSCRIPTION}/test_timeline.py", TRANSCRIPTION),
-    "smallest_proto/transcription/turns.py": (f"{TRANSCRIPTION}/test_turns.py", TRANSCRIPTION),
-    "smallest_proto/transcription/handover.py": (f"{TRANSCRIPTION}/test_handover.py", TRANSCRIPTION),
-    "smallest_proto/transcription/sending.py": (f"{TRANSCRIPTION}/test_sending.py", TRANSCRIPTION),
-    "smallest_proto/transcription/receiving.py": (f"{TRANSCRIPTION}/test_receiving.py", TRANSCRIPTION),
-    "transports/smallest_transports/_wire/connection.py": ("tests/transports/test_wire.py", "tests/transports"),
-    "transports/smallest_transports/_wire/client.py": ("tests/transports/test_wire.py", "tests/transports"),
+    "smallest_proto/link.py": (
+        "tests/core/test_link.py",
+        "tests/core/test_links.py",
+        "tests/core/test_links_beside.py",
+    ),
+    "smallest_proto/statuses.py": (
+        "tests/core/test_refusals.py",
+        "tests/core/test_retry.py",
+        "tests/core/test_errors.py",
+    ),
+    "smallest_proto/transcription/states.py": (f"{TRANSCRIPTION}/test_states.py", *SESSION),
+    "smallest_proto/synthesis/states.py": ("tests/core/synthesis/test_states.py", "tests/core/synthesis"),
+    "smallest_proto/server/states.py": ("tests/core/server/test_states.py", "tests/core/server"),
+    "smallest_proto/transcription/timeline.py": (f"{TRANSCRIPTION}/test_timeline.py", *SESSION),
+    "smallest_proto/transcription/turns.py": (f"{TRANSCRIPTION}/test_turns.py", *SESSION),
+    "smallest_proto/transcription/handover.py": (f"{TRANSCRIPTION}/test_handover.py", *SESSION),
+    "smallest_proto/transcription/sending.py": (f"{TRANSCRIPTION}/test_sending.py", *SESSION),
+    "smallest_proto/transcription/receiving.py": (f"{TRANSCRIPTION}/test_receiving.py", *SESSION),
+    "transports/smallest_transports/_wire/connection.py": WIRE,
+    "transports/smallest_transports/_wire/client.py": WIRE,
+    "transports/smallest_transports/_wire/frames.py": WIRE,
 }
-# ``X | None`` of annotations is never run. A mutant there would live for ever.
-NOT_RUN = ["core/ReplaceBinaryOperator_BitOr_.*"]
-PATIENCE = 300.0  # seconds for the tests of one mutant: one that hangs is killed by that
+# What would live for ever: ``X | None`` of annotations, which is never run; and ``==`` for ``is``, which says the same
+# of ``None``, of a member of an enumeration and of an object that has no equals.
+NOT_RUN = re.compile(r"core/Replace(BinaryOperator_BitOr_|ComparisonOperator_(Is_Eq|IsNot_NotEq)$)")
+PATIENCE = 10  # times as long as the tests take without a mutant: one that hangs is killed by that
+AT_LEAST = 20.0  # seconds of patience: one test of many may have all the bad luck of a busy machine
 FLOOR = 0.9  # share of the mutants of each module that must be killed
+
+plugins.OPERATOR_PROVIDERS["tables"] = tables.OPERATORS
 
 
 class Survivor(NamedTuple):
@@ -66,57 +98,98 @@ def session(module: str) -> Path:
     return BUILD / f"{module.replace('/', '.').removesuffix('.py')}.sqlite"
 
 
-def make_tree() -> Path:
-    tree = BUILD / "tree"
-    if not tree.exists():
-        tree.mkdir(parents=True)
-        files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-        for name in filter(None, files.decode().split("\0")):
+def make_tree(tree: Path) -> None:
+    """Copy the project as it is now: what a mutant that was stopped left there is gone."""
+    shutil.rmtree(tree, ignore_errors=True)
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    for name in filter(None, files.decode().split("\0")):
+        if (ROOT / name).exists():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, tree / name)
-    return tree
 
 
-def restore(module: str, tree: Path) -> None:
-    """Put a module back as it was: one that was stopped in the middle of a mutant leaves it changed."""
-    was = tree.with_name("unchanged") / module
-    if was.exists():
-        shutil.copy2(was, tree / module)
-    else:
-        was.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(tree / module, was)
+def work_in(numbers: Queue[int]) -> None:
+    """Begin a process that tries mutants: in a tree of its own, which is where the project is imported from."""
+    tree = BUILD / f"tree-{numbers.get()}"
+    make_tree(tree)
+    os.chdir(tree)
+    paths = [str(tree / folder) for folder in ("", "transports", "livekit_plugin")]
+    sys.path[:0] = paths
+    os.environ |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+    forked.get_ready()
 
 
-def config(module: str) -> Path:
-    tests = " ".join(MODULES[module])
-    path = session(module).with_suffix(".toml")
-    path.write_text(
-        "[cosmic-ray]\n"
-        f'module-path = "{module}"\n'
-        f"timeout = {PATIENCE}\n"
-        "excluded-modules = []\n"
-        f'test-command = "{sys.executable} -m pytest -x -q -n 0 -p no:cacheprovider {tests}"\n'
-        '[cosmic-ray.distributor]\nname = "local"\n'
-        f"[cosmic-ray.filters.operators-filter]\nexclude-operators = {NOT_RUN}\n",
-        "utf-8",
-    )
-    return path
+@functools.cache
+def patience(module: str) -> float:
+    """Seconds that the tests of a mutant may take. Tests that fail without one would kill every mutant."""
+    plain = forked.run_tests(MODULES[module], seconds=600.0, keep_bytecode=True)
+    if not plain.passed:
+        raise RuntimeError(f"the tests of {module} fail without any mutant:\n{plain.output}")
+    return max(AT_LEAST, PATIENCE * plain.seconds)
 
 
-def run(module: str, tree: Path) -> None:
-    paths = (str(tree / folder) for folder in ("", "transports", "livekit_plugin"))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
-    made, of = str(config(module)), str(session(module))
+def try_one(module: str, item: WorkItem) -> WorkResult:
+    """Whether a test fails with this mutant."""
 
-    def tool(*words: str) -> None:
-        subprocess.run([sys.executable, "-m", *words], cwd=tree, env=environment, check=True)
+    def run_tests(tests: Sequence[str], seconds: float) -> tuple[TestOutcome, str]:
+        run = forked.run_tests(tests, seconds=seconds)
+        return (TestOutcome.SURVIVED if run.passed else TestOutcome.KILLED), run.output
 
-    restore(module, tree)
-    tool("cosmic_ray.cli", "baseline", made)  # tests that fail anyhow would kill every mutant
-    if not session(module).exists():
-        tool("cosmic_ray.cli", "init", made, of)
-        tool("cosmic_ray.tools.filters.operators_filter", of, made)
-    tool("cosmic_ray.cli", "exec", made, of)
+    seconds = patience(module)
+    for compiled in (Path(module).parent / "__pycache__").glob(f"{Path(module).stem}.*"):
+        compiled.unlink()  # a mutant is written within the second, and can be as long: this would pass for it
+    mutating.run_tests = run_tests  # cosmic-ray's own begins a new Python each time
+    return mutating.mutate_and_test(item.mutations, MODULES[module], seconds)
+
+
+def begin(module: str) -> None:
+    """Make the session of a module, if there is none of it as it is now."""
+    of, was = session(module), session(module).with_suffix(".py")
+    now = (ROOT / module).read_bytes()
+    if of.exists() and was.exists() and was.read_bytes() == now:
+        return
+    of.unlink(missing_ok=True)
+    with use_db(of) as db:
+        os.chdir(ROOT)
+        init([Path(module)], db, {})
+    was.write_bytes(now)
+
+
+def to_do(module: str, may_live: Container[Survivor]) -> Iterator[WorkItem]:
+    """What was not tried, or lived with no reason."""
+    with use_db(session(module), WorkDB.Mode.open) as db:
+        done = dict(db.results)
+        for item in db.work_items:
+            result = done.get(item.job_id)
+            if NOT_RUN.match(item.mutations[0].operator_name):
+                continue
+            if result is None or (
+                result.test_outcome is TestOutcome.SURVIVED and survivor(module, result) not in may_live
+            ):
+                yield item
+
+
+def run(modules: Sequence[str]) -> None:
+    BUILD.mkdir(parents=True, exist_ok=True)
+    for module in modules:
+        begin(module)
+    numbers, may_live = forked.FORK.Queue(), kept()
+    cores = os.cpu_count() or 1
+    for number in range(cores):
+        numbers.put(number)
+    with ProcessPoolExecutor(cores, forked.FORK, work_in, (numbers,)) as pool:
+        futures: dict[Future[WorkResult], tuple[str, str]] = {}
+        for module in modules:
+            for item in to_do(module, may_live):
+                futures[pool.submit(try_one, module, item)] = module, item.job_id
+        try:
+            for number, future in enumerate(as_completed(futures), 1):
+                module, job = futures[future]
+                with use_db(session(module), WorkDB.Mode.open) as db:
+                    db.set_result(job, future.result())
+                print(f"{number} of {len(futures)}: {module}", end="\r" if sys.stdout.isatty() else "\n", flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 class Count(NamedTuple):
@@ -137,13 +210,19 @@ def count(module: str) -> Count:
         done = dict(db.results)
         for item in db.work_items:
             result = done.get(item.job_id)
+            if NOT_RUN.match(item.mutations[0].operator_name):
+                continue
             if result is None:
                 open_ += 1
             elif result.test_outcome is TestOutcome.SURVIVED:
-                survivors.append(Survivor(module, *changed(result.diff or "")))
+                survivors.append(survivor(module, result))
             elif result.test_outcome is TestOutcome.KILLED:  # one that could not be made says nothing of the tests
                 killed += 1
     return Count(killed, len(survivors), open_, tuple(survivors))
+
+
+def survivor(module: str, result: WorkResult) -> Survivor:
+    return Survivor(module, *changed(result.diff or ""))
 
 
 def changed(diff: str) -> tuple[str, str]:
@@ -154,9 +233,13 @@ def changed(diff: str) -> tuple[str, str]:
 
 
 def kept() -> dict[Survivor, str]:
-    """The mutants that may live, each with its reason."""
+    """The mutants that may live, each with its reason. A reason can hold for several things that a line became."""
     read = tomllib.loads(KEPT.read_text("utf-8"))
-    return {Survivor(one["module"], one["was"], one["became"]): one["why"] for one in read.get("kept", ())}
+    return {
+        Survivor(one["module"], one["was"], became): one["why"]
+        for one in read.get("kept", ())
+        for became in ([one["became"]] if isinstance(one["became"], str) else one["became"])
+    }
 
 
 def report(modules: list[str]) -> bool:
@@ -186,22 +269,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="modules, such as timers or transcription/sending; all without any")
     parser.add_argument("--report", action="store_true", help="run nothing")
-    parser.add_argument("--fresh", action="store_true", help="forget what was done, and take the tree anew")
+    parser.add_argument("--fresh", action="store_true", help="forget what was done")
     options = parser.parse_args()
     modules = list(chosen(options.names))
     if not modules:
         parser.error(f"no such module: {', '.join(options.names)}; there are {', '.join(MODULES)}")
     if options.fresh:
-        for folder in ("tree", "unchanged"):
-            shutil.rmtree(BUILD / folder, ignore_errors=True)
         for module in modules:
             session(module).unlink(missing_ok=True)
     if not options.report:
-        tree = make_tree()
-        for module in modules:
-            run(module, tree)
+        run(modules)
     return 0 if report(modules) else 1
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is under way is ended, as by Ctrl-C
     sys.exit(main())
