@@ -25,8 +25,8 @@ from hypothesis import HealthCheck, Phase, settings
 
 # What tests import that is not the project's. One that is not there costs a child the time alone.
 OTHERS = (
-    "aiohttp", "anyio", "hypothesis.stateful", "msgspec", "numpy", "pytest_timeout", "trio", "trustme", "uvloop",
-    "websockets", "websockets.sync.client", "wsproto",
+    "aiohttp", "anyio._backends._asyncio", "anyio.pytest_plugin", "hypothesis.stateful", "msgspec", "numpy",
+    "pytest_timeout", "trio", "trustme", "uvloop", "websockets", "websockets.sync.client", "wsproto",
 )  # fmt: skip
 # Nobody reads the smallest example that kills a mutant, and two runs shall give the same.
 settings.register_profile(

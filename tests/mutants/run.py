@@ -38,44 +38,11 @@ from cosmic_ray import mutating, plugins
 from cosmic_ray.commands import init
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkItem, WorkResult
+from modules import MODULES
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "mutants"
 KEPT = Path(__file__).with_name("kept.toml")
-TRANSCRIPTION = "tests/core/transcription"
-SESSION = tuple(
-    f"{TRANSCRIPTION}/test_{name}.py"
-    for name in ("session", "session_ends", "session_quiet", "session_stalls", "session_handover", "session_told")
-)
-WIRE = ("tests/transports/test_wire.py", "tests/transports/test_wire_frames.py", "tests/transports/test_wire_http.py")
-
-# The tests that can kill a mutant of a module, those that are likely to first: the rest is not run then. A mutant that
-# lives costs them all: what is slow and kills nothing more is not among them.
-MODULES = {
-    "smallest_proto/timers.py": ("tests/core/test_timers.py", "tests/core/test_links.py"),
-    "smallest_proto/retry.py": ("tests/core/test_retry.py", "tests/core/test_links.py"),
-    "smallest_proto/link.py": (
-        "tests/core/test_link.py",
-        "tests/core/test_links.py",
-        "tests/core/test_links_beside.py",
-    ),
-    "smallest_proto/statuses.py": (
-        "tests/core/test_refusals.py",
-        "tests/core/test_retry.py",
-        "tests/core/test_errors.py",
-    ),
-    "smallest_proto/transcription/states.py": (f"{TRANSCRIPTION}/test_states.py", *SESSION),
-    "smallest_proto/synthesis/states.py": ("tests/core/synthesis/test_states.py", "tests/core/synthesis"),
-    "smallest_proto/server/states.py": ("tests/core/server/test_states.py", "tests/core/server"),
-    "smallest_proto/transcription/timeline.py": (f"{TRANSCRIPTION}/test_timeline.py", *SESSION),
-    "smallest_proto/transcription/turns.py": (f"{TRANSCRIPTION}/test_turns.py", *SESSION),
-    "smallest_proto/transcription/handover.py": (f"{TRANSCRIPTION}/test_handover.py", *SESSION),
-    "smallest_proto/transcription/sending.py": (f"{TRANSCRIPTION}/test_sending.py", *SESSION),
-    "smallest_proto/transcription/receiving.py": (f"{TRANSCRIPTION}/test_receiving.py", *SESSION),
-    "transports/smallest_transports/_wire/connection.py": WIRE,
-    "transports/smallest_transports/_wire/client.py": WIRE,
-    "transports/smallest_transports/_wire/frames.py": WIRE,
-}
 # What would live for ever: ``X | None`` of annotations, which is never run; and ``==`` for ``is``, which says the same
 # of ``None``, of a member of an enumeration and of an object that has no equals.
 NOT_RUN = re.compile(r"core/Replace(BinaryOperator_BitOr_|ComparisonOperator_(Is_Eq|IsNot_NotEq)$)")

@@ -113,6 +113,7 @@ def check_action(session: Told, action: SessionAction | EndReason, outputs: list
     assert [end.reason for end in ends] == ([action] if isinstance(action, EndReason) else [])
     assert session.ended is (session._course.state is SessionState.ENDED)
     if ends:
+        assert session.ended
         assert outputs[-1] is ends[0]
         assert (ends[0].failure is None) is (ends[0].reason in (EndReason.COMPLETED, EndReason.ABORTED))
         assert session.get_timer() is None
