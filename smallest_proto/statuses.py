@@ -82,13 +82,13 @@ def meaning_of(status: int) -> Meaning:
     """What a failing status means. A 1xx or 2xx comes from something that is not the service."""
     if (known := STATUSES.get(status)) is not None:
         return known
-    if 300 <= status <= 399:
+    if status < 300:
+        return Meaning(Verdict.FINAL, _FOREIGN)
+    if status <= 399:
         return Meaning(Verdict.FINAL, _REDIRECT)
-    if 400 <= status <= 499:
+    if status <= 499:
         return Meaning(Verdict.FINAL, f"the service refuses the request: its {IN_DETAIL}")
-    if status >= 500:
-        return Meaning(Verdict.RETRY, "the service failed: try again later" if status <= 599 else _FOREIGN)
-    return Meaning(Verdict.FINAL, _FOREIGN)
+    return Meaning(Verdict.RETRY, "the service failed: try again later" if status <= 599 else _FOREIGN)
 
 
 _FOREIGN = "this is not what the service answers: check base_url and route"

@@ -16,6 +16,7 @@ from smallest_proto.errors import Failure, ProtocolError, StatusError
 from smallest_proto.http.files import FileTranscript, TranscriptionAccepted, read_file_answer
 from smallest_proto.reading import ErrorMessage
 from smallest_proto.refusals import message_failure, refusal, retry_after
+from smallest_proto.statuses import Verdict, meaning_of
 from smallest_proto.synthesis.messages import decode_message
 from smallest_proto.transcription.messages import decode
 
@@ -138,6 +139,11 @@ def test_the_words_of_a_list_of_errors_are_the_detail() -> None:
         ({"status": "error", "error_code": "MODEL_DEPRECATED", "message": SAID}, "lightning_v3.1"),
         ({"status": "error", "error_code": "LANGUAGE_NOT_ENABLED_IN_REGION", "message": SAID}, "region"),
         ({"error": "Invalid license key", "code": "INVALID_LICENSE"}, "license key"),
+        ({"error": "x", "code": "LICENSE_EXPIRED"}, "has expired"),
+        ({"error": "x", "code": "FILE_TOO_LARGE"}, "250 MB"),
+        ({"error": "x", "code": "UNSUPPORTED_FORMAT"}, "send WAV"),
+        ({"error": "x", "code": "RATE_LIMIT_EXCEEDED"}, "slow down"),
+        ({"error": "x", "code": "SERVICE_UNAVAILABLE"}, "no worker free"),
         ({"error": "x", "code": "WHAT_IS_THIS"}, "(WHAT_IS_THIS): the service refuses an option"),
     ],
 )
@@ -187,6 +193,24 @@ def test_the_request_id_can_come_in_a_header() -> None:
     assert failure_of(500, b"", ("x-ReQuest-id", "abc")).request_id == "abc"
     assert failure_of(500, b"", ("x-request-id", SAID)).request_id is None
     assert failure_of(500, {"request_id": "b"}, ("x-request-id", "a")).request_id == "b"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "verdict", "says"),
+    [
+        ((-1, 0, 99, 101, 200, 204, 299), Verdict.FINAL, "not what the service answers"),
+        ((300, 301, 398, 399), Verdict.FINAL, "redirects are not followed"),
+        ((406, 418, 498, 499), Verdict.FINAL, "refuses the request"),
+        ((500, 501, 598, 599), Verdict.RETRY, "try again later"),
+        ((600, 999, 10**9), Verdict.RETRY, "not what the service answers"),
+    ],
+)
+def test_a_status_without_a_meaning_of_its_own_has_that_of_its_hundred(
+    statuses: tuple[int, ...], verdict: Verdict, says: str
+) -> None:
+    for status in statuses:
+        meaning = meaning_of(status)
+        assert (meaning.verdict, says in meaning.advice) == (verdict, True), status
 
 
 @pytest.mark.parametrize("status", [101, 200, 204, 0, -1, 99, 600, 999, 10**9])
