@@ -37,14 +37,15 @@ import tables
 from cosmic_ray import mutating, plugins
 from cosmic_ray.commands import init
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import TestOutcome, WorkItem, WorkResult
+from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
 from modules import MODULES
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "mutants"
 KEPT = Path(__file__).with_name("kept.toml")
 # What would live for ever: ``X | None`` of annotations, which is never run; and ``==`` for ``is``, which says the same
-# of ``None``, of a member of an enumeration and of an object that has no equals.
+# of ``None``, of a member of an enumeration and of an object that has no equals. The star before parameters that go by
+# name alone is no operator at all.
 NOT_RUN = re.compile(r"core/Replace(BinaryOperator_BitOr_|ComparisonOperator_(Is_Eq|IsNot_NotEq)$)")
 PATIENCE = 10  # times as long as the tests take without a mutant: one that hangs is killed by that
 AT_LEAST = 20.0  # seconds of patience: one test of many may have all the bad luck of a busy machine
@@ -116,9 +117,14 @@ def begin(module: str) -> None:
     if of.exists() and was.exists() and was.read_bytes() == now:
         return
     of.unlink(missing_ok=True)
+    lines = now.decode("utf-8").splitlines()
     with use_db(of) as db:
         os.chdir(ROOT)
         init([Path(module)], db, {})
+        for item in db.work_items:
+            (row, column), operator = item.mutations[0].start_pos, item.mutations[0].operator_name
+            if NOT_RUN.match(operator) or lines[row - 1].startswith("*,", column):
+                db.set_result(item.job_id, WorkResult(WorkerOutcome.SKIPPED))
     was.write_bytes(now)
 
 
@@ -128,8 +134,6 @@ def to_do(module: str, may_live: Container[Survivor]) -> Iterator[WorkItem]:
         done = dict(db.results)
         for item in db.work_items:
             result = done.get(item.job_id)
-            if NOT_RUN.match(item.mutations[0].operator_name):
-                continue
             if result is None or (
                 result.test_outcome is TestOutcome.SURVIVED and survivor(module, result) not in may_live
             ):
@@ -177,8 +181,6 @@ def count(module: str) -> Count:
         done = dict(db.results)
         for item in db.work_items:
             result = done.get(item.job_id)
-            if NOT_RUN.match(item.mutations[0].operator_name):
-                continue
             if result is None:
                 open_ += 1
             elif result.test_outcome is TestOutcome.SURVIVED:
