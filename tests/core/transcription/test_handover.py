@@ -51,3 +51,54 @@ def test_the_options_in_use_once_more_ask_for_nothing() -> None:
         action, after = HANDOVERS[state, Input.BACK]
         assert action in (Action.NOTHING, Action.CANCEL)
         assert after is {State.TRYING: State.SETTLED, State.OPENING_MORE: State.OPENING}.get(state, state)
+
+
+# --- the table in other words: what is done with the stream now, and what follows ---
+
+AT_REST, FINISHES, OPENS = "at rest", "finishes a format", "opens a format"
+NOTHING, OPTIONS, FORMAT = "nothing", "options", "a format"
+MEANS = {
+    State.SETTLED: (AT_REST, NOTHING),
+    State.TRYING: (AT_REST, OPTIONS),
+    State.FINISHING: (FINISHES, NOTHING),
+    State.OPENING: (OPENS, NOTHING),
+    State.OPENING_MORE: (OPENS, OPTIONS),
+    State.OPENING_LAST: (OPENS, FORMAT),
+}
+
+
+def answered(now: str, follows: str, what: HandoverInput) -> tuple[HandoverAction, tuple[str, str]]:
+    """The service took the options that a link was opened with, or refused them."""
+    refused = what is Input.REFUSED
+    if now == FINISHES:  # it is in the format before, which was accepted
+        return Action.NOTHING, (now, follows)
+    if now == AT_REST:
+        return Action.REJECT if refused else Action.ADOPT if follows == OPTIONS else Action.NOTHING, (AT_REST, NOTHING)
+    if follows == FORMAT:
+        return Action.SKIP if refused else Action.NOTHING, (FINISHES, NOTHING)
+    if refused or follows == NOTHING:
+        return Action.FALL_BACK if refused else Action.NOTHING, (AT_REST, NOTHING)
+    return Action.TRY, (AT_REST, OPTIONS)
+
+
+def asked(now: str, follows: str, what: HandoverInput) -> tuple[HandoverAction, tuple[str, str]]:
+    """The application asked for other options, for those in use, or for another format."""
+    tries = (now, follows) == (AT_REST, OPTIONS)
+    if what is Input.FORMAT:
+        after = (OPENS, FORMAT) if now == OPENS else (FINISHES, NOTHING)
+        return Action.CANCEL if tries else Action.NOTHING, after
+    if now == FINISHES or follows == FORMAT:  # of the newest format: they are tried when its turn comes
+        return Action.NOTHING, (now, follows)
+    if what is Input.BACK:
+        return Action.CANCEL if tries else Action.NOTHING, (now, NOTHING)
+    return Action.TRY if now == AT_REST else Action.NOTHING, (now, OPTIONS)
+
+
+@pytest.mark.parametrize(("state", "what"), HANDOVERS)
+def test_every_cell_follows_from_what_is_done_now_and_what_follows(state: HandoverState, what: HandoverInput) -> None:
+    action, after = HANDOVERS[state, what]
+    if what in FINISHED:
+        expected = Action.NOTHING, (OPENS, FORMAT if what is Input.FINISHED_LAST else NOTHING)
+    else:
+        expected = (answered if what in (Input.ACCEPTED, Input.REFUSED) else asked)(*MEANS[state], what)
+    assert (action, MEANS[after]) == expected

@@ -84,6 +84,33 @@ def test_no_cell_is_missing_and_none_unpairs_a_turn() -> None:
         assert action is not BOTH or state not in speaking, (state, what)
 
 
+OPEN = (TurnState.SPEAKING, TurnState.SETTLED)
+SAID = (TurnInput.ONSET, TurnInput.WORDS, TurnInput.FINAL, TurnInput.FINAL_END)  # someone speaks
+OVER = (TurnInput.OFFSET, TurnInput.FINAL_END, TurnInput.EMPTY_END, TurnInput.END)  # and no more
+ALL_FINAL = (TurnInput.FINAL, TurnInput.EMPTY)
+
+
+def by_the_rules(state: TurnState, what: TurnInput) -> tuple[TurnAction, TurnState]:
+    """The table in other words: what opens a turn, what closes it, and what is known after that."""
+    # What trails a turn that is over is only a hearing of it again, unless the detector or a final says more.
+    opens = state not in OPEN and what in SAID and (state, what) != (TurnState.TRAILING, TurnInput.WORDS)
+    closes = (state in OPEN or opens) and (what in OVER or (state is TurnState.SETTLED and what is TurnInput.PAUSE))
+    action = {(True, True): BOTH, (True, False): START, (False, True): END, (False, False): NOTHING}[opens, closes]
+    if closes:  # a final can still belong to what the detector has ended, and to nothing else
+        return action, TurnState.TRAILING if what is TurnInput.OFFSET else TurnState.SILENT
+    if state in OPEN or opens:
+        stays = what in (TurnInput.LATE, TurnInput.PAUSE)
+        return action, state if stays else TurnState.SETTLED if what in ALL_FINAL else TurnState.SPEAKING
+    trails = state is TurnState.TRAILING and what in (TurnInput.OFFSET, TurnInput.WORDS, TurnInput.PAUSE)
+    return action, TurnState.TRAILING if trails else TurnState.SILENT
+
+
+@pytest.mark.parametrize("state", TurnState)
+@pytest.mark.parametrize("what", TurnInput)
+def test_every_cell_follows_from_the_rules(state: TurnState, what: TurnInput) -> None:
+    assert TURNS[state, what] == by_the_rules(state, what)
+
+
 # --- the rules, one by one ---
 
 
