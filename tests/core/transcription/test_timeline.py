@@ -43,6 +43,22 @@ def test_seconds_are_samples_of_the_format_from_the_origin_on() -> None:
     assert opus.seconds(48000) == 1.0  # opus counts in 48 kHz whatever it was made from
 
 
+# --- what can have been heard ---
+
+
+def test_a_recogniser_in_real_time_hears_a_second_in_a_second() -> None:
+    clock = timeline(8000)
+    sent = Cursor(open_link(1), 0, deque(), 100.0)
+    sent.reach(0, 40_000, 100.5)  # 5 s at once
+    assert clock.heard_by(sent) == 105.0
+    assert [clock.ahead(sent, now) for now in (100.0, 101.5, 103.5, 103.75)] == [5.0, 3.5, 1.5, 1.25]
+    assert [clock.ahead(sent, now) for now in (104.0, 105.0, 200.0)] == [0.0, 0.0, 0.0]  # a second of it is nothing
+    sent.heard(102.0)
+    assert (clock.heard_by(sent), clock.ahead(sent, 102.0)) == (102.0, 0.0)
+    sent.reach(40_000, 64_000, 102.5)
+    assert (clock.heard_by(sent), clock.ahead(sent, 103.0)) == (105.0, 2.0)
+
+
 # --- times of words ---
 
 
@@ -139,6 +155,38 @@ def test_odd_times_are_moved_to_where_they_can_be_and_counted(
     assert clock.mended == mended
     first = times(timeline().words(words, link(0, (0, 80_000))))  # the first link has a way of its own
     assert first == [tuple(None if time is None else time - 10.0 for time in pair) for pair in told]
+
+
+@pytest.mark.parametrize(
+    ("said", "mended"),
+    [
+        ([(2.0, 3.0), (1.875, 3.5)], 0),  # each time is off by some 70 ms: this is no disorder
+        ([(2.0, 3.0), (1.84375, 3.5)], 1),
+        ([(1.0, 2.0), (3.0, 4.0), (2.875, 4.5)], 0),  # before the word before it, not before the first
+        ([(1.0, 2.0), (3.0, 4.0), (2.5, 4.5)], 1),
+        ([(3.0, 4.0), (2.875, 3.5), (2.75, 3.5)], 1),  # each a little before the latest of those before it
+        ([(2.0, 1.875)], 0),
+        ([(2.0, 1.84375)], 1),
+        ([(-0.0625, 1.0)], 1),
+        ([(4.0, 5.25)], 0),  # a quarter of a second after the audio
+        ([(4.0, 5.28125)], 1),
+        ([(5.125, 5.25)], 0),
+        ([(4.0, 5.28125), (4.5, 5.0)], 1),
+    ],
+)
+def test_times_that_are_off_by_a_little_are_no_impossible_ones(said: list[tuple[float, float]], mended: int) -> None:
+    words = tuple(Word(text="w", start=start, end=end) for start, end in said)
+    for start in (0, 160_000):
+        clock = timeline()
+        clock.words(words, link(start, (start, start + 80_000)))
+        assert clock.mended == mended
+
+
+@pytest.mark.parametrize(("seconds", "mended"), [(0.0, 0), (-0.0625, 1), (5.0, 0), (5.25, 0), (5.28125, 1)])
+def test_a_time_a_little_after_the_audio_is_no_impossible_one(seconds: float, mended: int) -> None:
+    clock = timeline()
+    clock.time(link(160_000, (160_000, 240_000)), seconds)
+    assert clock.mended == mended
 
 
 def test_no_word_of_the_first_link_ends_beyond_its_audio() -> None:
