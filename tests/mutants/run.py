@@ -21,9 +21,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,8 +50,6 @@ KEPT = Path(__file__).with_name("kept.toml")
 # of ``None``, of a member of an enumeration and of an object that has no equals. The star before parameters that go by
 # name alone is no operator at all.
 NOT_RUN = re.compile(r"core/Replace(BinaryOperator_BitOr_|ComparisonOperator_(Is_Eq|IsNot_NotEq)$)")
-PATIENCE = 10  # times as long as the tests take without a mutant: one that hangs is killed by that
-AT_LEAST = 20.0  # seconds of patience: one test of many may have all the bad luck of a busy machine
 FLOOR = 0.9  # share of the mutants of each module that must be killed
 
 plugins.OPERATOR_PROVIDERS["tables"] = tables.OPERATORS
@@ -88,26 +89,42 @@ def work_in(numbers: Queue[int]) -> None:
 
 
 @functools.cache
+def host(module: str) -> Connection:
+    """The process that runs the tests of the module's functions."""
+    pipe = forked.host(module, MODULES[module])
+    Finalize(None, pipe.close, exitpriority=1)  # before it is waited for
+    return pipe
+
+
+@functools.cache
 def patience(module: str) -> float:
-    """Seconds that the tests of a mutant may take. Tests that fail without one would kill every mutant."""
+    """Seconds that the tests of a mutant may take that is imported."""
+    began = time.monotonic()
     plain = forked.run_tests(MODULES[module], seconds=600.0, keep_bytecode=True)
-    if not plain.passed:
-        raise RuntimeError(f"the tests of {module} fail without any mutant:\n{plain.output}")
-    return max(AT_LEAST, PATIENCE * plain.seconds)
+    if plain.code != 0:
+        raise RuntimeError(f"the tests of {module} fail without any mutant:\n{plain.text}")
+    return max(forked.AT_LEAST, forked.PATIENCE * (time.monotonic() - began))
 
 
 def try_one(module: str, item: WorkItem) -> WorkResult:
     """Whether a test fails with this mutant."""
 
-    def run_tests(tests: Sequence[str], seconds: float) -> tuple[TestOutcome, str]:
-        run = forked.run_tests(tests, seconds=seconds)
-        return (TestOutcome.SURVIVED if run.passed else TestOutcome.KILLED), run.output
+    def run_tests(tests: Sequence[str], _seconds: None) -> tuple[TestOutcome, str]:
+        pipe = host(module)
+        try:
+            pipe.send(Path(module).read_text("utf-8"))
+            killed = pipe.recv()
+        except (EOFError, OSError):
+            sys.exit(f"the process that runs the tests of {module} has ended")  # no result: it is no mutant's fault
+        if killed is None:
+            killed = forked.run_tests(tests, seconds=patience(module)).code != 0
+        return (TestOutcome.KILLED if killed else TestOutcome.SURVIVED), ""
 
-    seconds = patience(module)
+    host(module), patience(module)  # before the mutant is there
     for compiled in (Path(module).parent / "__pycache__").glob(f"{Path(module).stem}.*"):
         compiled.unlink()  # a mutant is written within the second, and can be as long: this would pass for it
     mutating.run_tests = run_tests  # cosmic-ray's own begins a new Python each time
-    return mutating.mutate_and_test(item.mutations, MODULES[module], seconds)
+    return mutating.mutate_and_test(item.mutations, MODULES[module], None)
 
 
 def begin(module: str) -> None:
