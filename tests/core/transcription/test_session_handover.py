@@ -127,6 +127,26 @@ def test_an_update_that_is_taken_back_in_time_changes_nothing(calls: Any) -> Non
     assert [record.opened for record in call.session.stats.links] == [True, False]
 
 
+def test_the_same_options_once_more_are_tried_once(calls: Any) -> None:
+    call = calls.make(MemoryNetwork(latency=0.3))
+    call.feed(SPEECH.pcm)
+    for at in (1.0, 1.2, 2.5):  # while they are tried, and when they are in use
+        call.at(at, lambda: call.update(TranscriptionConfig(punctuate=True)))
+    call.run()
+    call.assert_whole(SPEECH)
+    assert len(call.network.links) == 2
+
+
+def test_refused_options_can_be_asked_for_again(calls: Any) -> None:
+    call = calls.make(network_that_refuses(latency=0.1))
+    call.feed(SPEECH.pcm, chunk=0.05)
+    for at in (1.0, 2.0):
+        call.at(at, lambda: call.update(TranscriptionConfig(external_session_id="refused")))
+    call.run()
+    call.assert_whole(SPEECH)
+    assert len(call.of(UpdateRejected)) == 2
+
+
 @pytest.mark.parametrize("config", [PUNCTUATED, REFUSED])
 @pytest.mark.parametrize("before_end", [0.0, 0.05, 0.3])
 def test_an_update_just_before_the_end(calls: Any, config: TranscriptionConfig, before_end: float) -> None:
@@ -291,6 +311,19 @@ def test_a_refused_format_between_two_others(calls: Any) -> None:
         pytest.approx(NARROW.seconds + FULL.seconds),
     )
     assert call.end.reason is EndReason.COMPLETED
+
+
+def test_options_for_the_format_after_a_refused_one_are_tried_when_its_turn_comes(calls: Any) -> None:
+    call = calls.make(network_that_refuses("sample_rate=48000", latency=0.5), sample_rate=8000)
+    call.at(0.0, lambda: call.feed(NARROW.pcm, chunk=0.05, format=AudioFormat(sample_rate=8000), end=False))
+    call.at(2.0, lambda: call.update(TranscriptionConfig(sample_rate=48000)))
+    call.at(2.1, lambda: call.update(TranscriptionConfig(sample_rate=16000)))
+    call.at(2.2, lambda: call.update(TranscriptionConfig(sample_rate=16000, punctuate=True)))
+    call.at(30.0, lambda: call.feed(WIDE.pcm, chunk=0.05))
+    call.run()
+    assert call.text == f"{NARROW.text} {WIDE.text}"
+    assert "punctuate=true" in call.network.links[-1].request.query
+    assert call.session.config == TranscriptionConfig(sample_rate=16000, punctuate=True)
 
 
 def test_a_format_that_is_refused_once_is_tried_again_if_the_refusal_may_pass(calls: Any) -> None:

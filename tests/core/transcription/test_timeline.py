@@ -119,8 +119,9 @@ def test_good_times_come_out_to_the_sample(rate: int, origin: float, bounds: lis
 
 
 def test_good_words_of_the_first_link_are_passed_on_as_they_are() -> None:
-    words = (Word(text="a", start=0.5, end=1.0), Word(text="b", start=1.0, end=1.5, speaker=1))
-    assert timeline().words(words, link(0, (0, 32_000))) is words
+    for times in ([(0.5, 1.0), (1.0, 1.5)], [(0.0, 1.0), (1.0, 1.0), (1.0, 2.0)]):
+        words = tuple(Word(text="a", start=start, end=end, speaker=1) for start, end in times)
+        assert timeline().words(words, link(0, (0, 32_000))) is words
 
 
 def test_what_the_link_was_not_sent_moves_what_comes_after_it() -> None:
@@ -129,6 +130,10 @@ def test_what_the_link_was_not_sent_moves_what_comes_after_it() -> None:
     assert times(timeline().words(words[:2], sent)) == [(1.5, 2.0), (2.5, 3.0)]
     assert times(timeline().words(words[2:], sent)) == [(1.75, 2.75)]
     assert timeline().time(sent, 1.5) == 3.0
+    sample = 1 / 16_000  # the first one after what was left out, and the last one before it
+    edge = (Word(text="w", start=0.5, end=1.0 + sample), Word(text="w", start=1.0 - sample, end=1.5))
+    assert times(timeline().words(edge[:1], sent)) == [(1.5, pytest.approx(2.5 + sample, abs=sample / 10))]
+    assert times(timeline().words(edge[1:], sent)) == [(pytest.approx(2.0 - sample, abs=sample / 10), 3.0)]
 
 
 ODD = [
@@ -160,12 +165,13 @@ def test_odd_times_are_moved_to_where_they_can_be_and_counted(
 @pytest.mark.parametrize(
     ("said", "mended"),
     [
-        ([(2.0, 3.0), (1.875, 3.5)], 0),  # each time is off by some 70 ms: this is no disorder
+        ([(2.0, 3.0), (1.85, 3.5)], 0),  # each time is off by some 70 ms: this is no disorder
         ([(2.0, 3.0), (1.84375, 3.5)], 1),
         ([(1.0, 2.0), (3.0, 4.0), (2.875, 4.5)], 0),  # before the word before it, not before the first
         ([(1.0, 2.0), (3.0, 4.0), (2.5, 4.5)], 1),
         ([(3.0, 4.0), (2.875, 3.5), (2.75, 3.5)], 1),  # each a little before the latest of those before it
-        ([(2.0, 1.875)], 0),
+        ([(2.0, 1.85)], 0),
+        ([(0.0, 5.25)], 0),
         ([(2.0, 1.84375)], 1),
         ([(-0.0625, 1.0)], 1),
         ([(4.0, 5.25)], 0),  # a quarter of a second after the audio

@@ -197,6 +197,29 @@ def test_what_a_new_link_tells_again_is_not_told_again() -> None:
     assert turns.offset(4.0) is END
 
 
+def test_an_end_that_is_told_late_moves_nothing_back() -> None:
+    turns = Turns()
+    turns.onset(1.0)
+    turns.offset(3.0)
+    assert turns.offset(2.0) is NOTHING
+    assert turns.final(2.0, 2.9, ends=False) is NOTHING  # still before the end of that turn
+    assert turns.final(3.0, 4.0, ends=False) is START  # not before it
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [lambda turns: turns.onset(5.0), lambda turns: turns.interim(5.0), lambda turns: turns.final(5.0, 6.0, ends=False)],
+)
+def test_only_an_end_after_its_start_ends_a_turn(begins: Callable[[Turns], TurnAction]) -> None:
+    turns = Turns()
+    assert begins(turns) is START
+    assert turns.offset(4.0) is NOTHING
+    assert turns.offset(float("5")) is NOTHING
+    turns.interim(8.0)  # what is said later in the turn does not move its start
+    turns.final(8.0, 9.0, ends=False)
+    assert turns.offset(7.0) is END
+
+
 @pytest.mark.parametrize("state", TurnState)
 def test_the_end_of_the_session_ends_an_open_turn(state: TurnState) -> None:
     turns = turns_in(state)
