@@ -83,7 +83,7 @@ class Sender:
     def waiting(self) -> float:
         """Seconds of audio that wait to be sent."""
         if not self.cursors:
-            return self._timeline.duration(max(0, self.given - max(self._timeline.watermark, self._buffer.start or 0)))
+            return self.unfinalised
         waiting = self.cursors[0].waiting
         return self._timeline.duration(waiting[-1].end - waiting[0].start) if waiting else 0.0
 

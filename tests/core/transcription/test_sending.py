@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -42,6 +43,11 @@ def test_without_an_interval_all_goes_out_at_once() -> None:
     way.give(MESSAGE * 40)
     assert way.sender.pump(link, 0.0) is None
     assert len(way.sent()) == 40
+
+
+def test_new_messages_are_told_in_samples() -> None:
+    way = Way()
+    assert [way.sender.push(pcm(0, samples)) for samples in (2 * MESSAGE, 3 * MESSAGE + 10, 10)] == [1600, 2400, None]
 
 
 STEPS = st.lists(
@@ -137,6 +143,37 @@ def test_a_finalize_goes_out_between_the_samples_where_it_was_asked() -> None:
     assert joined(sent[place + 1 : -1]) == pcm(MESSAGE + 7, MESSAGE + 7 + RATE // 2)
     assert [(ask.position, ask.calls) for ask in way.sender.asks] == [(MESSAGE + 7, 1), (MESSAGE + 7 + RATE // 2, 2)]
     assert link.asked == 2
+
+
+def test_a_message_is_cut_in_two_for_a_finalize_that_moved_into_it() -> None:
+    way = Way()
+    way.give(100)
+    way.sender.finalize()
+    way.give(100)
+    way.sender.finalize()  # one answer does for both: it goes out after the second
+    way.give(MESSAGE)
+    way.sender.pump(way.link(), 0.0)
+    assert way.sent() == [pcm(0, 100), pcm(100, 200), FINALIZE, pcm(200, 100 + MESSAGE)]
+
+
+def test_a_finalize_that_is_late_waits_for_a_pause() -> None:
+    way = Way()
+    link = way.link()
+
+    def said_at(now: float, give: Callable[[int], None], messages: int) -> list[bytes | str]:
+        give(messages * MESSAGE)
+        way.sender.pump(link, now)
+        return way.sent()
+
+    way.give(MESSAGE)
+    way.sender.finalize()
+    assert said_at(0.0, way.give, 0) == [pcm(0, MESSAGE), FINALIZE]
+    way.give(MESSAGE)
+    way.sender.finalize()  # too soon after the first
+    assert FINALIZE not in said_at(0.1, way.give, 10)
+    assert FINALIZE not in said_at(0.5, way.give, 10), "here it would cut a word"
+    assert FINALIZE not in said_at(1.0, way.give_silence, 5), "nor is this sure to be a pause"
+    assert said_at(1.1, way.give_silence, 2) == [bytes(2 * MESSAGE), FINALIZE, bytes(2 * MESSAGE)]
 
 
 def test_a_finalize_before_any_audio() -> None:
@@ -258,12 +295,21 @@ def test_a_probe_asks_for_what_was_sent_where_that_is_surely_a_pause() -> None:
         (9.0, 0.0, "it would cut a word"),
         (9.0, 0.2, "the pause is too short to be sure"),
         (4.0, 0.5, "much room is left"),
+        (4.5, 0.5, "half of the room is left"),
     ],
 )
 def test_where_no_probe_is_asked(speech: float, silence: float, why: str) -> None:
     way, link = quiet_way(speech=speech, silence=silence)
     assert not way.sender.probe(link), why
     assert way.said() == []
+
+
+def test_no_probe_where_what_is_final_leaves_room() -> None:
+    way, link = quiet_way(speech=7.0, silence=0.5)
+    way.final_to(RATE * 5 // 2)
+    assert not way.sender.probe(link)
+    way.final_to(RATE * 5 // 2 - MESSAGE)
+    assert way.sender.probe(link)
 
 
 def test_no_probe_beside_a_question_of_the_application_or_behind_what_waits() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from smallest_proto.commands import SendBinary
 from smallest_proto.errors import LocalProtocolError
+from smallest_proto.transcription.cursor import Cursor
 from smallest_proto.transcription.events import AudioLost, LossReason
 
 from .way import MESSAGE, RATE, Way, joined, open_link, pcm
@@ -126,6 +127,36 @@ def test_what_was_sent_and_is_not_known_to_be_heard_is_told_without_the_silence_
     assert way.sender.unfinalised == 2.5
 
 
+def test_silence_that_was_not_measured_counts_as_sound() -> None:
+    way = Way()
+    link = way.link()
+    way.give_silence(10 * MESSAGE)
+    way.sender.push(bytes(2 * 2 * MESSAGE), measure=True)
+    way.sender.pump(link, 0.0)
+    assert way.sender.unheard == 0.5
+
+
+def test_what_can_still_become_words_is_told_in_seconds() -> None:
+    way = Way(bound=3.0)
+    way.give(2 * RATE)
+    assert (way.sender.waiting, way.sender.unfinalised) == (2.0, 2.0)
+    way.sender.pump(way.link(), 0.0)
+    way.final_to(RATE)
+    assert (way.sender.waiting, way.sender.unfinalised) == (0.0, 1.0)
+    # What sounds less than 0.15 s after the watermark is the end of the last final word.
+    assert way.sender.unheard_since == pytest.approx(1.0 - 0.15)
+    way.sender.push(bytes(2 * RATE), measure=True)
+    assert way.sender.unheard_since == pytest.approx(2.0 - 0.15)
+    way.final_to(RATE * 7 // 4)
+    assert way.sender.unheard_since == pytest.approx(1.1)
+    way.final_to(2 * RATE)
+    assert (way.sender.unheard_since, way.sender.unfinalised) == (0.0, 1.0), "the rest is silence"
+    way.give(3 * RATE)
+    assert way.sender.unfinalised == 3.0, "no more than is held"
+    way.final_to(way.given + RATE)
+    assert way.sender.unfinalised == 0.0
+
+
 def test_audio_that_no_link_takes_is_lost_from_its_start_and_each_sample_is_told_once() -> None:
     way = Way(bound=1.0, origin=100.0)
     way.give(RATE)
@@ -215,18 +246,65 @@ def test_what_sounds_in_a_long_silence_is_told_when_it_is_let_go_of_and_the_link
     assert way.lost() == []
 
 
-@pytest.mark.parametrize(("after", "told"), [(4, False), (6, True)])
-def test_a_short_word_right_after_the_last_final_one_is_no_end_of_that(after: int, told: bool) -> None:
+def speech_then_silence(way: Way, link: Cursor, speech: int, silence: int, *, final: int | None = None) -> None:
+    """So many messages of each; then everything before the message ``final`` is final."""
+    for give, messages in ((way.give, speech), (way.give_silence, silence)):
+        for _ in range(messages):
+            give(MESSAGE)
+            way.sender.pump(link, 0.0)
+        if final is not None:
+            way.final_to(final * MESSAGE)
+
+
+@pytest.mark.parametrize(("after", "told"), [(4, []), (5, [(0.45, 0.5)]), (6, [(0.45, 0.55)])])
+def test_a_short_word_right_after_the_last_final_one_is_no_end_of_that(
+    after: int, told: list[tuple[float, float]]
+) -> None:
     way = Way(bound=1.0)
     link = way.link()
-    for messages in (4 + after, -40):
-        for _ in range(abs(messages)):
-            (way.give if messages > 0 else way.give_silence)(MESSAGE)
-            way.sender.pump(link, 0.0)
-        if messages > 0:
-            way.final_to(4 * MESSAGE)
+    speech_then_silence(way, link, 5 + after, 40, final=5)
     way.link()
-    assert bool(way.lost()) is told, "0.2 s can be the end of a word that a final reports too early, 0.3 s cannot"
+    # 0.2 s can be the end of a word that a final reports too early, more cannot. A pause of 0.3 s belongs to it.
+    assert way.lost() == [(pytest.approx(start), pytest.approx(end + 0.3), HELD) for start, end in told]
+
+
+def test_what_is_let_go_of_is_the_end_of_a_word_that_is_final_later() -> None:
+    for final, told in ((10, False), (8, False), (6, True)):
+        way = Way(bound=1.0)
+        link = way.link()
+        speech_then_silence(way, link, 11, 40)
+        way.final_to(final * MESSAGE)
+        way.link()
+        start, end = final * 0.05, 11 * 0.05 + 0.3
+        assert way.lost() == [(pytest.approx(start), pytest.approx(end), HELD)] * told, final
+
+
+def test_whether_silence_follows_a_place_is_known_of_what_was_sent() -> None:
+    way = Way()
+    link = way.link()
+    way.give(19 * MESSAGE)
+    way.give_silence(MESSAGE)
+    way.give(MESSAGE)
+    assert not way.sender.silent_after(19 * MESSAGE), "it is not sent yet"
+    way.sender.pump(link, 0.0)
+    assert way.sender.silent_after(19 * MESSAGE)
+    assert not way.sender.silent_after(19 * MESSAGE + 1), "as much as a message"
+    assert not way.sender.silent_after(18 * MESSAGE)
+    assert not way.sender.silent_after(21 * MESSAGE)
+    way.give_silence(MESSAGE)
+    way.sender.pump(link, 0.0)
+    assert way.sender.silent_after(21 * MESSAGE + 1), "as much of it as was sent"
+    assert not way.sender.silent_after(22 * MESSAGE)
+
+
+@pytest.mark.parametrize(("speech", "told"), [(23, []), (24, [(1.0, 2.0, LossReason.ENDED)])])
+def test_the_end_of_the_last_final_word_is_not_lost(speech: int, told: list[tuple[float, float, LossReason]]) -> None:
+    way = Way()
+    link = way.link()
+    speech_then_silence(way, link, speech, 40 - speech, final=20)
+    way.said()
+    way.sender.lose_rest(LossReason.ENDED)
+    assert way.lost() == told
 
 
 def test_what_the_link_beside_has_heard_is_not_lost_with_the_first() -> None:
