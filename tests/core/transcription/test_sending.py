@@ -267,6 +267,21 @@ def test_both_of_two_links_are_asked_and_one_answer_is_enough() -> None:
     assert (first.asked, second.asked, len(way.sender.asks)) == (0, 0, 0)
 
 
+def test_an_answer_is_for_the_oldest_question_and_the_others_stay_asked() -> None:
+    way = Way()
+    link = way.link()
+    for _ in range(4):
+        way.give(10 * MESSAGE)
+        way.sender.finalize()
+    way.sender.pump(link, 0.0)
+    assert (link.asked, len(way.sender.asks)) == (4, 4)
+    assert [way.sender.answered().position for _ in range(2)] == [10 * MESSAGE, 20 * MESSAGE]
+    assert (link.asked, len(way.sender.asks)) == (2, 2)
+    way.said()
+    assert way.sender.pump(link, 5.0) is None
+    assert way.said() == []
+
+
 # --- a question of our own ---
 
 
@@ -399,6 +414,9 @@ def test_usage_is_told_every_five_seconds_of_audio_and_at_the_end() -> None:
     way.sender.pump(link, 0.0)
     assert usage(way) == []
     way.give(400)
+    way.sender.pump(link, 0.0)
+    assert usage(way) == [5.0]
+    way.give(5 * 8000)
     way.sender.pump(link, 0.0)
     assert usage(way) == [5.0]
     way.give(8000)

@@ -107,6 +107,8 @@ def test_what_waits_is_told_in_seconds() -> None:
     assert way.sender.waiting == 0.5
     way.sender.pump(way.link(), 0.0)
     assert way.sender.waiting == 0.0  # the pace of this sender is no pace
+    way.give(RATE // 2 + 2 * MESSAGE)
+    assert way.sender.waiting == pytest.approx(0.6)
 
 
 def test_what_was_sent_and_is_not_known_to_be_heard_is_told_without_the_silence_in_it() -> None:
@@ -165,14 +167,18 @@ def test_audio_that_no_link_takes_is_lost_from_its_start_and_each_sample_is_told
     for _ in range(21):  # it is told by the second
         way.give(MESSAGE)
     assert way.lost() == [(100.0, 101.0, FULL)]
+    for _ in range(18):
+        way.give(MESSAGE)
+        assert way.lost() == []
     way.give(MESSAGE)
-    assert way.lost() == []
+    assert way.lost() == [(101.0, 102.0, FULL)]
+    way.give(2 * MESSAGE)
     link = way.link()  # or when the stream goes on
-    assert way.lost() == [(101.0, 101.1, FULL)]
-    assert link.start == 22 * MESSAGE
-    assert way.sender.lost == 22 * MESSAGE
+    assert way.lost() == [(102.0, 102.1, FULL)]
+    assert link.start == 42 * MESSAGE
+    assert way.sender.lost == 42 * MESSAGE
     way.sender.pump(link, 0.0)
-    assert joined(way.sent()) == pcm(22 * MESSAGE, 42 * MESSAGE)
+    assert joined(way.sent()) == pcm(42 * MESSAGE, 62 * MESSAGE)
 
 
 def test_what_an_open_link_was_sent_between_two_losses_is_not_lost() -> None:
@@ -266,6 +272,15 @@ def test_a_short_word_right_after_the_last_final_one_is_no_end_of_that(
     way.link()
     # 0.2 s can be the end of a word that a final reports too early, more cannot. A pause of 0.3 s belongs to it.
     assert way.lost() == [(pytest.approx(start), pytest.approx(end + 0.3), HELD) for start, end in told]
+
+
+def test_of_what_was_let_go_a_pause_is_lost_with_its_sound_and_the_silence_after_it_is_not() -> None:
+    way = Way(bound=1.0)
+    link = way.link()
+    speech_then_silence(way, link, 1, 40)
+    speech_then_silence(way, link, 1, 40)
+    way.link()
+    assert way.lost() == [(0.0, pytest.approx(0.35), HELD), (pytest.approx(2.05), pytest.approx(2.4), HELD)]
 
 
 def test_what_is_let_go_of_is_the_end_of_a_word_that_is_final_later() -> None:
