@@ -60,7 +60,7 @@ class Cursor:
         self.next_message = now  # no message of audio before then
         self.headers = 0  # pages of a file's header that it was sent
         self.asked = 0  # how many of the stream's open asks it was sent: the first ones
-        self.asked_at = -1e9  # when it was sent the last one,
+        self.asked_at = -1e9  # when it was asked last, by the application or by us,
         self.asked_to = start  # and which audio that asked for
         self.questions: deque[int] = deque(maxlen=_QUESTIONS)  # where it was asked last: a word can be cut there
         self.probe: int | None = None  # where the session itself asked for a final, while that is not answered

@@ -294,14 +294,15 @@ class Sender:
         waiting.appendleft(Chunk(position, chunk.end, chunk.data[at:]))
         waiting.appendleft(Chunk(chunk.start, position, chunk.data[:at]))
 
-    def probe(self, cursor: Cursor) -> bool:
+    def probe(self, cursor: Cursor, now: float) -> bool:
         """Ask for a final of what was sent, where that is surely a pause and half of what may be held is not final."""
         if cursor.probe is not None or cursor.asked or cursor.waiting or cursor.settled is not None:
             return False  # one question at a time, and none while it is seen what follows the last answer
         end = cursor.sent
         if (end - self._timeline.watermark) * 2 <= self._bound or not self._buffer.silent(end - self._pause, end):
             return False
-        cursor.probe = end
+        cursor.probe = cursor.asked_to = end
+        cursor.asked_at = now
         cursor.questions.append(end)
         self._output.append(SendText(link=cursor.link.number, text=FINALIZE))
         return True

@@ -168,7 +168,7 @@ class TranscriptionSession:
         self._repaired += odd or timeline.mended > mended
         if timeline.watermark > watermark:
             sender.trim()
-        if found.state is LinkState.OPEN and found is links.serving and sender.probe(cursor):
+        if found.state is LinkState.OPEN and found is links.serving and sender.probe(cursor, now):
             found.sent(now)  # words without times: else we would never know what is final
 
     def pong_received(self, link: int, now: float) -> None:

@@ -80,14 +80,14 @@ def test_the_answer_to_a_question_of_our_own_is_not_shown_as_one() -> None:
     ear = Ear(bound=4.0)
     ear.speak(2.0)
     ear.pause(1.0)
-    assert ear.sender.probe(ear.cursor)
+    assert ear.sender.probe(ear.cursor, 0.0)
     ear.final("", 1.1, from_finalize=True)
     assert ear.events() == []
     assert ear.cursor.probe is None
     ear = Ear(bound=4.0)
     ear.speak(2.0)
     ear.pause(1.0)
-    assert ear.sender.probe(ear.cursor)
+    assert ear.sender.probe(ear.cursor, 0.0)
     ear.final("a", 1.5, from_finalize=True)
     (final,) = ear.finals()
     assert (final.text, final.from_finalize) == ("a", False)
@@ -98,19 +98,19 @@ def test_a_question_of_our_own_is_not_asked_again_with_each_answer() -> None:
     ear = Ear(bound=4.0)
     ear.speak(2.0)
     ear.pause(1.0)
-    assert ear.sender.probe(ear.cursor)
+    assert ear.sender.probe(ear.cursor, 0.0)
     ear.final("", 1.1, from_finalize=True)
-    assert not ear.sender.probe(ear.cursor)
+    assert not ear.sender.probe(ear.cursor, 0.0)
     ear.receiver.settle(ear.cursor, 2.1)
     assert ear.watermark == pytest.approx(2.85)
-    assert not ear.sender.probe(ear.cursor), "nothing is left to ask for"
+    assert not ear.sender.probe(ear.cursor, 0.0), "nothing is left to ask for"
 
 
 def test_a_question_of_our_own_that_got_no_answer_takes_none_from_the_application() -> None:
     ear = Ear(bound=4.0)
     ear.speak(2.0)
     ear.pause(1.0)
-    assert ear.sender.probe(ear.cursor)
+    assert ear.sender.probe(ear.cursor, 0.0)
     ear.speak(1.0, 3.0)
     ear.finalize(4.0)
     ear.say(("a", 3.2, 3.9), now=4.2, from_finalize=True)

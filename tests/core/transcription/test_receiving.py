@@ -288,7 +288,7 @@ def test_whatever_is_heard_turns_alternate_and_times_lie_in_the_stream(
         elif kind == "finalize":
             ear.finalize()
         elif kind == "probe":
-            ear.sender.probe(ear.cursor)
+            ear.sender.probe(ear.cursor, 0.0)
         elif kind == "link":
             ear.new_link()
         else:

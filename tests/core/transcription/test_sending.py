@@ -297,10 +297,10 @@ def quiet_way(*, speech: float, silence: float) -> tuple[Way, Any]:
 
 def test_a_probe_asks_for_what_was_sent_where_that_is_surely_a_pause() -> None:
     way, link = quiet_way(speech=5.0, silence=0.5)
-    assert way.sender.probe(link)
+    assert way.sender.probe(link, 0.0)
     assert way.sent() == [FINALIZE]
     assert link.probe == way.given
-    assert not way.sender.probe(link), "one at a time"
+    assert not way.sender.probe(link, 0.0), "one at a time"
     assert list(way.sender.asks) == [], "nobody else asked"
 
 
@@ -315,7 +315,7 @@ def test_a_probe_asks_for_what_was_sent_where_that_is_surely_a_pause() -> None:
 )
 def test_where_no_probe_is_asked(speech: float, silence: float, why: str) -> None:
     way, link = quiet_way(speech=speech, silence=silence)
-    assert not way.sender.probe(link), why
+    assert not way.sender.probe(link, 0.0), why
     assert way.said() == []
 
 
@@ -330,10 +330,10 @@ def test_no_probe_where_what_is_final_leaves_room() -> None:
 def test_no_probe_beside_a_question_of_the_application_or_behind_what_waits() -> None:
     way, link = quiet_way(speech=5.0, silence=1.0)
     way.give_silence(MESSAGE)
-    assert not way.sender.probe(link)
+    assert not way.sender.probe(link, 0.0)
     way.sender.finalize()
     way.sender.pump(link, 0.0)
-    assert not way.sender.probe(link)
+    assert not way.sender.probe(link, 0.0)
 
 
 def test_what_is_before_a_pause_can_be_settled_there_and_not_in_the_middle_of_speech() -> None:
