@@ -59,7 +59,7 @@ class Receiver:
         self._started_at = 0.0  # stream seconds: the last start of a turn that we told
         self._interim: InterimTranscript | None = None  # said, and not final yet
         self._known: deque[Known] = deque(maxlen=REMEMBERED)  # the words of finals: a new link can hear them again
-        self._repetition = Repetition((), 0.0, whole=True)
+        self._repetition = Repetition()
         self._replayed_to = 0  # samples: a link that was sent more than this repeats nothing,
         self._caught_up_at: float | None = None  # and since when that is so; but a service can be late
         self._last: _Last | None = None
@@ -75,7 +75,7 @@ class Receiver:
         self._turns.vad_events = self._asked_for_vad and self._vad_seen
         if timeline is not getattr(self, "timeline", None):
             self._known.clear()  # another part of the stream: nothing of it was said before
-            self._repetition = Repetition((), 0.0, whole=True)
+            self._repetition = Repetition()
         self.timeline = timeline
 
     def serve(self, cursor: Cursor, sender: Sender) -> None:
@@ -206,7 +206,7 @@ class Receiver:
         if not timed and cursor.sent >= self._replayed_to:
             self._caught_up_at = now if self._caught_up_at is None else self._caught_up_at
             if now - self._caught_up_at >= _LATE:
-                self._repetition = Repetition((), 0.0, whole=True)  # what it hears now was not sent to an earlier link
+                self._repetition = Repetition()  # what it hears now was not sent to an earlier link
         unsure, part = not timed and not self._repetition.over, self._repetition.part if timed else None
         if again := self._again(text, words, timed, now, cursor, sender):
             begins = False

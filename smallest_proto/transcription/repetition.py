@@ -118,7 +118,7 @@ class Repetition:
 
     __slots__ = ("_known", "_until", "_whole")
 
-    def __init__(self, known: Iterable[Known], until: float, *, whole: bool) -> None:
+    def __init__(self, known: Iterable[Known] = (), until: float = 0.0, *, whole: bool = True) -> None:
         self._known = deque(known)
         self._until = until
         self._whole = whole

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from smallest_proto.reading import Utterance, Word
 from smallest_proto.transcription.events import FinalTranscript, InterimTranscript, SpeechEnded, SpeechStarted
 from smallest_proto.transcription.messages import Transcription
+from smallest_proto.transcription.stream import Part
 
 from .ear import RATE, Ear, words
 
@@ -57,7 +58,8 @@ def test_a_final_without_word_times_is_somewhere_in_what_is_not_final() -> None:
     ear.speak(2.0)
     ear.final("a b", words=(Word(text="a"), Word(text="b")))  # how far the service has heard is open
     (start, final, end) = ear.events()
-    assert (start.time, final.start, final.end, end.time) == (2.0, 0.0, 2.0, 2.0)
+    assert start == SpeechStarted(time=2.0, inferred=True)
+    assert (final.start, final.end, end.time) == (0.0, 2.0, 2.0)
     assert final.latency is None
     assert ear.watermark == 0.0
 
@@ -140,9 +142,9 @@ def test_a_blank_at_the_end_says_that_words_follow() -> None:
     ear = Ear()
     ear.speak(1.0)
     ear.pause(1.0)
-    ear.final("a ", words=words(("a", 0.25, 1.0)))
+    ear.final("so ", words=words(("so", 0.25, 1.0)))
     (_, final) = ear.events()
-    assert final.text == "a "  # it is kept
+    assert final.text == "so "  # it is kept
 
 
 def test_where_words_have_no_times_each_final_ends_a_turn() -> None:
@@ -166,6 +168,8 @@ def test_voice_activity_events_that_never_come_are_not_waited_for() -> None:
     ear.say(("b", 2.0, 3.0))
     assert [type(event) for event in ear.events()] == [SpeechStarted, FinalTranscript]
     assert not ear.receiver.pausing  # its detector will tell
+    ear.receiver.use(ear.receiver_config, ear.timeline)
+    assert not ear.receiver.pausing
 
 
 def test_a_turn_with_voice_activity_events() -> None:
@@ -211,6 +215,16 @@ def test_what_says_nothing_is_not_told_unless_it_answers(text: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("speech_final", [True, False, None])
+def test_what_says_nothing_ends_a_turn_only_where_the_service_says_so(speech_final: bool | None) -> None:
+    ear = Ear()
+    ear.speak(1.0)
+    ear.hear("and")
+    ear.events()
+    ear.final("", speech_final=speech_final)
+    assert ear.events() == ([SpeechEnded(time=1.0)] if speech_final else [])
+
+
 def test_the_end_tells_the_last_interim_and_ends_the_turn() -> None:
     ear = Ear()
     ear.speak(2.0)
@@ -242,6 +256,26 @@ def test_word_times_that_cannot_be_prove_nothing() -> None:
     final = next(event for event in ear.events() if isinstance(event, FinalTranscript))
     assert (final.start, final.end, final.latency) == (0.0, 2.0, None)  # somewhere in there
     assert ear.watermark == 0.0
+
+
+def test_only_words_without_times_say_that_all_before_them_is_answered() -> None:
+    """Where they have times, the watermark says so."""
+    ear = Ear()
+    ear.speak(2.0)
+    ear.say(("a", 0.5, 1.0))
+    assert ear.cursor.judged_to == 0
+    ear.final("b")
+    assert ear.cursor.judged_to == ear.cursor.sent
+
+
+@pytest.mark.parametrize("asked", [0, 1, 3])
+def test_when_no_more_finals_come_each_question_has_its_answer(asked: int) -> None:
+    ear = Ear(origin=10.0)
+    ear.speak(1.0)
+    for _ in range(asked):
+        ear.sender.finalize()
+    ear.receiver.answer_all(Part(ear.receiver_config, ear.sender, ear.timeline))
+    assert ear.finals() == [FinalTranscript(text="", start=11.0, end=11.0, from_finalize=True)] * asked
 
 
 # --- anything ---

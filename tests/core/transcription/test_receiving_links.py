@@ -221,12 +221,13 @@ def test_without_times_the_same_final_is_one_only_at_once_or_around_a_question()
     ("first", "second", "begins"),
     [
         ("Uh", "-huh.", True),
-        ("I", "'m here", True),
+        ("Oh I", "'m here", True),
         ("Uh", " huh.", False),
         ("Uh ", "-huh.", False),
         ("Uh.", "-huh.", False),
         ("Uh", "- huh.", False),
         ("one", "Two", False),
+        ("one", "two", False),
     ],
 )
 def test_a_final_says_whether_it_begins_in_mid_word(first: str, second: str, begins: bool) -> None:

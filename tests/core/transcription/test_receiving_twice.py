@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from smallest_proto.reading import Word
+from smallest_proto.transcription.events import FinalTranscript, SpeechEnded
 
 from .ear import RATE, Ear, words
 
@@ -101,6 +104,7 @@ def test_a_part_of_a_word_is_the_same_one_only_at_once(again: float, told: list[
 @pytest.mark.parametrize(
     ("text", "heard", "told"),
     [
+        ("a你好吗再见", ("a", "你好吗", "再见"), "你好吗再见"),
         ("A  b,\nc", ("a", "b", "c"), "b,\nc"),  # as the service writes it, where words and text go together
         ("A bc", ("a", "b", "c"), "b c"),
         ("A b c", ("a", "b c"), "b c"),
@@ -112,7 +116,7 @@ def test_of_a_text_the_words_that_are_new_are_left(text: str, heard: tuple[str, 
     ear.speak(4.0)
     ear.say(("a", 0.5, 1.0))
     ear.final(text, words=words(*[(word, 0.5 + at / 2, 1.0 + at / 2) for at, word in enumerate(heard)]))
-    assert ear.texts() == ["a", told]
+    assert [(final.text, final.begins_in_mid_word) for final in ear.finals()] == [("a", False), (told, False)]
 
 
 def test_of_a_long_text_the_words_that_are_new_are_left_as_they_are_written() -> None:
@@ -173,3 +177,26 @@ def test_words_that_a_pause_settled_are_not_expected_but_the_one_after_it_is() -
     assert ear.cursor.start > 2.0 * RATE
     ear.final("d e", 9.0)
     assert ear.texts() == ["a b c", "d", "e"]
+
+
+# --- what a doubled final does to a turn ---
+
+
+@pytest.mark.parametrize(
+    ("asked", "fields", "told"),
+    [
+        (False, {"speech_final": True}, []),  # it is of what was said before
+        (True, {}, [FinalTranscript, SpeechEnded]),  # the answer: nothing more was said
+        (False, {"is_last": True}, [FinalTranscript, SpeechEnded]),
+    ],
+)
+def test_it_ends_what_was_said_since_only_as_an_answer(asked: bool, fields: dict[str, Any], told: list[type]) -> None:
+    ear = Ear()
+    ear.speak(2.0)
+    ear.say(("a", 0.5, 1.0), now=1.0)
+    ear.hear("and", 1.1)
+    if asked:
+        ear.finalize(1.2)
+    ear.events()
+    ear.say(("a", 0.5, 1.0), now=1.3, **fields)
+    assert [type(event) for event in ear.events()] == told
