@@ -106,6 +106,17 @@ def test_a_question_of_our_own_is_not_asked_again_with_each_answer() -> None:
     assert not ear.sender.probe(ear.cursor, 0.0), "nothing is left to ask for"
 
 
+def test_an_answer_to_a_question_of_our_own_may_come_late_where_words_have_no_times() -> None:
+    ear = Ear(bound=4.0)
+    ear.speak(2.0)
+    ear.pause(1.0)
+    assert ear.sender.probe(ear.cursor, 1.0)
+    ear.speak(1.0, 1.0)
+    ear.final("a", 2.0)
+    ear.receiver.settle(ear.cursor, 3.0)
+    assert ear.watermark == pytest.approx(2.85)
+
+
 def test_a_question_of_our_own_that_got_no_answer_takes_none_from_the_application() -> None:
     ear = Ear(bound=4.0)
     ear.speak(2.0)

@@ -57,20 +57,25 @@ def test_a_turn_goes_on_where_its_last_words_are_heard_again(timed: bool) -> Non
     assert ear.events() == []
 
 
-# --- interims ---
+# --- a link that was not sent everything again yet ---
+
+
+def begin_unsent(ear: Ear) -> None:
+    """A new link serves, and was sent nothing yet."""
+    (before,) = ear.sender.cursors
+    ear.sender.leave(before.link)
+    ear.cursor = ear.sender.begin(open_link(2), 0.0)
+    ear.sender.cursors.append(ear.cursor)
+    ear.receiver.serve(ear.cursor, ear.sender)
 
 
 def test_what_a_link_says_is_new_only_once_it_was_sent_something_new() -> None:
     ear = Ear()
     ear.speak(2.0)
     ear.say(("a", 0.5, 1.0), ("b", 1.5, 2.0))
-    for cursor in tuple(ear.sender.cursors):
-        ear.sender.leave(cursor.link)
-    ear.cursor = ear.sender.begin(open_link(2, 0.0), 0.0)
-    ear.sender.cursors.append(ear.cursor)
-    ear.receiver.serve(ear.cursor, ear.sender)
+    begin_unsent(ear)
     ear.events()
-    ear.hear("something")  # it was sent nothing yet
+    ear.hear("something")
     assert ear.events() == []
     ear.sender.pump(ear.cursor, 0.0)
     assert ear.cursor.sent == ear.timeline.watermark
@@ -81,6 +86,22 @@ def test_what_a_link_says_is_new_only_once_it_was_sent_something_new() -> None:
     ear.events()
     ear.hear("something")
     assert ear.events()[-1] == InterimTranscript(text="something", start=2.0, end=2.5, session_id=None)
+
+
+@pytest.mark.parametrize(("sent", "told"), [(False, []), (True, ["yes"])])
+def test_nothing_is_late_while_it_is_not_sent_all_of_it(sent: bool, told: list[str]) -> None:
+    """Three seconds after that, what it hears was not sent to an earlier link."""
+    ear = Ear()
+    ear.speak(2.0)
+    ear.final("yes", 1.0)
+    begin_unsent(ear)
+    if sent:
+        ear.sender.pump(ear.cursor, 2.0)
+    ear.final("", 2.0)
+    ear.final("", 5.0)
+    ear.sender.pump(ear.cursor, 5.0)
+    ear.final("yes", 6.0)
+    assert ear.texts() == ["yes", *told]
 
 
 # --- words without times ---
@@ -131,19 +152,33 @@ def test_a_pause_before_the_watermark_settles_nothing() -> None:
 # --- finals that come twice on it ---
 
 
-@pytest.mark.parametrize(("again", "told"), [(5.2, ["a b", "c d"]), (6.0, ["a b", "c d", "b c d"])])
-def test_a_final_whose_first_words_were_taken_off_is_doubled_only_at_once(again: float, told: list[str]) -> None:
-    """Its own times are those that it is known by, and a finalize cut its last word: later that can be the whole."""
+@pytest.mark.parametrize(("cut", "again", "told"), [(True, 5.2, []), (True, 6.0, ["b c d"]), (False, 6.0, [])])
+def test_a_final_whose_first_words_were_taken_off_can_be_doubled(cut: bool, again: float, told: list[str]) -> None:
+    """It is known by its own times; where a finalize cut its last word, what comes later can be the whole of that."""
     ear = Ear()
     ear.speak(2.5)
     ear.say(("a", 0.5, 1.0), ("b", 1.0, 1.5))
     ear.speak(1.0)
     ear.new_link()
-    ear.finalize(5.0)
+    if cut:
+        ear.finalize(5.0)
     ear.speak(2.0)
     for now in (5.1, again):
         ear.say(("b", 1.25, 1.75), ("c", 2.0, 2.5), ("d", 3.25, 3.5), now=now)
-    assert ear.texts() == told
+    assert ear.texts() == ["a b", "c d", *told]
+
+
+def test_a_part_of_a_word_is_not_the_same_one_after_a_link_that_repeated_nothing() -> None:
+    ear = Ear()
+    ear.speak(2.0)
+    ear.finalize(1.0)
+    ear.speak(1.0, 1.0)
+    ear.say(("tw", 1.7, 2.0), now=1.2)
+    ear.new_link(2.0)
+    ear.final("", 3.0)
+    ear.final("", 6.0)  # so late that it will repeat nothing any more
+    ear.say(("tw", 1.7, 2.0), now=6.1)
+    assert ear.texts() == ["tw", "tw"]
 
 
 def test_a_question_that_was_answered_doubles_nothing() -> None:

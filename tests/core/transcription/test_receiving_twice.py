@@ -14,14 +14,15 @@ from .ear import RATE, Ear, words
 # --- one link, no word times ---
 
 
-@pytest.mark.parametrize(
-    ("last", "again", "told"), [(0.0, 0.3, 1), (0.0, 0.31, 2), (5.0, 5.25, 1), (5.0, 6.0, 2)], ids=str
-)
-def test_the_same_final_is_one_only_within_three_tenths_of_a_second(last: float, again: float, told: int) -> None:
+@pytest.mark.parametrize(("last", "again", "told"), [(0.0, 0.3, 1), (0.0, 0.31, 2), (5.0, 5.25, 1), (5.0, 6.0, 2)])
+@pytest.mark.parametrize("listed", [(), (Word(text="no"), Word(text="no"))], ids=["text", "words"])
+def test_the_same_final_is_one_only_within_three_tenths_of_a_second(
+    last: float, again: float, told: int, listed: tuple[Word, ...]
+) -> None:
     ear = Ear()
     ear.speak(2.0)
-    ear.final("No, no.", last)
-    ear.final("no no", again)
+    ear.final("No, no.", last, words=listed)
+    ear.final("no no", again, words=listed)
     assert len(ear.texts()) == told
 
 
