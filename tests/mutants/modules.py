@@ -10,7 +10,10 @@ def _some(folder: str, *names: str) -> tuple[str, ...]:
 
 
 _SESSION = _some(_TRANSCRIPTION, "session", "session_ends", "session_quiet", "session_stalls", "session_handover")
-_WIRE = _some("tests/transports", "wire", "wire_frames", "wire_http")
+_HEARING = _some(
+    _TRANSCRIPTION, "receiving", "receiving_twice", "receiving_begins", "questions", "session_told", "receiving_links"
+)
+_WIRE = _some("tests/transports", "wire_turns", "wire", "wire_frames", "wire_http")
 # The tests that can kill a mutant of a module, those that are likely to first: the rest is not run then. A mutant that
 # lives costs them all: what is slow and kills nothing more is not among them.
 MODULES = {
@@ -23,7 +26,7 @@ MODULES = {
     "smallest_proto/transcription/turns.py": _some(_TRANSCRIPTION, "turns") + _SESSION,
     "smallest_proto/transcription/handover.py": _some(_TRANSCRIPTION, "handover") + _SESSION,
     "smallest_proto/transcription/sending.py": _some(_TRANSCRIPTION, "sending", "sending_held") + _SESSION,
-    "smallest_proto/transcription/receiving.py": _some(_TRANSCRIPTION, "receiving", "receiving_links") + _SESSION,
+    "smallest_proto/transcription/receiving.py": _HEARING,
     "smallest_proto/synthesis/states.py": _some("tests/core/synthesis", "states", "session", "session_ends"),
     "smallest_proto/server/states.py": _some("tests/core/server", "states", "transcription", "synthesis"),
     "transports/smallest_transports/_wire/connection.py": _WIRE,

@@ -138,6 +138,34 @@ def test_which_finals_before_a_pause_end_a_turn(fields: dict[str, Any], ends: bo
     assert isinstance(ear.events()[-1], SpeechEnded) == ends
 
 
+@pytest.mark.parametrize(
+    ("fields", "ends"),
+    [({}, False), ({"speech_final": True}, True), ({"is_last": True}, True), ({"from_finalize": True}, True)],
+)
+def test_which_finals_in_the_middle_of_speech_end_a_turn(fields: dict[str, Any], ends: bool) -> None:
+    ear = Ear()
+    ear.speak(1.0)
+    if "from_finalize" in fields:
+        ear.finalize()
+    ear.speak(1.0)
+    ear.say(("a", 0.25, 1.0), **fields)
+    assert isinstance(ear.events()[-1], SpeechEnded) == ends
+
+
+@pytest.mark.parametrize(
+    ("silence", "ends"), [((1.0, 2.0), True), ((1.2, 1.6), True), ((1.25, 1.6), False), ((1.2, 1.55), False)]
+)
+def test_a_turn_ends_where_a_pause_follows_the_last_word(silence: tuple[float, float], ends: bool) -> None:
+    """From 0.2 s after its end, which can be told this early, to 0.6 s: there a service ends an utterance."""
+    start, end = silence
+    ear = Ear()
+    ear.speak(start)
+    ear.pause(end - start)
+    ear.speak(2.0 - end)
+    ear.say(("a", 0.25, 1.0))
+    assert isinstance(ear.events()[-1], SpeechEnded) == ends
+
+
 def test_a_blank_at_the_end_says_that_words_follow() -> None:
     ear = Ear()
     ear.speak(1.0)

@@ -238,14 +238,25 @@ def test_a_final_says_whether_it_begins_in_mid_word(first: str, second: str, beg
     assert [final.begins_in_mid_word for final in ear.finals()] == [False, begins]
 
 
-def test_where_the_service_tells_blanks_a_word_without_one_goes_on() -> None:
+@pytest.mark.parametrize(
+    ("second", "start", "begins"),
+    [
+        ("thing", 2.0, True),
+        ("thing", 2.05, True),
+        ("thing", 2.07, False),  # not at once: another word
+        ("thing", 4.0, False),
+        ("Thing", 2.0, False),
+        ("(thing)", 2.0, False),
+        (" thing", 2.0, False),
+    ],
+)
+def test_where_the_service_tells_blanks_a_word_without_one_goes_on(second: str, start: float, begins: bool) -> None:
     ear = Ear()
     ear.speak(6.0)
     ear.final("so there ", words=words(("so", 0.5, 1.0), ("there", 1.0, 1.5)))
     ear.final("is some", words=words(("is", 1.5, 1.75), ("some", 1.75, 2.0)))
-    ear.final("thing else", words=words(("thing", 2.0, 2.25), ("else", 2.25, 2.5)))
-    ear.final("and more", words=words(("and", 3.0, 3.25), ("more", 3.25, 3.5)))  # not at once: another word
-    assert [final.begins_in_mid_word for final in ear.finals()] == [False, False, True, False]
+    ear.final(f"{second} else", words=words((second.strip(), start, start + 0.25), ("else", 4.5, 5.0)))
+    assert [final.begins_in_mid_word for final in ear.finals()] == [False, False, begins]
 
 
 def joined(finals: list[FinalTranscript]) -> str:
