@@ -173,7 +173,7 @@ def silence_is_muteness(patch: Patches) -> None:
 def probe_anywhere(patch: Patches) -> None:
     """After two seconds without a final the session asks for one, in the middle of a word too."""
 
-    def probe(self: Any, cursor: Any, now: float) -> bool:
+    def probe(self: Any, cursor: Any, _: float) -> bool:
         end = cursor.sent
         asked = cursor.probe is not None or cursor.asked
         if asked or end - self._timeline.watermark <= self._timeline.samples(2.0):
