@@ -7,7 +7,6 @@ question asked in a pause moves it, once nothing has followed for a while.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from itertools import dropwhile
 from typing import NamedTuple
@@ -304,10 +303,11 @@ class Receiver:
             return False
         if now - last.at <= _TWICE:
             return True
-        asked_at = cursor.asked_at if cursor.asked or cursor.probe is not None else -math.inf
+        if not cursor.asked and cursor.probe is None:
+            return False
         # "yes", and "yes" again: what was said since then is no answer that was long on its way.
         spoken = sender.loud(cursor.asked_to, cursor.sent)[0] >= self.timeline.samples(_SHORTEST)
-        return 0.0 <= asked_at - last.at <= _TWICE and not (spoken and now - asked_at > _PAUSE)
+        return 0.0 <= cursor.asked_at - last.at <= _TWICE and not (spoken and now - cursor.asked_at > _PAUSE)
 
     def _rest(self, text: str, words: tuple[Word, ...], again: int) -> tuple[tuple[Word, ...], str]:
         """Words and text without the first ``again`` words, which were final before."""

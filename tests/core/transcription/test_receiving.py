@@ -225,6 +225,7 @@ def test_voice_activity_without_a_time_is_about_now() -> None:
     ear.speak(1.0)
     ear.offset()
     assert ear.events() == [SpeechStarted(time=11.0, inferred=False), SpeechEnded(time=12.0)]
+    assert ear.timeline.mended == 2
 
 
 @pytest.mark.parametrize("text", ["", " ", ".", "।"])
