@@ -134,16 +134,18 @@ def test_words_with_times_never_may_repeat() -> None:
     assert [final.may_repeat for final in ear.finals()] == [False, False]
 
 
-@pytest.mark.parametrize(("start", "told"), [(1.45, True), (1.75, False)], ids=["the whole word", "the next word"])
+@pytest.mark.parametrize(
+    ("start", "told"), [(1.45, True), (1.75, False), (1.8, False)], ids=["the whole word", "the next word", "later"]
+)
 def test_the_whole_of_a_word_whose_part_is_final_says_so(start: float, told: bool) -> None:
     ear = Ear()
-    ear.speak(1.7)
+    ear.speak(1.75)
     ear.finalize()  # in the middle of the second word
-    ear.speak(2.3)
-    ear.say(("one", 0.5, 1.0), ("tw", 1.5, 1.7), from_finalize=True)
+    ear.speak(2.25)
+    ear.say(("one", 0.5, 1.0), ("tw", 1.5, 1.75), from_finalize=True)
     ear.new_link()
-    ear.say(("2", start, 2.2))
-    assert [(final.text, final.may_repeat) for final in ear.finals()] == [("one tw", False), ("2", told)]
+    ear.say(("2", start, 2.2), ("3", 2.5, 3.0))
+    assert [(final.text, final.may_repeat) for final in ear.finals()] == [("one tw", False), ("2 3", told)]
 
 
 def test_a_word_that_differs_by_a_vowel_sign_is_another_word() -> None:
