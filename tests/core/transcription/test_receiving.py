@@ -53,6 +53,14 @@ def test_a_final_is_where_its_words_are_on_any_link() -> None:
     assert ear.watermark == 2.0
 
 
+def test_a_word_of_no_length_is_at_the_beginning_of_the_stream_too() -> None:
+    ear = Ear()
+    ear.speak(2.0)
+    ear.say(("a", 0.0, 0.0))
+    (final,) = ear.finals()
+    assert (final.start, final.end) == (0.0, 0.0)
+
+
 def test_a_final_without_word_times_is_somewhere_in_what_is_not_final() -> None:
     ear = Ear()
     ear.speak(2.0)

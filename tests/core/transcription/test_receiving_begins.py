@@ -148,6 +148,21 @@ def test_a_pause_before_the_watermark_settles_nothing() -> None:
     assert ear.watermark == 4.0
 
 
+def test_a_pause_at_the_watermark_settles_nothing_more() -> None:
+    ear = Ear()
+    ear.speak(2.0)
+    ear.final("a", 0.5)
+    ear.pause(1.0)
+    ear.finalize(1.0)
+    ear.say(("b", 2.5, 2.85), now=2.0, from_finalize=True)
+    assert ear.cursor.settled == (ear.timeline.watermark, 2.0)
+    ear.receiver.settle(ear.cursor, 3.0)
+    ear.speak(4.0, 3.0)
+    ear.new_link(8.0)
+    ear.final("a b c", 9.0)
+    assert ear.texts() == ["a", "b", "c"]
+
+
 # --- finals that come twice on it ---
 
 
@@ -178,6 +193,26 @@ def test_a_part_of_a_word_is_not_the_same_one_after_a_link_that_repeated_nothing
     ear.final("", 6.0)  # so late that it will repeat nothing any more
     ear.say(("tw", 1.7, 2.0), now=6.1)
     assert ear.texts() == ["tw", "tw"]
+
+
+def test_the_whole_of_a_word_that_begins_with_the_stream_says_so() -> None:
+    ear = Ear()
+    ear.speak(0.5)
+    ear.finalize()
+    ear.speak(1.0)
+    ear.say(("tw", 0.0, 0.5), from_finalize=True)
+    ear.new_link()
+    ear.say(("2", 0.0, 0.75))
+    assert [(final.text, final.may_repeat) for final in ear.finals()] == [("tw", False), ("2", True)]
+
+
+def test_the_watermark_stays_before_a_word_that_was_cut_at_the_beginning_of_the_stream() -> None:
+    ear = Ear()
+    ear.speak(0.5)
+    ear.finalize()
+    ear.speak(1.0)
+    ear.say(("tw", 0.0, 0.5), from_finalize=True)
+    assert ear.watermark == 0.0
 
 
 def test_a_question_that_was_answered_doubles_nothing() -> None:

@@ -222,7 +222,7 @@ def test_without_times_the_same_final_is_one_only_at_once_or_around_a_question()
 @pytest.mark.parametrize(
     ("first", "second", "begins"),
     [
-        ("Uh", "-huh.", True),
+        ("Uh", "-huh. ", True),
         ("Oh I", "'m here", True),
         ("Uh", " huh.", False),
         ("Uh ", "-huh.", False),
@@ -257,8 +257,17 @@ def test_where_the_service_tells_blanks_a_word_without_one_goes_on(second: str, 
     ear.speak(6.0)
     ear.final("so there ", words=words(("so", 0.5, 1.0), ("there", 1.0, 1.5)))
     ear.final("is some", words=words(("is", 1.5, 1.75), ("some", 1.75, 2.0)))
-    ear.final(f"{second} else", words=words((second.strip(), start, start + 0.25), ("else", 4.5, 5.0)))
+    spoken = Word(text=second.strip(), start=start, end=start + 0.25)
+    ear.final(f"{second} else", words=(spoken, Word(text="else")))  # one time is enough
     assert [final.begins_in_mid_word for final in ear.finals()] == [False, False, begins]
+
+
+def test_a_word_that_begins_six_hundredths_of_a_second_later_is_another_one() -> None:
+    ear = Ear()
+    ear.speak(2.0)
+    for text, start in (("so ", 0.0), ("some", 0.0), ("thing", 0.06)):
+        ear.say((text, start, start), now=9.0 * start)
+    assert [final.begins_in_mid_word for final in ear.finals()] == [False, False, False]
 
 
 def joined(finals: list[FinalTranscript]) -> str:
