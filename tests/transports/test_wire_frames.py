@@ -168,6 +168,38 @@ class TestWholeFrames:
         assert len(data) == len(plain.out)
         assert sent(data, by_client=ours is opened) == sent(plain.out, by_client=ours is opened)
 
+    @given(st.sampled_from((0, 1, 125, 126, 127, 128, 255, 256, 65535, 65536, 2**24 + 1)) | st.integers(0, 2**20))
+    @pytest.mark.parametrize("at", [0, 1, 1000])
+    @pytest.mark.parametrize("masked", [False, True])
+    @pytest.mark.parametrize("kind", [frames.TEXT, frames.BINARY])
+    def test_are_found_as_soon_as_their_length_came(self, kind: int, masked: bool, at: int, size: int) -> None:
+        head = frame(kind, b"", masked=masked, short=size)
+        held = bytearray(at)
+        for byte in head[: -4 if masked else None]:
+            assert frames.find(held, at, masked=masked) is None
+            held.append(byte)
+        assert frames.find(held, at, masked=masked) == (kind, at + len(head), at + len(head) + size)
+
+    @pytest.mark.parametrize("masked", [False, True])
+    @pytest.mark.parametrize(
+        ("first", "size", "width"),
+        [(0x81, 125, 2), (0x82, 0, 2), (0x81, 65535, 8), (0x82, 126, 8), (0x80, 9, 1), (0x83, 9, 1), (0x01, 9, 1)],
+    )
+    def test_of_an_odd_kind_or_a_long_way_to_say_a_length_are_odd(
+        self, first: int, size: int, width: int, masked: bool
+    ) -> None:
+        head = frame(first, b"", masked=masked, width=width, short=size)
+        assert frames.find(bytearray(head), 0, masked=masked) == (frames.ODD, len(head), len(head) + size)
+
+    @pytest.mark.parametrize("size", [0, 9, 125, 126, 65536])
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_masked_by_the_wrong_side_are_odd(self, size: int, masked: bool) -> None:
+        found = frames.find(bytearray(frame(frames.TEXT, b"", masked=not masked, short=size)), 0, masked=masked)
+        assert found is not None
+        kind, begin, _ = found
+        assert kind == frames.ODD
+        assert begin >= 2
+
     @pytest.mark.parametrize("masks", MASKS)
     @pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 1600])
     def test_come_back_by_the_same_mask(self, masks: str, size: int) -> None:
