@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from livekit.agents import LanguageCode
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
 from livekit.agents.types import TimedString
 
+from smallest_proto.config import TranscriptionConfig
 from smallest_proto.errors import ConfigurationError
 from smallest_proto.reading import Word
 from smallest_proto.server.imperfection import Imperfection
@@ -25,7 +27,8 @@ from smallest_proto.transcription.events import (
     SpeechEnded,
     SpeechStarted,
 )
-from smallest_transports.testing import WORDS, CallPlan, Speech, join, judge, speech
+from smallest_transports.testing import WORDS, CallPlan, Speech, Step, join, judge, speech, strategies
+from smallest_transports.testing.hearing import _aligned
 
 SAID = speech("hello world", 0.9, "how are you", 1.0)
 
@@ -127,6 +130,30 @@ def test_texts_without_blanks_are_read_however_long_and_however_they_could_be_cu
     assert judge("a" * 60 + "b", speech("a aa c")).damaged == ("a" * 60 + "b was never said",)
 
 
+def test_ten_thousand_words_of_four_kinds_are_counted() -> None:
+    words = [("yes", "no", "well", "oh")[at * at // 3 % 4] for at in range(10_000)]
+    said = speech(" ".join(words))
+    assert judge(words, said).ok
+    report = judge([word for at, word in enumerate(words) if at % 100], said)
+    assert len(report.lost) == len(report.wrongs) == 100
+
+
+@given(*2 * [st.lists(st.sampled_from([(0, 3), (1,), (2, 5, 6), (4, 7), (0, 1, 2, 3, 4, 5, 6, 7), ()]), max_size=8)])
+def test_as_many_words_as_can_be_are_laid_beside_each_other(heard: list[tuple[int, ...]], more: list[Any]) -> None:
+    heard = [*heard, *more]
+    matches = _aligned(heard, 8)
+    assert all(place in heard[at] for at, place in matches.items())
+    assert [*matches.values()] == sorted({*matches.values()})
+
+    @cache
+    def most(at: int, place: int) -> int:
+        if at == len(heard) or place == 8:
+            return 0
+        return max(most(at + 1, place), most(at, place + 1), (place in heard[at]) + most(at + 1, place + 1))
+
+    assert len(matches) == most(0, 0)
+
+
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=8), st.data())
 def test_as_many_words_are_lost_as_are_missing(words: list[str], data: Any) -> None:
     keep = data.draw(st.lists(st.booleans(), min_size=len(words), max_size=len(words)))
@@ -167,10 +194,94 @@ def test_the_events_of_a_call_are_judged_with_their_times() -> None:
 
 
 def test_turns_are_paired() -> None:
-    started, ended = SpeechStarted(time=0.0, inferred=False), SpeechEnded(time=1.0)
+    started, ended = SpeechStarted(time=0.0, inferred=False), SpeechEnded(time=spans(SAID)[-1][1])
     texts = final(SAID.text, *spans(SAID))
     for events, unpaired in (((started, texts, ended), 0), ((started, texts), 1), ((ended, texts), 1)):
         assert len(judge(events, SAID).unpaired) == unpaired
+
+
+TURNS = (SpeechStarted, SpeechEnded)
+
+
+@pytest.fixture(params=[True, False], ids=["heard", "inferred"])
+def turns(request: pytest.FixtureRequest) -> list[Any]:
+    """The events of a call of two turns, which the service tells of or not."""
+    config = TranscriptionConfig(vad_events=request.param)
+    call = CallPlan.of("hello world", 0.9, "how are you", 1.0, config=config).run()
+    call.check()
+    events: list[Any] = [event for _, event in call.events]
+    assert [type(event) for event in events if isinstance(event, TURNS)] == [*TURNS, *TURNS]
+    return events
+
+
+def changed(events: list[Any], which: int, **fields: Any) -> list[Any]:
+    """The same with other fields in one of the starts and ends, by its number."""
+    at = [at for at, event in enumerate(events) if isinstance(event, TURNS)][which]
+    return [*events[:at], msgspec.structs.replace(events[at], **fields), *events[at + 1 :]]
+
+
+def test_turns_that_were_not_told_are_missing(turns: list[Any]) -> None:
+    none = [event for event in turns if not isinstance(event, TURNS)]
+    (*_, missing) = judge(none, SAID).unpaired
+    assert "is of no turn" in missing
+    assert judge(none, SAID, turns=False).ok
+    spoken = [event for event in none if isinstance(event, (InterimTranscript, FinalTranscript))]
+    assert judge(spoken, SAID).ok  # that is not all of a session
+    assert judge(spoken, SAID, turns=True).unpaired
+    for first in (0, 2):  # one of the two
+        gone = [event for event in turns if isinstance(event, TURNS)][first : first + 2]
+        assert len(judge([event for event in turns if event not in gone], SAID).unpaired) == 1
+
+
+def test_words_that_are_in_no_turn_are_told() -> None:
+    config = TranscriptionConfig(endpointing_timeout=2000)
+    call = CallPlan.of("hello world", 0.9, "how are you", 2.5, config=config).run()
+    assert next(event.text for _, event in call.events if isinstance(event, FinalTranscript)) == SAID.text  # in one
+    gone = [event for _, event in call.events if isinstance(event, TURNS)][2:]
+    (missing,) = judge([one for one in call.events if one[1] not in gone], call.truth).unpaired
+    assert missing.startswith("how are you (")
+    assert missing.endswith(" s) in no turn")
+
+
+def test_turns_in_another_order_are_found(turns: list[Any]) -> None:
+    places = [at for at, event in enumerate(turns) if isinstance(event, TURNS)]
+    swapped = [*turns]
+    for at, other in zip(places, [*places[2:], *places[:2]], strict=True):
+        swapped[at] = turns[other]
+    assert judge(swapped, SAID).wrongs
+    late = sorted(turns, key=lambda event: isinstance(event, TURNS))  # all of them after the last final
+    assert "is of no turn" in str(judge(late, SAID))
+    if not turns[places[0]].inferred:
+        twice = [event for at in places[:2] for event in turns if event is turns[at]]
+        assert "comes after one from" in str(judge([*turns[: places[1] + 1], *twice, *turns[places[1] + 1 :]], SAID))
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_a_turn_with_a_time_that_is_not_its_own_is_mistimed(turns: list[Any], which: int) -> None:
+    time = [event.time for event in turns if isinstance(event, TURNS)][which]
+    inferred = any(getattr(event, "inferred", False) for event in turns)
+    for wrong in (-0.5, time - 5.0, time + 5.0, float("nan"), *(() if inferred else (time + 0.1, time - 0.1))):
+        assert not judge(changed(turns, which, time=wrong), SAID).ok, wrong
+    assert judge(changed(turns, which, time=time + 0.05), SAID, tolerance=0.06).ok
+
+
+def test_a_finalize_ends_a_turn_wherever_it_comes() -> None:
+    middle = sum(spans(SAID)[3]) / 2
+    call = CallPlan.of("hello world", 0.9, "how are you", 1.0, steps=(Step("finalize", middle),)).run()
+    call.check()
+    for truth in (call.truth, SAID):  # the second does not know of it
+        assert not judge(call.events, truth).mistimed
+    none = [one for one in call.events if not isinstance(one[1], TURNS)]
+    assert judge(none, call.truth).unpaired
+
+
+@settings(max_examples=25)
+@given(strategies.calls())
+def test_no_call_can_do_without_its_turns(plan: CallPlan) -> None:
+    call = plan.run()
+    call.check()
+    none = [one for one in call.events if not isinstance(one[1], TURNS)]
+    assert bool(judge(none, call.truth).unpaired) is bool(call.text)
 
 
 def test_a_loss_that_was_told_is_another_one() -> None:
@@ -234,7 +345,10 @@ def test_livekits_events_are_judged() -> None:
     assert len(judge([events[0], events[3]], SAID).untold) == 5
     moved = livekit(kinds.FINAL_TRANSCRIPT, SAID.text, *[(start + 0.1, end + 0.1) for start, end in spans(SAID)])
     assert len(judge([moved], SAID).mistimed) >= 5
-    assert judge([livekit(kinds.FINAL_TRANSCRIPT, SAID.text)], SAID).ok  # one that knows no times
+    silent = [livekit(kinds.FINAL_TRANSCRIPT, SAID.text)]  # of a plugin that knows no times, and tells of no turns
+    assert judge(silent, SAID).ok
+    assert len(judge(silent, SAID, turns=True).unpaired) == 1
+    assert len(judge([*silent, *events[:1], events[3]], SAID).unpaired) == 1  # the turn begins after its final
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from smallest_proto.events import EndReason, SessionEnded
 from smallest_proto.http.files import FileTranscript
@@ -17,74 +17,14 @@ from smallest_proto.stats import SessionStats
 from smallest_proto.transcription.events import FinalTranscript, Usage
 
 from .hearing import Hearing, Piece
+from .report import KINDS, Report, Wrong
 from .speech import Speech, Truth, letters_of
 from .told import Told, read
+from .turns import are_meant, wrong_turns
 
 __all__ = ["KINDS", "Report", "Wrong", "judge"]
 
 EXACT = 1e-6  # seconds
-# lost: a word, and nobody was told; told: a word, with AudioLost; audio: AudioLost where no word was.
-KINDS = ("lost", "told", "audio", "repeated", "damaged", "mistimed", "order", "turns", "end")
-
-
-class Wrong(NamedTuple):
-    """One thing that is not as promised."""
-
-    kind: str  # one of KINDS
-    text: str
-
-
-class Report(NamedTuple):
-    """What is wrong with a call. ``str`` of it can be read: ``assert report.ok, report``."""
-
-    wrongs: tuple[Wrong, ...]
-    words: int  # that were said
-
-    @property
-    def ok(self) -> bool:
-        """Nothing is wrong."""
-        return not self.wrongs
-
-    @property
-    def lost(self) -> tuple[str, ...]:
-        """Words that never came, told of or not."""
-        return self.of("lost") + self.of("told")
-
-    @property
-    def untold(self) -> tuple[str, ...]:
-        """Words that never came, and no ``AudioLost`` told so."""
-        return self.of("lost")
-
-    @property
-    def repeated(self) -> tuple[str, ...]:
-        """Words that came too often."""
-        return self.of("repeated")
-
-    @property
-    def damaged(self) -> tuple[str, ...]:
-        """Words that came in parts, or were never said."""
-        return self.of("damaged")
-
-    @property
-    def mistimed(self) -> tuple[str, ...]:
-        """Words and transcripts with a time that is not theirs."""
-        return self.of("mistimed")
-
-    @property
-    def unpaired(self) -> tuple[str, ...]:
-        """Starts and ends of turns that do not alternate."""
-        return self.of("turns")
-
-    def of(self, kind: str) -> tuple[str, ...]:
-        """What is wrong of one kind."""
-        return tuple(wrong.text for wrong in self.wrongs if wrong.kind == kind)
-
-    def __str__(self) -> str:
-        if self.ok:
-            return f"{self.words} words: each is there, once, whole and in its place"
-        counts = Counter(wrong.kind for wrong in self.wrongs)
-        head = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
-        return "\n".join([f"{self.words} words: {head}", *(f"  {kind:9} {text}" for kind, text in self.wrongs)])
 
 
 def judge(
@@ -93,6 +33,7 @@ def judge(
     *,
     tolerance: float = 0.0,
     stats: SessionStats | None = None,
+    turns: bool | None = None,
 ) -> Report:
     """Hold what was told against what was said.
 
@@ -100,6 +41,9 @@ def judge(
     ``(time, event)``. What a kind of events cannot show is not asked for: texts have no times and no turns.
     ``tolerance``: by how many seconds a time may be off beside what the service's ``imperfection`` allows.
     ``stats`` are the session's: then its end, and what it counted, are looked at too.
+    ``turns``: whether starts and ends of speech are asked for. By default they are where any is among the events, and
+    where there is more of a session than its transcripts: it tells of turns whatever its options are. A plugin of
+    LiveKit that tells of none need not; say ``True`` of one that is meant to, ``False`` where you kept none.
 
     A word that was lost is ``told`` where an ``AudioLost`` covers it, and ``lost`` where nobody would know.
     Raises ``TypeError`` for what is no event.
@@ -111,7 +55,7 @@ def judge(
         *_wrong_words(truth, told, hearing),
         *_wrong_times(truth, told, hearing, tolerance),
         *_wrong_order(hearing),
-        *_wrong_turns(told),
+        *_wrong_turns(truth, told, hearing, tolerance, turns),
         *_wrong_end(truth, [one.event for one in told], stats),
     ]
     return Report(tuple(wrongs), len(truth.words))
@@ -208,16 +152,12 @@ def _wrong_times(truth: Truth, told: Sequence[Told], hearing: Hearing, tolerance
             before = one.end
 
 
-def _wrong_turns(told: Sequence[Told]) -> Iterator[Wrong]:
-    speaking = False
-    for one in told:
-        if one.kind in ("started", "ended"):
-            if (one.kind == "started") is speaking:
-                at = "" if one.start is None else f" at {one.start:g} s"
-                yield Wrong("turns", f"a turn {one.kind}{at}: they do not alternate")
-            speaking = one.kind == "started"
-    if speaking:
-        yield Wrong("turns", "a turn has no end")
+def _wrong_turns(
+    truth: Truth, told: Sequence[Told], hearing: Hearing, tolerance: float, asked: bool | None
+) -> Iterable[Wrong]:
+    if are_meant(told) if asked is None else asked:
+        return wrong_turns(truth, told, {piece.word for piece in hearing.pieces}, tolerance + EXACT)
+    return ()
 
 
 def _wrong_end(truth: Truth, events: Sequence[object], stats: SessionStats | None) -> Iterator[Wrong]:

@@ -36,6 +36,7 @@ class Told(NamedTuple):
     words: tuple[Word, ...] = ()
     start: float | None = None
     end: float | None = None
+    inferred: bool = False  # a start that no detector heard
     provisional: bool = False
     may_repeat: bool = False
 
@@ -59,12 +60,14 @@ def _read(event: Any) -> Iterator[Told]:
         yield Told("final", event, event.text, event.words)
     elif isinstance(event, FinalTranscript):
         start, end = event.start, event.end
-        more = (event.provisional, event.may_repeat)
-        yield Told("final", event, event.text, event.words, start, end, *more)
+        more = {"provisional": event.provisional, "may_repeat": event.may_repeat}
+        yield Told("final", event, event.text, event.words, start, end, **more)
     elif isinstance(event, InterimTranscript):
         yield Told("interim", event, event.text, (), event.start, event.end)
-    elif isinstance(event, (SpeechStarted, SpeechEnded)):
-        yield Told("started" if isinstance(event, SpeechStarted) else "ended", event, start=event.time)
+    elif isinstance(event, SpeechStarted):
+        yield Told("started", event, start=event.time, inferred=event.inferred)
+    elif isinstance(event, SpeechEnded):
+        yield Told("ended", event, start=event.time)
     elif isinstance(event, AudioLost):
         yield Told("lost", event, start=event.start, end=event.end)
     elif isinstance(event, _EVENTS):
@@ -89,7 +92,7 @@ def _of_livekit(event: Any) -> Told:
         Word(text=str(word), start=_time(word.start_time), end=_time(word.end_time)) for word in data.words or ()
     )
     provisional = bool((getattr(data, "metadata", None) or {}).get("provisional"))
-    return Told(kind, event, data.text, words, start, end, provisional)
+    return Told(kind, event, data.text, words, start, end, provisional=provisional)
 
 
 def _time(given: Any) -> float | None:
