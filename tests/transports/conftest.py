@@ -43,7 +43,7 @@ def run(transport: Driver) -> Run:
 
 
 @pytest.fixture
-def leaves_nothing(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def leaves_nothing() -> Iterator[None]:
     """After a test there is no socket and no thread that was not there before it, and no log record shows the key."""
-    with drivers.leaves_nothing(caplog):
+    with drivers.leaves_nothing():
         yield

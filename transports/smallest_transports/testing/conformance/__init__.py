@@ -91,11 +91,11 @@ def _held(case: Callable[..., Any], name: str, drivers: Sequence[Driver]) -> Cal
     names = [parameter for parameter in inspect.signature(case).parameters if parameter != "transport"]
 
     def held(_: object, transport: Driver, request: pytest.FixtureRequest, **fixtures: Any) -> None:
-        caplog = request.getfixturevalue("caplog")
-        given = {each: fixtures[_FIXTURES.get(each, each)] for each in names}
+        given = {each: fixtures[_FIXTURES.get(each, each)] for each in names if each != "logs"}
         why = transport.lack(request.node.name)
         try:
-            with leaves_nothing(caplog):
+            with leaves_nothing() as logs:
+                given |= {"logs": logs} if "logs" in names else {}
                 transport.run(partial(case, transport=transport, **given))
         except Exception as error:
             if why is None or isinstance(error, pytest.skip.Exception):
@@ -104,7 +104,7 @@ def _held(case: Callable[..., Any], name: str, drivers: Sequence[Driver]) -> Cal
         if why is not None:
             pytest.fail(f"{transport.name} passes it now: take it out of lacks ({why})")
 
-    wanted = ["self", "transport", "request", *(_FIXTURES.get(each, each) for each in names)]
+    wanted = ["self", "transport", "request", *(_FIXTURES.get(each, each) for each in names if each != "logs")]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     held.__signature__ = inspect.Signature([inspect.Parameter(each, kind) for each in wanted])  # type: ignore[attr-defined]
     held.__name__ = held.__qualname__ = name

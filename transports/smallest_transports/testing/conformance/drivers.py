@@ -188,24 +188,68 @@ def connections_to(port: int) -> int:
     return sum(1 for _ in clients_of(port))
 
 
+class Logs(logging.Handler):
+    """All that is logged, from DEBUG on: pytest's own way (``caplog``) is not there with ``-p no:logging``."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    @property
+    def messages(self) -> list[str]:
+        """The messages, one for each record."""
+        return [record.getMessage() for record in self.records]
+
+    @property
+    def text(self) -> str:
+        """All of it, with tracebacks."""
+        return "\n".join(map(self.format, self.records))
+
+
 @contextmanager
-def leaves_nothing(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def at_level(level: int, name: str | None = None) -> Iterator[None]:
+    """A logger, or the root of all, lets through what is of this level."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def logged() -> Iterator[Logs]:
+    """What is logged meanwhile, but for the headers that a server of websockets was sent."""
+    logs, root = Logs(), logging.getLogger()
+    root.addHandler(logs)
+    try:
+        with at_level(logging.DEBUG), at_level(logging.INFO, "websockets"):
+            yield logs
+    finally:
+        root.removeHandler(logs)
+
+
+@contextmanager
+def leaves_nothing() -> Iterator[Logs]:
     """After a case there is no socket and no thread that was not there before it, and no log record shows the key.
 
     What was there may be gone: the collector takes what an earlier test left whenever it likes.
     """
-    logging.getLogger("websockets").setLevel(logging.INFO)  # a server of a case: it shows the headers that it was sent
-    caplog.set_level(logging.DEBUG)
     before = {*descriptors().values()}, threads()
-    yield
+    with logged() as logs:
+        yield logs
     new = [fd for fd, name in descriptors().items() if name not in before[0] and name.startswith("socket:")]
     assert [told(fd) for fd in new] == []
     enough = time.monotonic() + PATIENCE / 4  # one that nobody waited for, a resolver's, may still be about to be idle
     while (left := threads() - before[1]) and time.monotonic() < enough:
         left.pop().join(0.01)
     assert threads() - before[1] == set()
-    assert KEY not in caplog.text
-    assert "private words" not in caplog.text  # what the servers of the failures say, and what is said to them
+    assert KEY not in logs.text
+    assert "private words" not in logs.text  # what the servers of the failures say, and what is said to them
 
 
 def told(fd: int) -> str:

@@ -15,7 +15,7 @@ from smallest_proto.events import LinkOpened
 from smallest_proto.transcription.events import FinalTranscript
 from smallest_transports.testing.servers import answering, local_server, opening, reset, serving
 
-from .drivers import AGAIN, KEY, ONCE, Driver
+from .drivers import AGAIN, KEY, ONCE, Driver, Logs, at_level
 from .failures import PRIVATE, collect, fail
 from .way import SPEECH, hear
 
@@ -26,15 +26,15 @@ REFUSED = b'HTTP/1.1 429 Slow\r\nContent-Length: 25\r\n\r\n{"error":"private wor
 
 
 @contextmanager
-def private(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+def private(logs: Logs) -> Iterator[Logs]:
     """The log of a case, which must tell of nothing that is private."""
-    yield caplog
-    ours = [record.getMessage() for record in caplog.records if record.name.startswith("smallest_proto")]
+    yield logs
+    ours = [record.getMessage() for record in logs.records if record.name.startswith("smallest_proto")]
     for secret in (KEY, PRIVATE, *SPEECH.text.split()):
         assert not [line for line in ours if secret in line.split() or (len(secret) > 4 and secret in line)]
 
 
-def lines(log: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[str]:
+def lines(log: Logs, level: int = logging.INFO) -> list[str]:
     """What was told, without the number of the call."""
     ours = [record for record in log.records if record.name.startswith("smallest_proto.")]
     return [record.getMessage().partition(": ")[2] for record in ours if record.levelno == level]
@@ -46,8 +46,8 @@ def has(told: list[str], *beginnings: str) -> bool:
     return all(any(line.startswith(beginning) for line in found) for beginning in beginnings)
 
 
-async def test_a_call_that_is_lost_goes_on(transport: Driver, caplog: pytest.LogCaptureFixture) -> None:
-    with private(caplog) as log:
+async def test_a_call_that_is_lost_goes_on(transport: Driver, logs: Logs) -> None:
+    with private(logs) as log:
         with local_server("drop") as url:
             assert await hear(transport, url) == SPEECH.text
         told = lines(log)
@@ -64,8 +64,8 @@ async def test_a_call_that_is_lost_goes_on(transport: Driver, caplog: pytest.Log
         assert "SendBinary(link=1, data=<" in "".join(lines(log, logging.DEBUG))
 
 
-async def test_a_handover(transport: Driver, caplog: pytest.LogCaptureFixture) -> None:
-    with private(caplog) as log:
+async def test_a_handover(transport: Driver, logs: Logs) -> None:
+    with private(logs) as log:
         with local_server() as url:
             async with transport.client(url) as client, client.stream_transcription() as stream:
                 await stream.send_audio(SPEECH.pcm)
@@ -82,8 +82,8 @@ async def test_a_handover(transport: Driver, caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
-async def test_refused(transport: Driver, caplog: pytest.LogCaptureFixture, live: bool) -> None:
-    with private(caplog) as log:
+async def test_refused(transport: Driver, logs: Logs, live: bool) -> None:
+    with private(logs) as log:
         with serving(answering(REFUSED)) as url:
             await fail(transport, url, live=live)
             async with transport.client(url, retry=ONCE) as client:
@@ -92,8 +92,8 @@ async def test_refused(transport: Driver, caplog: pytest.LogCaptureFixture, live
         assert has(lines(log), "ended, failed: HTTP 429" if live else "failed: HTTP 429", "POST ", "failed: HTTP 429")
 
 
-async def test_a_try_that_is_followed_by_another(transport: Driver, caplog: pytest.LogCaptureFixture) -> None:
-    with private(caplog) as log:
+async def test_a_try_that_is_followed_by_another(transport: Driver, logs: Logs) -> None:
+    with private(logs) as log:
         with serving(answering(REFUSED)) as url:
             async with transport.client(url, retry=msgspec.structs.replace(AGAIN, max_retries=1)) as client:
                 with pytest.raises(RemoteError):
@@ -102,8 +102,8 @@ async def test_a_try_that_is_followed_by_another(transport: Driver, caplog: pyte
         assert "; the next try in 0.00 s" in "".join(lines(log))
 
 
-async def test_reset_while_speaking(transport: Driver, caplog: pytest.LogCaptureFixture) -> None:
-    with private(caplog) as log:
+async def test_reset_while_speaking(transport: Driver, logs: Logs) -> None:
+    with private(logs) as log:
         with serving(opening(reset)) as url:
             async with transport.client(url, retry=ONCE) as client, client.stream_synthesis() as stream:
                 await stream.send_text(PRIVATE)
@@ -115,8 +115,8 @@ async def test_reset_while_speaking(transport: Driver, caplog: pytest.LogCapture
         assert names == {"smallest_proto.synthesis"}
 
 
-async def test_nothing_where_nobody_listens(transport: Driver, caplog: pytest.LogCaptureFixture) -> None:
-    with private(caplog) as log:
-        with log.at_level(logging.WARNING, "smallest_proto"), serving(answering(REFUSED)) as url:
+async def test_nothing_where_nobody_listens(transport: Driver, logs: Logs) -> None:
+    with private(logs) as log:
+        with at_level(logging.WARNING, "smallest_proto"), serving(answering(REFUSED)) as url:
             await fail(transport, url)
         assert lines(log) == lines(log, logging.DEBUG) == []

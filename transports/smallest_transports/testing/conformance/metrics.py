@@ -13,7 +13,7 @@ from smallest_proto.transcription.metrics import FinalMetrics
 from smallest_transports.testing import judge
 from smallest_transports.testing.servers import local_server
 
-from .drivers import KEY, Driver
+from .drivers import KEY, Driver, Logs
 from .promises import SHORT, SPEECH
 
 
@@ -69,9 +69,7 @@ async def test_a_link_that_never_opened_says_why(transport: Driver) -> None:
     assert link.failure.status == 503
 
 
-async def test_a_mistake_in_the_function_is_logged_and_the_call_goes_on(
-    transport: Driver, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_mistake_in_the_function_is_logged_and_the_call_goes_on(transport: Driver, logs: Logs) -> None:
     def wrong(metrics: LinkMetrics | FinalMetrics) -> None:
         raise ValueError(f"counting {type(metrics).__name__}")
 
@@ -81,5 +79,5 @@ async def test_a_mistake_in_the_function_is_logged_and_the_call_goes_on(
             await stream.end_input()
             events = [event async for event in stream]
     assert judge(events, SPEECH, stats=stream.stats).ok
-    told = [line.splitlines() for line in caplog.messages if line.startswith("on_metrics raised; the call goes on")]
+    told = [line.splitlines() for line in logs.messages if line.startswith("on_metrics raised; the call goes on")]
     assert {lines[-1] for lines in told} == {"ValueError: counting FinalMetrics", "ValueError: counting LinkMetrics"}

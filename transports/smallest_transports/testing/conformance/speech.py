@@ -24,7 +24,7 @@ from smallest_transports.local.voices import VOICES
 from smallest_transports.testing.certificates import Tls
 from smallest_transports.testing.servers import answering, port_of, serving
 
-from .drivers import ONCE, SECURE, Driver, connections_to
+from .drivers import ONCE, SECURE, Driver, Logs, connections_to
 from .leaving import cancelled_at_every_await
 from .speaking import LONG, ROADS, SPEAK, TEXT, heard, say, speaking, take
 
@@ -159,7 +159,7 @@ async def test_the_voices(transport: Driver) -> None:
                 await client.voices()
 
 
-async def test_what_is_said_never_shows(transport: Driver, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_is_said_never_shows(transport: Driver, logs: Logs) -> None:
     body, events = json.dumps({"error": "no"}).encode(), list[SpeechEvent]()
     with serving(answering(b"HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))) as url:
         async with transport.client(url, retry=ONCE) as client:
@@ -175,7 +175,7 @@ async def test_what_is_said_never_shows(transport: Driver, caplog: pytest.LogCap
                     await take(stream, events)
             shown += [repr(event) for event in events]
             shown += [repr(raised.value), str(raised.value), repr(raised.value.__context__)]
-    assert "hush" not in "".join(shown) + caplog.text
+    assert "hush" not in "".join(shown) + logs.text
     assert "sk-very" not in "".join(shown)
 
 
