@@ -204,3 +204,25 @@ def test_a_machine_finds_what_a_session_does_wrong() -> None:
         run_state_machine_as_test(
             DeafMachine, settings=settings(case.settings, phases=[Phase.generate], derandomize=True)
         )
+
+
+class Wrapped:
+    """A session of somebody else, who shows what is public of one, and nothing more."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.__session = TranscriptionSession(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        assert not name.startswith("_"), f"the machine looks into the session: {name}"
+        return getattr(self.__session, name)
+
+
+class WrappedMachine(SessionMachine):
+    make_session = Wrapped
+
+
+def test_a_machine_looks_into_no_session() -> None:
+    case = unhurried(WrappedMachine, examples=5)
+    run_state_machine_as_test(
+        WrappedMachine, settings=settings(case.settings, phases=[Phase.generate], derandomize=True)
+    )
