@@ -79,6 +79,7 @@ class OwnStream:
             await anyio.lowlevel.checkpoint()
         event = self._events.get()
         if event is None:
+            self._events.put(None)  # the same when it is asked again
             raise StopAsyncIteration
         if isinstance(event, Exception):
             raise event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import subprocess
 import sys
@@ -48,6 +49,15 @@ def test_each_module_of_cases_is_a_subject() -> None:
     folder = Path(conformance.__file__).parent
     holds = {path.stem for path in folder.glob("*.py") if "async def test_" in path.read_text("utf-8")}
     assert holds == {*SUBJECTS}
+
+
+def test_the_page_names_cases_that_there_are_and_each_subject() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "testing.md").read_text("utf-8")
+    rows = re.findall(r"^\| [^|]+ \| (`[^|]+`) \|$", page.partition("…or this fails |")[2], re.MULTILINE)
+    named = [f"test_{name}" for row in rows for name in re.findall(r"`([\w*]+)`", row)]
+    cases = [name for name in vars(suite(Driver("mine", "nowhere:Client"))) if name.startswith("test_")]
+    assert [name for name in named if not fnmatch.filter(cases, name)] == []
+    assert [subject for subject in SUBJECTS if not any(name.startswith(f"test_{subject}_") for name in named)] == []
 
 
 def test_a_case_is_for_the_drivers_that_it_fits() -> None:

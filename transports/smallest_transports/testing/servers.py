@@ -105,6 +105,23 @@ async def answer_the_end(
         writer.write(server.data_to_send())
 
 
+async def heard_text(server: wire.ServerConnection, reader: asyncio.StreamReader, kind: str) -> None:
+    """Hear all until a message of this kind, as ``finalize``, has come."""
+    while True:
+        for event in server.receive_data(await reader.read(65536)):
+            if isinstance(event, wire.TextMessage) and kind in event.text:
+                return
+            if isinstance(event, wire.Closed):
+                raise ConnectionResetError("the client is gone")
+
+
+async def heard_pong(server: wire.ServerConnection, reader: asyncio.StreamReader) -> None:
+    """Hear all until a pong has come."""
+    while wire.Pong() not in server.receive_data(data := await reader.read(65536)):
+        if not data:
+            raise ConnectionResetError("the client is gone")
+
+
 async def heard_the_end(server: wire.ServerConnection, reader: asyncio.StreamReader) -> int:
     """The code with which the client closes, whatever it says before that; 1006: it goes without a goodbye."""
     while True:

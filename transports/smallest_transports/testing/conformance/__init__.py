@@ -35,6 +35,8 @@ __all__ = ["SUBJECTS", "Driver", "suite", "those"]
 # The modules that hold cases.
 SUBJECTS = (
     "promises",
+    "events",
+    "messages",
     "failures",
     "retries",
     "leaving",

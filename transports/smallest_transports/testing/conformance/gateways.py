@@ -251,7 +251,7 @@ def small_frames(kind: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["pings", "pings and the end", "text in single bytes", "empty audio"])
 async def test_small_frames_leave_others_their_turn(transport: Driver, kind: str) -> None:
-    turns = 0
+    turns, finals = 0, list[str]()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(handshake(await reader.readuntil(b"\r\n\r\n")) + small_frames(kind))
@@ -263,11 +263,15 @@ async def test_small_frames_leave_others_their_turn(transport: Driver, kind: str
     with serving(talk) as url:
         async with transport.client(url, retry=ONCE) as client, client.stream_transcription() as stream:
             await stream.end_input()
-            driver = stream._driver
-            while not driver.over():
-                turns += 1
-                await anyio.lowlevel.checkpoint()
-            finals = [event.text async for event in stream if isinstance(event, FinalTranscript)]
+
+            async def listen() -> None:
+                finals.extend([event.text async for event in stream if isinstance(event, FinalTranscript)])
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(listen)
+                while not finals:
+                    turns += 1
+                    await anyio.lowlevel.checkpoint()
     assert finals == ["the last"]
     assert turns > 15_000 / EVENTS_AT_ONCE
 

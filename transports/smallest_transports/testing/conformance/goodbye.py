@@ -20,7 +20,7 @@ from smallest_transports.testing.certificates import Tls
 from smallest_transports.testing.servers import accept, heard_the_end, serving
 
 from .drivers import ONCE, PCM, SECURE, Driver
-from .pressure import PATIENT, until_it_stands
+from .pressure import PATIENT, Giving
 
 
 async def until_lost(stream: TranscriptionStream) -> None:
@@ -102,14 +102,10 @@ async def test_is_said_last_where_the_socket_is_full(transport: Driver, tls: Tls
         options = {"timeouts": PATIENT, "buffer_seconds": 3600.0, "ssl_context": tls.client, "retry": ONCE}
         async with transport.client(url, **options) as client, client.stream_transcription() as stream:
             assert isinstance(await anext(stream), LinkOpened)
-
-            async def send() -> None:
-                while True:
-                    await stream.send_audio(PCM)
-
+            giving = Giving(stream)
             async with anyio.create_task_group() as group:
-                group.start_soon(send)
-                await until_it_stands(stream)
+                group.start_soon(giving.run)
+                await giving.until_held()
                 group.cancel_scope.cancel()
             full.set_result(None)
             with pytest.raises(DisconnectedError):

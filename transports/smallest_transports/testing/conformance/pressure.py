@@ -17,25 +17,32 @@ from smallest_proto.transcription.events import FinalTranscript
 from smallest_transports import _wire as wire
 from smallest_transports._transcription import TranscriptionStream
 from smallest_transports.testing.certificates import Tls
-from smallest_transports.testing.servers import Talk, accept, answer_the_end, port_of, serving
+from smallest_transports.testing.servers import Talk, accept, answer_the_end, heard_pong, port_of, serving
 
 from .drivers import ONCE, PCM, SECURE, Driver
 
+SECONDS = 300  # 9.6 MB of audio: more than a kernel keeps of what was not taken: Linux 4 MB
+STILL = 300  # turns of the loop in which nothing moves
 # So long that nothing is given up while it is held back.
 PATIENT = Timeouts(message_interval=0, write=100, ping=100, pong=100, mute=200)
 
 
 class Standstill:
-    """A server that accepts, and reads no more until ``go_on``."""
+    """A server that accepts, and reads no more until ``go_on``; it says something when it is told to ``speak``."""
 
     def __init__(self) -> None:
         self.received = bytearray()
-        self._stands: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._speaks, self._goes_on = asyncio.Event(), asyncio.Event()
+
+    def speak(self) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._speaks.set)
 
     def go_on(self) -> None:
-        assert self._stands is not None
-        loop, event = self._stands
-        loop.call_soon_threadsafe(event.set)
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._goes_on.set)
+        self.speak()
 
     @property
     def talk(self) -> Talk:
@@ -43,47 +50,77 @@ class Standstill:
             # So little of what is not read is kept here that the sender is soon held back; its own side keeps more.
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             server = await accept(reader, writer)
-            goes_on = asyncio.Event()
-            self._stands = asyncio.get_running_loop(), goes_on
-            await goes_on.wait()
+            self._loop = asyncio.get_running_loop()
+            await self._speaks.wait()
+            server.send_text('{"transcript":"so","is_final":true}')
+            writer.write(server.data_to_send())
+            await self._goes_on.wait()
             await answer_the_end(server, reader, writer, self.received)
 
         return talk
 
 
-async def until_it_stands(stream: TranscriptionStream) -> float:
-    """Wait until the sender is held back and nothing moves any more; gives the seconds it could give."""
-    given, turns = -1.0, 0
-    while turns < 300:
-        await anyio.lowlevel.checkpoint()
-        now = stream.stats.seconds_given
-        turns = turns + 1 if now == given and not stream._driver.ready() else 0
-        given = now
-    return given
+class Giving:
+    """Gives audio, a second at a time, to a stream whose socket takes no more of it at some point."""
+
+    def __init__(self, stream: TranscriptionStream) -> None:
+        self.taken = 0  # seconds
+        self._stream = stream
+        self._waits = False
+
+    async def run(self) -> None:
+        for _ in range(SECONDS):
+            self._waits = True
+            await self._stream.send_audio(PCM)
+            self._waits = False
+            self.taken += 1
+        await self._stream.end_input()
+
+    async def until_held(self) -> int:
+        """Wait until ``send_audio`` waits, and nothing moves any more; the seconds that were taken."""
+        taken, turns = -1, 0
+        while turns < STILL:
+            assert self.taken < SECONDS, f"send_audio took {SECONDS} s, and the socket took nothing: it never waits"
+            await anyio.lowlevel.checkpoint()
+            turns = turns + 1 if self._waits and self.taken == taken else 0
+            taken = self.taken
+        return taken
 
 
 @SECURE
 async def test_a_server_that_does_not_read_slows_the_sender(transport: Driver, tls: Tls, secure: bool) -> None:
-    server, seconds = Standstill(), 300  # 9.6 MB: more than a kernel keeps of what was not taken: Linux 4 MB
+    server = Standstill()
     with serving(server.talk, tls.server if secure else None) as url:
         # So much may be held that it is the socket, not the session, that makes the sender wait.
         options = {"timeouts": PATIENT, "buffer_seconds": 3600.0, "ssl_context": tls.client}
         async with transport.client(url, **options) as client, client.stream_transcription() as stream:
-
-            async def send() -> None:
-                for _ in range(seconds):
-                    await stream.send_audio(PCM)
-                await stream.end_input()
-
+            giving = Giving(stream)
             assert isinstance(await anext(stream), LinkOpened)  # until then there is no socket to hold it up
             async with anyio.create_task_group() as group:
-                group.start_soon(send)
-                given = await until_it_stands(stream)
-                assert given < seconds
+                group.start_soon(giving.run)
+                await giving.until_held()
                 server.go_on()
                 events = [event async for event in stream]
     assert isinstance(events[-1], SessionEnded)
-    assert server.received == PCM * seconds
+    assert server.received == PCM * SECONDS
+
+
+async def test_what_is_said_is_heard_while_the_sender_waits(transport: Driver) -> None:
+    """The server reads no more until it has been heard: who does not hear while they send would wait for ever."""
+    server = Standstill()
+    with serving(server.talk) as url:
+        options = {"timeouts": PATIENT, "buffer_seconds": 3600.0, "retry": ONCE}
+        async with transport.client(url, **options) as client, client.stream_transcription() as stream:
+            giving = Giving(stream)
+            assert isinstance(await anext(stream), LinkOpened)
+            async with anyio.create_task_group() as group:
+                group.start_soon(giving.run)
+                await giving.until_held()
+                server.speak()
+                async for event in stream:
+                    if isinstance(event, FinalTranscript):
+                        break
+                group.cancel_scope.cancel()
 
 
 @SECURE
@@ -94,17 +131,13 @@ async def test_leaving_while_the_socket_is_full(transport: Driver, tls: Tls, sec
     async def live() -> None:
         options = {"timeouts": PATIENT, "buffer_seconds": 3600.0, "ssl_context": tls.client}
         async with transport.client(url, **options) as client, client.stream_transcription() as stream:
+            giving = Giving(stream)
             assert isinstance(await anext(stream), LinkOpened)
-
-            async def send() -> None:
-                while True:
-                    await stream.send_audio(PCM)
-
             async with anyio.create_task_group() as group:
-                group.start_soon(send)
-                given = await until_it_stands(stream)
+                group.start_soon(giving.run)
+                taken = await giving.until_held()
                 group.cancel_scope.cancel()
-            assert stream.stats.seconds_given == given == int(given)
+            assert stream.stats.seconds_given == taken
 
     with serving(server.talk, tls.server if secure else None) as url:
         tasks = transport.tasks()
@@ -117,14 +150,10 @@ async def test_what_is_held_is_bounded(transport: Driver) -> None:
     with serving(server.talk) as url:
         options = {"timeouts": PATIENT, "buffer_seconds": 5.0}
         async with transport.client(url, **options) as client, client.stream_transcription() as stream:
-
-            async def send() -> None:
-                while True:
-                    await stream.send_audio(PCM)
-
+            giving = Giving(stream)
             async with anyio.create_task_group() as group:
-                group.start_soon(send)
-                assert await until_it_stands(stream) <= 10.0
+                group.start_soon(giving.run)
+                assert await giving.until_held() <= 10
                 group.cancel_scope.cancel()
 
 
@@ -133,13 +162,16 @@ async def test_what_is_called_off_has_not_been_taken(transport: Driver) -> None:
     with serving(server.talk) as url:
         options = {"timeouts": PATIENT, "buffer_seconds": 5.0}
         async with transport.client(url, **options) as client, client.stream_transcription() as stream:
-            taken = 0
+            taken = swallowed = 0
             called_off = False
             while not called_off:
                 with anyio.move_on_after(0.2) as scope:
                     await stream.send_audio(PCM)
                     taken += 1
                 called_off = scope.cancelled_caught
+                swallowed += scope.cancel_called and not called_off
+                assert swallowed < 3, "send_audio was cancelled, and went on"  # once it can have been done by then
+                assert taken < SECONDS, "send_audio never waits"
             assert stream.stats.seconds_given == taken
             with anyio.CancelScope() as scope:
                 scope.cancel()
@@ -162,8 +194,7 @@ async def test_a_consumer_that_does_not_read_holds_nothing_up(transport: Driver)
             server.send_text(json.dumps({"transcript": f"w{at}", "is_final": True}))
         server.ping()
         writer.write(server.data_to_send())
-        while wire.Pong() not in server.receive_data(await reader.read(65536)):
-            pass
+        await heard_pong(server, reader)
         answered.set()
         server.close(1000)
         writer.write(server.data_to_send())
