@@ -322,9 +322,9 @@ def test_where_no_probe_is_asked(speech: float, silence: float, why: str) -> Non
 def test_no_probe_where_what_is_final_leaves_room() -> None:
     way, link = quiet_way(speech=7.0, silence=0.5)
     way.final_to(RATE * 5 // 2)
-    assert not way.sender.probe(link)
+    assert not way.sender.probe(link, 0.0)
     way.final_to(RATE * 5 // 2 - MESSAGE)
-    assert way.sender.probe(link)
+    assert way.sender.probe(link, 0.0)
 
 
 def test_no_probe_beside_a_question_of_the_application_or_behind_what_waits() -> None:
