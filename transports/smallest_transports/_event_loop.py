@@ -106,7 +106,7 @@ class EventLoopDriver(Driver[M]):
     def changed(self) -> None:
         if not self._news.is_set() and (self.outputs or self.over()):
             self._news.set()
-        if not self._room.is_set() and self.ready():
+        if self.writers and not self._room.is_set() and self.ready():
             self._room.set()
 
     def _wake(self) -> None:

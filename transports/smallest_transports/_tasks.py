@@ -196,7 +196,7 @@ class TaskDriver(Driver[M]):
     def changed(self) -> None:
         if not self._news.rung and (self.outputs or self.over()):
             self._news.ring()
-        if not self._room.rung and self.ready():
+        if self.writers and not self._room.rung and self.ready():
             self._room.ring()
 
     async def _tick(self) -> None:
