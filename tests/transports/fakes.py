@@ -67,8 +67,6 @@ class LoneDriver(Driver):
     def wake_at(self, due: float) -> None:
         pass
 
-    def changed(self) -> None:
-        pass
 
 
 def streaming() -> tuple[LoneDriver, FakeLink]:

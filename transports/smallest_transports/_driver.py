@@ -100,8 +100,8 @@ class Driver(Generic[M]):
         # Not bounded: a consumer that does not read must not hold up the protocol (pongs, deadlines, the end). Events
         # are few, some ten per second of speech; audio, which is much, is what back-pressure holds.
         self.outputs: deque[Any] = deque()
-        self.readers = 0  # who wait for an output
-        self.writers = 0  # who wait for room
+        self.readers: list[Any] = []  # who wait for an output: what wakes each of them
+        self.writers: list[Any] = []  # who wait for room
         self.heard = 0  # how often something came in
         self.mistake: Exception | None = None  # ours, met where nobody awaits it
         self._last: Any = None
@@ -118,8 +118,8 @@ class Driver(Generic[M]):
         """Tell ``machine.handle_timer`` then; too early does no harm."""
         raise NotImplementedError
 
-    def changed(self) -> None:
-        """Something changed: whoever waits for an output or for ``ready`` has to check again."""
+    def wake_up(self, sleeper: Any) -> None:
+        """Wake one of the readers or writers: it checks again what it waits for. Once is as good as twice."""
         raise NotImplementedError
 
     async def next(self) -> Any:
@@ -214,6 +214,15 @@ class Driver(Generic[M]):
             self.wake_at(due)
         if self.writers or (self.readers and self._told != before):
             self.changed()
+
+    def changed(self) -> None:
+        """Something changed: whoever waits for an output or for ``ready`` has to check again."""
+        if self.readers and (self.outputs or self.over()):
+            for sleeper in self.readers:
+                self.wake_up(sleeper)
+        if self.writers and self.ready():
+            for sleeper in self.writers:
+                self.wake_up(sleeper)
 
     def wake(self) -> None:
         """Let ``next`` give ``None`` once, after what there is."""

@@ -28,8 +28,6 @@ class EventLoopDriver(Driver[M]):
         self.tasks: set[asyncio.Task[None]] = set()  # one for each connection that has not wholly gone
         self._timer: asyncio.Handle | None = None
         self._sent_at = 0.0
-        self._news = asyncio.Event()
-        self._room = asyncio.Event()
 
     def run(self, step: Callable[..., None], *args: Any) -> None:
         """What the event loop calls, and nobody awaits: a mistake of ours must reach those who wait for the machine."""
@@ -54,14 +52,8 @@ class EventLoopDriver(Driver[M]):
         return task
 
     async def next(self) -> Any:
-        if not self.outputs and not self.over():
-            self.readers += 1
-            try:
-                while not self.outputs and not self.over():
-                    self._news.clear()
-                    await self._news.wait()
-            finally:
-                self.readers -= 1
+        while not self.outputs and not self.over():
+            await self._sleep(self.readers)
         return self.outputs.popleft() if self.outputs else None
 
     def takes_at_once(self) -> bool:
@@ -73,14 +65,8 @@ class EventLoopDriver(Driver[M]):
 
     async def until_ready(self) -> None:
         await asyncio.sleep(0)
-        if not self.ready():
-            self.writers += 1
-            try:
-                while not self.ready():
-                    self._room.clear()
-                    await self._room.wait()
-            finally:
-                self.writers -= 1
+        while not self.ready():
+            await self._sleep(self.writers)
 
     async def close(self) -> None:  # a cancellation has to wait that moment
         self.run(self.tell, self.machine.abort)
@@ -103,11 +89,17 @@ class EventLoopDriver(Driver[M]):
             self._timer.cancel()
         self._timer, self.due = self.loop.call_at(due, self.run, self._wake), due
 
-    def changed(self) -> None:
-        if not self._news.is_set() and (self.outputs or self.over()):
-            self._news.set()
-        if self.writers and not self._room.is_set() and self.ready():
-            self._room.set()
+    def wake_up(self, sleeper: asyncio.Future[None]) -> None:
+        if not sleeper.done():
+            sleeper.set_result(None)
+
+    async def _sleep(self, among: list[asyncio.Future[None]]) -> None:
+        sleeper = self.loop.create_future()
+        among.append(sleeper)
+        try:
+            await sleeper
+        finally:
+            among.remove(sleeper)
 
     def _wake(self) -> None:
         late = self.loop.time() - self.due

@@ -40,31 +40,7 @@ class Event(Protocol):
     """Something that happens once."""
 
     def set(self) -> Any: ...
-    def is_set(self) -> bool: ...
     async def wait(self) -> None: ...
-
-
-class Bell:
-    """What may happen again and again, for any number of tasks to wait for: the framework's events happen once."""
-
-    def __init__(self, framework: Framework) -> None:
-        self._new_event = framework.Event
-        self._event = framework.Event()
-
-    @property
-    def rung(self) -> bool:
-        """Whether it rang since somebody began to wait; it need not ring again."""
-        return self._event.is_set()
-
-    def ring(self) -> None:
-        """Wake all who wait: they check again what they wait for."""
-        self._event.set()
-
-    async def wait(self) -> None:
-        """Until it rings."""
-        if self._event.is_set():
-            self._event = self._new_event()
-        await self._event.wait()
 
 
 class Nursery(Protocol):
@@ -127,9 +103,7 @@ class TaskDriver(Driver[M]):
         self._nursery = world.nursery
         self._lives: set[Scope] = set()  # of the tasks that have not wholly gone
         self._nap = self.framework.CancelScope()  # of the timer; its deadline is when to wake up
-        self._news = Bell(self.framework)
-        self._room = Bell(self.framework)
-        self._gone = Bell(self.framework)
+        self._closers: list[Event] = []  # who wait for them
 
     def start(self, life: Callable[[], Awaitable[None]]) -> Scope:
         """Start a task; it ends with its scope, or with the driver."""
@@ -147,7 +121,8 @@ class TaskDriver(Driver[M]):
             self._fail(exc)
         finally:
             self._lives.discard(scope)
-            self._gone.ring()
+            for sleeper in self._closers:
+                sleeper.set()
 
     def run(self, step: Callable[..., None], *args: Any) -> None:
         """What a task does, and nobody awaits: a mistake of ours must reach those who wait for the machine."""
@@ -158,21 +133,13 @@ class TaskDriver(Driver[M]):
 
     async def next(self) -> Any:
         await self.framework.sleep(0)
-        self.readers += 1
-        try:
-            while not self.outputs and not self.over():
-                await self._news.wait()
-        finally:
-            self.readers -= 1
+        while not self.outputs and not self.over():
+            await self._sleep(self.readers)
         return self.outputs.popleft() if self.outputs else None
 
     async def until_ready(self) -> None:
-        self.writers += 1
-        try:
-            while not self.ready():
-                await self._room.wait()
-        finally:
-            self.writers -= 1
+        while not self.ready():
+            await self._sleep(self.writers)
 
     async def __aenter__(self) -> Self:
         self.start(self._tick)
@@ -186,18 +153,23 @@ class TaskDriver(Driver[M]):
         cancelled = await self._shielded(self.framework.sleep, 0) or cancelled
         self._stop()
         while self._lives:
-            cancelled = await self._shielded(self._gone.wait) or cancelled
+            cancelled = await self._shielded(self._sleep, self._closers) or cancelled
         if cancelled is not None:
             raise cancelled
 
     def wake_at(self, due: float) -> None:
         self._nap.deadline = self.due = due
 
-    def changed(self) -> None:
-        if not self._news.rung and (self.outputs or self.over()):
-            self._news.ring()
-        if self.writers and not self._room.rung and self.ready():
-            self._room.ring()
+    def wake_up(self, sleeper: Event) -> None:
+        sleeper.set()
+
+    async def _sleep(self, among: list[Event]) -> None:
+        sleeper = self.framework.Event()
+        among.append(sleeper)
+        try:
+            await sleeper.wait()
+        finally:
+            among.remove(sleeper)
 
     async def _tick(self) -> None:
         while True:
