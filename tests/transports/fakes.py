@@ -68,7 +68,6 @@ class LoneDriver(Driver):
         pass
 
 
-
 def streaming() -> tuple[LoneDriver, FakeLink]:
     """A session whose link is open."""
     timeouts, retry = Timeouts(message_interval=0), RetryPolicy(max_retries=0)
