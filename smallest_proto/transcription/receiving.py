@@ -230,7 +230,7 @@ class Receiver:
         asked_at = probed if ask is None else ask.position
         latency = None
         if spoken:
-            cut = timed and is_cut(end, cursor, sender, self.timeline)
+            cut = timed and bool(cursor.questions) and is_cut(end, cursor, sender, self.timeline)
             latency = self._take_in(text, words, said[again:] if timed else None, cut, end, cursor, now)
             if not timed:  # the watermark cannot tell that what was said is answered
                 cursor.judged_to = cursor.sent

@@ -87,10 +87,10 @@ def same_again(known: Sequence[Known], words: Sequence[Word], *, soon: bool = Tr
     """
     if not known or not words or (known[-1].cut and not soon):
         return 0
-    begins, first = (words[0].start or 0.0) - _TWICE, words[0]
+    first = words[0]
+    if (known[-1].end or math.inf) < (first.start or 0.0) - _TWICE:  # as a rule: all of it comes after the last word
+        return 0
     for count in range(min(len(known), len(words)), 0, -1):
-        if (known[-count].end or math.inf) < begins:  # said before: it is somewhere else
-            continue
         alone = count == 1
         if _same_place(known[-count], first, alone=alone) and all(
             _same_place(known[at - count], words[at], alone=alone) for at in range(1, count)

@@ -6,7 +6,6 @@ Positions are samples of one part of the stream.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterator
 from itertools import zip_longest
 from operator import attrgetter
@@ -40,7 +39,7 @@ class ReplayBuffer:
         self.most = format.samples(MOST_MARGIN)
         self.short_silence = format.samples(SHORT_SILENCE)
         self.silence_kept = format.samples(SILENCE_KEPT)
-        self.chunks: deque[Chunk] = deque()
+        self.chunks: list[Chunk] = []
         self._levels = bytearray()  # of the first ones, as far as they were needed; 0: not known yet
 
     @property
@@ -62,16 +61,13 @@ class ReplayBuffer:
         """Let go of the oldest chunk; return it and its level."""
         found = self.level(0)
         del self._levels[0]
-        return self.chunks.popleft(), found
+        return self.chunks.pop(0), found
 
     def trim(self, watermark: int) -> None:
         """Let go of what no link will begin with, now that everything said before ``watermark`` is final."""
-        oldest, chunks, gone = watermark - self.most - self._message, self.chunks, 0
-        while chunks and chunks[0].end <= oldest:
-            chunks.popleft()
-            gone += 1
+        gone = bisect_right(self.chunks, watermark - self.most - self._message, key=_end)
         if gone:
-            del self._levels[:gone]
+            del self.chunks[:gone], self._levels[:gone]
 
     def level(self, at: int) -> int:
         """The level of the chunk at index ``at``."""
