@@ -6,17 +6,16 @@ import ast
 import inspect
 import re
 import runpy
-import ssl
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import trustme
 
 import smallest_proto as sp
 from smallest_proto.commands import ExchangeCommand
 from smallest_proto.http.exchange import HttpExchange
 from smallest_proto.server.recogniser import coded_speech
+from smallest_transports.testing.certificates import Certificates
 from smallest_transports.testing.servers import local_server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -127,12 +126,11 @@ def test_every_word_is_there(faults: tuple[str, ...], opened: int, lost: int, tm
     assert events[-1] == sp.SessionEnded(reason=sp.EndReason.COMPLETED)
 
 
-def test_every_word_is_there_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    authority, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost", "127.0.0.1").configure_cert(server)
-    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-    with local_server("drop@1.5", tls=server) as url:
+def test_every_word_is_there_over_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, smallest_certificates: Certificates
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(smallest_certificates.authority(tmp_path)))
+    with local_server("drop@1.5", tls=smallest_certificates.server()) as url:
         events = transcribe(url, tmp_path)
     assert words_of(events) == SPEECH.text
     assert count(events, sp.LinkLost) == 1

@@ -18,6 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from smallest_proto.server.recogniser import CodedRecogniser, RecogniserFactory, coded_speech
 from smallest_transports.local.server import LocalServer
+from smallest_transports.testing.servers import serve_bytes
 
 KEY = "sk-very-secret"
 RATE = 16000
@@ -141,18 +142,12 @@ async def scripted(answer: Answer) -> AsyncIterator[Scripted]:
 @asynccontextmanager
 async def dumb() -> AsyncIterator[str]:
     """A server that takes connections and never says anything."""
-    taken: list[asyncio.StreamWriter] = []
 
-    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        taken.append(writer)
+    async def talk(*_: object) -> None:
+        await asyncio.Event().wait()
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/waves/v1"
-    finally:
-        server.close()
-        for writer in taken:
-            writer.transport.abort()
+    async with serve_bytes(talk) as url:
+        yield url
 
 
 @asynccontextmanager
@@ -167,8 +162,5 @@ async def busy(*statuses: int) -> AsyncIterator[str]:
         writer.write(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
         writer.close()
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/waves/v1"
-    finally:
-        server.close()
+    async with serve_bytes(talk) as url:
+        yield url

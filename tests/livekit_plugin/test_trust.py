@@ -8,11 +8,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-import trustme
 from livekit import rtc
 from livekit.agents import APIConnectionError, APIConnectOptions
 from livekit.plugins import smallest_proto
 
+from smallest_transports.testing.certificates import Tls
 from smallest_transports.testing.conformance.speaking import speaking
 
 from .stage import KEY
@@ -32,13 +32,9 @@ class Trust:
 
 
 @pytest.fixture
-def trust() -> Iterator[Trust]:
-    authority, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    with speaking(tls=server) as url:
-        yield Trust(url, trusting)
+def trust(smallest_tls: Tls) -> Iterator[Trust]:
+    with speaking(tls=smallest_tls.server) as url:
+        yield Trust(url, smallest_tls.client)
 
 
 async def speak(http: aiohttp.ClientSession, trust: Trust, **options: Any) -> int:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
-import trustme
 from click.testing import CliRunner
 
 from smallest_transports import local
@@ -20,6 +19,7 @@ from smallest_transports.cli.app import commands
 from smallest_transports.cli.doctor import Finding, look
 from smallest_transports.cli.options import Service
 from smallest_transports.cli.problems import KEY_VARIABLE
+from smallest_transports.testing.certificates import Certificates
 
 from .stage import KEY, RunServer
 
@@ -139,16 +139,12 @@ def test_nobody_is_there() -> None:
 
 
 def test_a_certificate_that_nobody_trusts(
-    run_server: RunServer, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+    run_server: RunServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, smallest_certificates: Certificates
 ) -> None:
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    service = Service(api_key=KEY, base_url=run_server(ssl_context=context))
+    service = Service(api_key=KEY, base_url=run_server(ssl_context=smallest_certificates.server()))
     finding = found(service, "TLS")["TLS"]
     assert (finding.how, "SSL_CERT_FILE" in finding.to_do) == ("wrong", True)
-    roots = f"{tmp_path}/roots.pem"
-    authority.cert_pem.write_to_path(roots)
-    monkeypatch.setenv("SSL_CERT_FILE", roots)  # the advice helps
+    monkeypatch.setenv("SSL_CERT_FILE", str(smallest_certificates.authority(tmp_path)))  # the advice helps
     findings = found(service, "TLS", "a call")
     assert [finding.how for finding in findings.values()] == ["ok", "ok"]
 

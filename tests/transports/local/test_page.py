@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
-import trustme
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -23,6 +21,7 @@ from smallest_transports.local.faults import FAULTS, read_fault
 from smallest_transports.local.page import LocalPage
 from smallest_transports.local.page.calls import SPEECH_RATE
 from smallest_transports.local.server import LocalServer
+from smallest_transports.testing.certificates import Tls
 
 SPEECH = coded_speech([1, 2, 3, 0.8, 4, 5])
 RATE = "?rate=16000"
@@ -190,12 +189,9 @@ async def test_the_page_asks_for_no_key_of_a_browser_on_this_machine(monkeypatch
                 pass
 
 
-async def test_over_tls() -> None:
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    async with serving(ssl_context=context) as server, browser(server, "/page/hear" + RATE, ssl=trusting) as socket:
+async def test_over_tls(tls: Tls) -> None:
+    over = {"ssl": tls.client}
+    async with serving(ssl_context=tls.server) as server, browser(server, "/page/hear" + RATE, **over) as socket:
         assert words_of(await hear(socket, *pieces(SPEECH.pcm), {"end": True})) == "w1 w2 w3 w4 w5"
 
 

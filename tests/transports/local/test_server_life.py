@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ssl
 import threading
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-import trustme
 from websockets.asyncio.client import connect
 
 from smallest_proto.errors import ConfigurationError, LocalProtocolError
@@ -18,6 +16,7 @@ from smallest_proto.server.recogniser import CodedRecogniser
 from smallest_transports.local import link
 from smallest_transports.local.server import LocalServer
 from smallest_transports.local.threaded import serve_in_thread
+from smallest_transports.testing.certificates import Tls
 
 from .speech_peer import KEY
 
@@ -81,21 +80,16 @@ async def test_the_base_url_can_be_called(host: str, shown: str, peer: Peer) -> 
             assert (await peer.messages(socket))[-1]["is_last"]
 
 
-async def test_it_speaks_tls(peer: Peer) -> None:
-    authority = trustme.CA()
-    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(server_context)
-    client_context = ssl.create_default_context()
-    authority.configure_trust(client_context)
-    async with LocalServer(recogniser=CodedRecogniser, ssl_context=server_context) as server:
+async def test_it_speaks_tls(peer: Peer, tls: Tls) -> None:
+    async with LocalServer(recogniser=CodedRecogniser, ssl_context=tls.server) as server:
         assert server.base_url.startswith("https://")
         url = server.base_url.replace("https", "wss", 1)
-        async with connect(url + LIVE, additional_headers=KEY, ssl=client_context, proxy=None) as socket:
+        async with connect(url + LIVE, additional_headers=KEY, ssl=tls.client, proxy=None) as socket:
             await socket.send(CLOSE_STREAM)
             assert (await peer.messages(socket))[-1]["is_last"]
         async with (
             aiohttp.ClientSession(headers=KEY) as session,
-            session.post(server.base_url + "/stt/?model=pulse", data=b"x", ssl=client_context) as answer,
+            session.post(server.base_url + "/stt/?model=pulse", data=b"x", ssl=tls.client) as answer,
         ):
             assert answer.status == 400
 
