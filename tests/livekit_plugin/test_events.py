@@ -12,7 +12,7 @@ from livekit.agents import LanguageCode
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
 from livekit.agents.types import NOT_GIVEN
 from livekit.plugins.smallest_proto import AudioLostError
-from livekit.plugins.smallest_proto._events import confidence, file_event, speaker, speech_event, timed_words
+from livekit.plugins.smallest_proto._events import file_event, speech_event
 
 from smallest_proto import (
     AudioLost,
@@ -123,7 +123,7 @@ def test_speakers_are_named_and_the_one_who_said_most_stands_for_all() -> None:
     assert data.speaker_id == "S2"
     assert data.words is not None
     assert [word.speaker_id for word in data.words] == ["S2", "S1", "S2", None]
-    assert speaker((Word(text="so"),)) is None
+    assert data_of(final(words=(Word(text="so"),))).speaker_id is None
 
 
 def test_what_is_provisional_or_redacted_says_so() -> None:
@@ -135,7 +135,7 @@ def test_what_is_provisional_or_redacted_says_so() -> None:
 @given(st.lists(st.none() | st.floats(0, 1), max_size=8))
 def test_confidence_is_the_geometric_mean_of_what_is_known(values: list[float | None]) -> None:
     known = [value for value in values if value is not None]
-    mean = confidence(Word(text="so", confidence=value) for value in values)
+    mean = data_of(final(words=tuple(Word(text="so", confidence=value) for value in values))).confidence
     assert 0 <= mean <= 1
     if not known:
         assert mean == 0
@@ -162,7 +162,7 @@ def test_a_file_without_anything_said() -> None:
     assert made.request_id == "ours"
     (data,) = made.alternatives
     assert (data.text, data.language, data.start_time, data.words, data.confidence) == ("", "de", 0.0, None, 0.0)
-    assert timed_words((), 1.0) is None
+    assert data_of(final()).words is None
 
 
 @pytest.mark.parametrize("reason", LossReason)

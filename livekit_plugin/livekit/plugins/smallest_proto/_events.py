@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from livekit.agents import LanguageCode
 from livekit.agents.stt import RecognitionUsage, SpeechData, SpeechEvent, SpeechEventType
-from livekit.agents.types import NOT_GIVEN, NotGivenOr, TimedString
+from livekit.agents.types import NOT_GIVEN, TimedString
 
 from smallest_proto import (
     Event,
@@ -28,6 +29,14 @@ from smallest_proto import (
 )
 from smallest_proto.transcription.turns import says_something
 
+# Bound once: up to Python 3.11 each mention of an enum's member is a call.
+_START, _END = SpeechEventType.START_OF_SPEECH, SpeechEventType.END_OF_SPEECH
+_INTERIM, _FINAL = SpeechEventType.INTERIM_TRANSCRIPT, SpeechEventType.FINAL_TRANSCRIPT
+_USAGE = SpeechEventType.RECOGNITION_USAGE
+
+# A call hears few languages, and each is made out anew in some twenty steps.
+_language = lru_cache(maxsize=64)(LanguageCode)
+
 
 def speech_event(event: Event, *, language: str, offset: float, request_id: str) -> SpeechEvent | None:
     """The framework's event for an event of a live transcription, or ``None``.
@@ -37,19 +46,24 @@ def speech_event(event: Event, *, language: str, offset: float, request_id: str)
     if isinstance(event, (InterimTranscript, FinalTranscript)):
         if not says_something(event.text):  # a final can be empty where it answers a finalize
             return None
-        final = isinstance(event, FinalTranscript)
-        return SpeechEvent(
-            type=SpeechEventType.FINAL_TRANSCRIPT if final else SpeechEventType.INTERIM_TRANSCRIPT,
-            request_id=request_id,
-            alternatives=[_speech_data(event, language, offset)],
+        kind = _INTERIM
+        data = SpeechData(
+            language=_language(language),
+            text=event.text.strip(),
+            start_time=event.start + offset,
+            end_time=event.end + offset,
         )
+        if isinstance(event, FinalTranscript):
+            kind = _FINAL
+            _complete(data, event, offset)
+        return SpeechEvent(type=kind, request_id=request_id, alternatives=[data])
     if isinstance(event, SpeechStarted):
-        return SpeechEvent(type=SpeechEventType.START_OF_SPEECH, request_id=request_id)
+        return SpeechEvent(type=_START, request_id=request_id)
     if isinstance(event, SpeechEnded):
-        return SpeechEvent(type=SpeechEventType.END_OF_SPEECH, request_id=request_id)
+        return SpeechEvent(type=_END, request_id=request_id)
     if isinstance(event, Usage):
         usage = RecognitionUsage(audio_duration=event.seconds)
-        return SpeechEvent(type=SpeechEventType.RECOGNITION_USAGE, request_id=request_id, recognition_usage=usage)
+        return SpeechEvent(type=_USAGE, request_id=request_id, recognition_usage=usage)
     return None
 
 
@@ -57,68 +71,60 @@ def file_event(transcript: FileTranscript, *, language: str, request_id: str) ->
     """The framework's event for a transcribed file. Times are seconds from its start."""
     words = transcript.words
     data = SpeechData(
-        language=LanguageCode(transcript.language or language),
+        language=_language(transcript.language or language),
         text=transcript.text,
         start_time=_first(word.start for word in words),
         end_time=_first(word.end for word in reversed(words)),
-        confidence=confidence(words),
-        words=timed_words(words, 0.0),
-        speaker_id=speaker(words),
         metadata=_metadata(utterances=_utterances(transcript.utterances, 0.0)),
     )
-    return SpeechEvent(
-        type=SpeechEventType.FINAL_TRANSCRIPT, request_id=transcript.request_id or request_id, alternatives=[data]
-    )
+    _put_words(data, words, 0.0)
+    return SpeechEvent(type=_FINAL, request_id=transcript.request_id or request_id, alternatives=[data])
 
 
-def confidence(words: Iterable[Word]) -> float:
-    """The geometric mean of the words' confidences, from 0 to 1; 0 where none is known."""
-    known = [max(word.confidence, 1e-10) for word in words if word.confidence is not None]
-    return min(1.0, math.exp(sum(map(math.log, known)) / len(known))) if known else 0.0
-
-
-def speaker(words: Iterable[Word]) -> str | None:
-    """Who said most of the words, as ``S1``; ``None`` without diarization."""
-    spoken = Counter(word.speaker for word in words if word.speaker is not None)
-    return _speaker_id(spoken.most_common(1)[0][0]) if spoken else None
-
-
-def timed_words(words: Iterable[Word], offset: float) -> list[TimedString] | None:
-    """The words with their times, ``offset`` seconds later; ``None`` for none."""
-    return [
-        TimedString(
-            word.text,
-            start_time=_later(word.start, offset),
-            end_time=_later(word.end, offset),
-            confidence=NOT_GIVEN if word.confidence is None else word.confidence,
-            start_time_offset=offset,
-            speaker_id=None if word.speaker is None else _speaker_id(word.speaker),
-        )
-        for word in words
-    ] or None
-
-
-def _speech_data(event: InterimTranscript | FinalTranscript, language: str, offset: float) -> SpeechData:
-    data = SpeechData(
-        language=LanguageCode(language),
-        text=event.text.strip(),
-        start_time=event.start + offset,
-        end_time=event.end + offset,
-    )
-    if isinstance(event, FinalTranscript):
-        if event.language:
-            data.language = LanguageCode(event.language)
-        if event.languages:
-            data.source_languages = [LanguageCode(code) for code in event.languages]
-        data.confidence = confidence(event.words)
-        data.words = timed_words(event.words, offset)
-        data.speaker_id = speaker(event.words)
+def _complete(data: SpeechData, event: FinalTranscript, offset: float) -> None:
+    """What a final has beyond an interim. Most have none of the rare things: nothing is made for them."""
+    if event.language:
+        data.language = _language(event.language)
+    if event.languages:
+        data.source_languages = [_language(code) for code in event.languages]
+    _put_words(data, event.words, offset)
+    if event.utterances or event.redacted_entities or event.provisional:
         data.metadata = _metadata(
             utterances=_utterances(event.utterances, offset),
             redacted_entities=list(event.redacted_entities),
             provisional=event.provisional,
         )
-    return data
+
+
+def _put_words(data: SpeechData, words: Iterable[Word], offset: float) -> None:
+    """The words with their times, ``offset`` seconds later, and what they say together.
+
+    That is the geometric mean of the confidences that are known, and who said most of the words.
+    """
+    timed, logs, speakers = [], [], []
+    for word in words:
+        name = None
+        if word.speaker is not None:
+            name = f"S{word.speaker}"
+            speakers.append(name)
+        if word.confidence is not None:
+            logs.append(math.log(max(word.confidence, 1e-10)))
+        timed.append(
+            TimedString(
+                word.text,
+                start_time=NOT_GIVEN if word.start is None else word.start + offset,
+                end_time=NOT_GIVEN if word.end is None else word.end + offset,
+                confidence=NOT_GIVEN if word.confidence is None else word.confidence,
+                start_time_offset=offset,
+                speaker_id=name,
+            )
+        )
+    if timed:
+        data.words = timed
+    if logs:
+        data.confidence = min(1.0, math.exp(sum(logs) / len(logs)))
+    if speakers:
+        data.speaker_id = Counter(speakers).most_common(1)[0][0]
 
 
 def _metadata(**values: Any) -> dict[str, Any] | None:
@@ -131,14 +137,6 @@ def _utterances(utterances: Iterable[Utterance], offset: float) -> list[dict[str
         fields = {name: value for name, value in msgspec.to_builtins(utterance).items() if value is not None}
         timed.append({**fields, **{name: fields[name] + offset for name in ("start", "end") if name in fields}})
     return timed
-
-
-def _speaker_id(name: int | str) -> str:
-    return f"S{name}"
-
-
-def _later(time: float | None, offset: float) -> NotGivenOr[float]:
-    return NOT_GIVEN if time is None else time + offset
 
 
 def _first(times: Iterable[float | None]) -> float:
