@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ import msgspec
 from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError, stt, utils
 from livekit.agents.metrics.base import Metadata
+from livekit.agents.stt import SpeechEvent
 
 from smallest_proto import (
     AudioLost,
@@ -92,9 +93,14 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
     ) -> None:
         wanted = _Wanted(opts, stt.live_config(opts))
         self._client = stt.live_client(http_session, opts.timeouts(conn_options), retry_policy(conn_options))
+        # The framework's tee, which gives every event to its task of metrics too, costs more than all else of an event.
+        # That task needs these alone; whoever iterates has the channel itself.
+        self._usage_ch = utils.aio.Chan[SpeechEvent]()
         # After all that can be refused: it starts tasks.
         super().__init__(stt=stt, conn_options=conn_options, sample_rate=opts.sample_rate)
         self._input_ch: _Input = _Input()  # nobody has read the other one yet
+        self._task.add_done_callback(lambda _: self._usage_ch.close())
+        self._event_aiter: AsyncIterator[SpeechEvent] = self._event_ch
         self._owner = stt
         self._wanted = wanted  # what was asked for last,
         self._current = wanted  # what the audio that is fed now goes with,
@@ -174,6 +180,9 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
                 self._input_ch.send_nowait(frame)
             self._resampler, self._needed_sr = None, sample_rate
 
+    async def _metrics_monitor_task(self, event_aiter: AsyncIterable[SpeechEvent]) -> None:
+        await super()._metrics_monitor_task(self._usage_ch)
+
     async def _run(self) -> None:
         async with (
             self._client as client,
@@ -234,6 +243,8 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
             if isinstance(event, SpeechStarted) and not event.inferred:
                 mapped.speech_start_time = time.time() - (stream.stats.seconds_given - event.time)
             self._event_ch.send_nowait(mapped)
+            if mapped.recognition_usage is not None:
+                self._usage_ch.send_nowait(mapped)
         elif isinstance(event, LinkOpened):
             self._report_connection_acquired(event.seconds, False)
         elif isinstance(event, LinkLost):
