@@ -10,7 +10,6 @@ import contextlib
 import time
 from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from functools import partial
 from typing import Any
 
 import aiohttp
@@ -43,6 +42,8 @@ from ._events import speech_event
 from ._losses import AudioLostError, AudioLostMetrics
 from ._options import Adjustable, STTOptions, retry_policy
 from .log import logger
+
+_MESSAGES = 20  # a second: the service is sent 50 ms in each
 
 
 class StreamingSTT(stt.STT[str], Adjustable):
@@ -105,7 +106,7 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
         self._wanted = wanted  # what was asked for last,
         self._current = wanted  # what the audio that is fed now goes with,
         self._requested = {wanted.config: wanted}  # and all that the service was asked for: some of it may be refused
-        self._held: list[rtc.AudioFrame] = []  # frames shorter than a message
+        self._held: list[memoryview] = []  # the audio of frames shorter than a message
         self._held_samples = 0
         self._request_id = ""  # the service's name for the connection of the last event
         self._end: SessionEnded | None = None
@@ -125,31 +126,22 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
 
         Raises ``ValueError`` for several channels and where the sample rate changes, ``RuntimeError`` after the end.
         """
-        rate = frame.sample_rate
-        # Whoever takes is of a stream that lives: of a frame like the one before there is nothing else to be seen to.
-        if (
-            (take := self._input_ch.take) is not None
-            and rate == self._needed_sr == self._pushed_sr
-            and not self._held
-            and frame.samples_per_channel * 20 >= rate
-            and frame.num_channels == 1
-            and self._resampler is None
-            and take(frame)
-        ):
-            return
+        rate, direct = frame.sample_rate, self._input_ch.take is not None
         if frame.num_channels != 1:
             raise ValueError(f"the frame has {frame.num_channels} channels: give one of them (a mean can cancel)")
-        held, samples = self._held, frame.samples_per_channel
-        if held and frame.sample_rate != held[0].sample_rate:
-            self._push_held()  # and what follows is refused
-        elif self.live and (held or samples * 20 < frame.sample_rate):
-            # The service is sent messages of 50 ms: what is shorter would wait there as well, at a greater cost.
-            held.append(frame)
-            self._held_samples += samples
-            if self._held_samples * 20 >= frame.sample_rate:
-                self._push_held()
+        self._pushed_sr = self._pushed_sr or rate
+        if rate != self._pushed_sr or not (direct or self.live):
+            super().push_frame(frame)  # which refuses it
             return
-        super().push_frame(frame)
+        data, held = frame.data, self._held
+        if held or len(data) * _MESSAGES < rate:
+            # What is shorter than a message would wait further on as well, at a greater cost.
+            held.append(data)
+            self._held_samples += len(data)
+            if self._held_samples * _MESSAGES >= rate:
+                self._push_held()
+        elif not (direct and rate == self._needed_sr and self._transcription.offer(bytes(data))):
+            super().push_frame(frame)
 
     def flush(self) -> None:
         """Everything pushed so far is a segment: it comes back as a final (``finalize_on_flush``)."""
@@ -157,11 +149,11 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
         super().flush()
 
     def _push_held(self) -> None:
-        held, samples = self._held, self._held_samples
-        if held:
-            self._held, self._held_samples = [], 0
-            data = b"".join([frame.data for frame in held])  # rtc.combine_audio_frames() takes ten times as long
-            super().push_frame(rtc.AudioFrame(data, held[0].sample_rate, 1, samples))
+        if self._held:
+            data = b"".join(self._held)  # rtc.combine_audio_frames() takes ten times as long
+            samples, self._held_samples = self._held_samples, 0
+            self._held.clear()
+            super().push_frame(rtc.AudioFrame(data, self._pushed_sr, 1, samples))
 
     def use(self, opts: STTOptions) -> None:
         """Go over to other options. Raises ``ConfigurationError`` for what cannot be; then nothing has changed."""
@@ -189,7 +181,8 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
             contextlib.AsyncExitStack() as last,
             client.stream_transcription(self._current.config) as stream,
         ):
-            stream.listen(partial(self._tell, stream))
+            self._transcription = stream
+            stream.listen(self._tell)
             # Once the transcription is over, cancelled or not: its end closes the turn that was open.
             last.push_async_callback(_over, stream)
             feeding, ending = asyncio.create_task(self._feed(stream)), asyncio.create_task(_over(stream))
@@ -209,10 +202,9 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
 
     async def _feed(self, stream: TranscriptionStream) -> None:
         """Give what is pushed to the transcription: what waits here, and by ``_take`` what need not."""
-        take = partial(self._take, stream)
         with contextlib.suppress(RemoteError):  # the events tell of it
             if self._input_ch.empty():
-                self._input_ch.take = take
+                self._input_ch.take = self._take
             async for item in self._input_ch:
                 if isinstance(item, rtc.AudioFrame):
                     for frame in _at(self._current.config.sample_rate, item):
@@ -223,25 +215,25 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
                 elif self.options.finalize_on_flush:
                     await stream.finalize()
                 if self._input_ch.empty():
-                    self._input_ch.take = take
+                    self._input_ch.take = self._take
             await stream.end_input()
 
-    def _take(self, stream: TranscriptionStream, item: Any) -> bool:
+    def _take(self, item: Any) -> bool:
         """Give a frame to the transcription at once, where there is room; whether it was."""
         return (
             type(item) is rtc.AudioFrame
             and item.sample_rate == self._current.config.sample_rate
-            and stream.offer(bytes(item.data))
+            and self._transcription.offer(bytes(item.data))
         )
 
-    def _tell(self, stream: TranscriptionStream, event: Event) -> None:
+    def _tell(self, event: Event) -> None:
         if isinstance(event, (InterimTranscript, FinalTranscript)) and event.session_id:
             self._request_id = event.session_id
         language = self._current.config.language
         mapped = speech_event(event, language=language, offset=self.start_time_offset, request_id=self._request_id)
         if mapped is not None:
             if isinstance(event, SpeechStarted) and not event.inferred:
-                mapped.speech_start_time = time.time() - (stream.stats.seconds_given - event.time)
+                mapped.speech_start_time = time.time() - (self._transcription.stats.seconds_given - event.time)
             self._event_ch.send_nowait(mapped)
             if mapped.recognition_usage is not None:
                 self._usage_ch.send_nowait(mapped)
@@ -250,7 +242,7 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
         elif isinstance(event, LinkLost):
             self._warn(api_error(event.failure), f"; trying again in {event.retry_in:.1f} s")
         elif isinstance(event, UpdateRejected):
-            latest, self._current = self._wanted is self._current, self._requested[stream.config]
+            latest, self._current = self._wanted is self._current, self._requested[self._transcription.config]
             if latest:  # else others are on their way
                 self._wanted = self._current
             self._resample_to(self.options.sample_rate)
