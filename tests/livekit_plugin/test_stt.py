@@ -71,6 +71,14 @@ class TestStream:
         assert [metric.audio_duration for metric in usages] == seconds
         assert all(metric.streamed and metric.metadata.model_name == "pulse" for metric in usages)
 
+    async def test_who_stops_waiting_for_an_event_can_go_on_later(self) -> None:
+        async with open_bench() as bench:
+            stream = bench.stt.stream()
+            waiting = asyncio.ensure_future(stream.__anext__())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            assert close(words(await heard(stream, SPEECH.pcm)))
+
     async def test_times_count_from_the_callers_base(self) -> None:
         async with open_bench() as bench:
             stream = bench.stt.stream()
