@@ -106,7 +106,8 @@ def test_latency_is_from_the_sending_of_the_last_sample_to_the_arrival() -> None
     ear.speak(1.0, now=11.0)
     ear.final("a", now=10.25, words=words(("a", 0.5, 1.0)))
     ear.final("b", now=11.75, words=words(("b", 1.0, 1.5)))
-    ear.final("c", now=99.0, words=words(("c", 1.25, 1.5)))  # not after the watermark: of what no more is known
+    ear.speak(1.0, now=98.0)
+    ear.final("c", now=99.0, words=words(("c", 1.25, 1.4)))  # not after the watermark: of what no more is known
     latencies = [event.latency for event in ear.events() if isinstance(event, FinalTranscript)]
     assert latencies == [0.25, 0.75, None]
     hearing = ear.receiver.teller
