@@ -47,7 +47,7 @@ def test_another_final_is_another_one_however_soon(texts: tuple[str, str]) -> No
         (0.0, 0.0, 0.5, 0.61, 2),
         (1.0, 1.2, 0.5, 2.0, 2),
         (1.0, 1.2, 0.1, 2.0, 1),  # too short for a word
-        (1.0, 1.2, 0.15, 2.0, 2),
+        (1.0, 1.2, 0.12, 2.0, 2),
     ],
 )
 def test_the_answer_to_a_question_can_repeat_the_final_just_before_it(
