@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import example, given, settings
@@ -21,7 +21,7 @@ from smallest_transports._events import MAX_MESSAGE_BYTES
 from smallest_transports._failures import broken_websocket
 from smallest_transports._wire import frames
 
-from .test_wire import CUTS, EVERY_BYTE, MESSAGES, accepted, cut, hear, opened
+from .test_wire import CUTS, EVERY_BYTE, MESSAGES, accepted, contents, cut, hear, opened
 
 MASKS = {"C": frames.apply_mask, "an integer": frames._xor}
 
@@ -89,6 +89,12 @@ def frame(first: int, payload: bytes, *, masked: bool, width: int = 0, short: in
     length = b"" if width == 1 else struct.pack("!H", size % 2**16) if width == 2 else struct.pack("!Q", size)
     key = b"\x07\xa5\x00\xff" if masked else b""
     return bytes((first, masked << 7 | sign)) + length + key + (frames._xor(payload, key) if masked else payload)
+
+
+class Whole(NamedTuple):
+    """In wsproto's place, where nothing is left to it."""
+
+    state: ConnectionState
 
 
 PAYLOADS = st.text(st.sampled_from("aé€😀"), max_size=150).map(str.encode) | st.binary(max_size=200)
@@ -225,6 +231,34 @@ class TestWholeFrames:
         client.receive_data(frame(0x82, b"", masked=False, width=8, short=MAX_MESSAGE_BYTES + 1))
         events = [event for _ in range(65) for event in client.receive_data(bytes(2**18))]
         assert [type(event) for event in events] == [wire.ProtocolBroken]
+
+    @pytest.mark.parametrize("size", [9, 125, 300, 3000, MAX_MESSAGE_BYTES - 5, MAX_MESSAGE_BYTES])
+    def test_never_take_the_long_way_wherever_they_lie(self, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+        client, _ = opened()
+        monkeypatch.setattr(client, "_frames", Whole(client._frames.state))
+        one = frame(frames.BINARY, bytes(size), masked=False)
+        count = 100 if size < 2**16 else 1
+        assert contents(client.receive_data(one * count + one[:-1])) == [bytes(size)] * count
+        assert contents(client.receive_data(one[-1:])) == [bytes(size)]
+
+    def test_that_are_not_whole_are_looked_at_again_only_when_they_can_be(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client, _ = opened()
+        looked: list[int] = []
+        find = frames.find
+
+        def count(held: bytearray, at: int, *, masked: bool) -> tuple[int, int, int] | None:
+            looked.append(at)
+            return find(held, at, masked=masked)
+
+        monkeypatch.setattr(frames, "find", count)
+        one = frame(frames.TEXT, b"a" * 300, masked=False)
+        assert contents(client.receive_data(one + one[:9])) == ["a" * 300]
+        assert looked == [0, len(one)]
+        assert hear(client, one[9:-1], EVERY_BYTE) == []
+        assert len(looked) == 2
+        assert contents(client.receive_data(one[-1:])) == ["a" * 300]
 
     def test_do_without_the_masker_in_c(self) -> None:
         code = (
