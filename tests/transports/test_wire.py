@@ -242,6 +242,13 @@ class TestTheEnd:
         assert we.receive_data(b"") == []
 
     @pytest.mark.parametrize("ours", [opened, accepted])
+    def test_is_a_normal_one_unless_another_is_asked_for(self, ours: Callable[[], Any]) -> None:
+        we, peer = ours()
+        we.close()
+        peer.receive_data(we.data_to_send())
+        assert (peer.close_rcvd.code, peer.close_rcvd.reason) == (1000, "")
+
+    @pytest.mark.parametrize("ours", [opened, accepted])
     def test_messages_after_it_go_nowhere(self, ours: Callable[[], Any]) -> None:
         we, _ = ours()
         we.close()

@@ -127,6 +127,7 @@ class TestWholeFrames:
     @example([(0x81, b"\xff", True, 0, 0)], b"", EVERY_BYTE, False)
     @example([(0x82, b"masked, or not, by the wrong side", False, 0, 0)], b"", (), False)
     @example([(0x82, b"a", True, 8, 0)], b"", (), False)
+    @example([(0x81, b"\xff", True, 0, 300)], b"", (), False)  # the end comes in the middle of what is wrong already
     @example([(0xC2, b"a", True, 0, 0)], b"", (), False)
     @example([(0x01, b"a", True, 0, 0), (0x81, b"b", True, 0, 0)], b"", (), False)  # a whole one within parts
     @example([(0x01, b"", True, 0, 0), (0x89, b"!", True, 0, 0), (0x80, b"", True, 0, 0)], b"", (), False)

@@ -81,6 +81,10 @@ class TestTurns:
         assert events[1:] == [*[wire.Body(b"ab")] * chunks, wire.Ended()]
         assert exchange.finished
 
+    def test_begin_with_nothing_unread(self) -> None:
+        for connection in (wire.ClientWebSocket(REQUEST), wire.ClientExchange(UPLOAD), wire.ServerConnection()):
+            assert not connection.unread
+
     def test_of_a_server_have_no_bound(self) -> None:
         server, client = accepted()
         assert len(server.receive_data(say(client, ["a"] * 3 * AT_ONCE, 1))) == 3 * AT_ONCE

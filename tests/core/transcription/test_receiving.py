@@ -107,11 +107,12 @@ def test_latency_is_from_the_sending_of_the_last_sample_to_the_arrival() -> None
     ear.final("a", now=10.25, words=words(("a", 0.5, 1.0)))
     ear.final("b", now=11.75, words=words(("b", 1.0, 1.5)))
     ear.speak(1.0, now=98.0)
-    ear.final("c", now=99.0, words=words(("c", 1.25, 1.4)))  # not after the watermark: of what no more is known
+    for text, end in (("c", 1.5), ("d", 1.4)):
+        ear.final(text, now=99.0, words=words((text, 1.25, end)))  # not after the watermark: of what no more is known
     latencies = [event.latency for event in ear.events() if isinstance(event, FinalTranscript)]
-    assert latencies == [0.25, 0.75, None]
+    assert latencies == [0.25, 0.75, None, None]
     hearing = ear.receiver.teller
-    assert (hearing.finals, hearing.timed, hearing.latency_sum, hearing.latency_max) == (3, 2, 1.0, 0.75)
+    assert (hearing.finals, hearing.timed, hearing.latency_sum, hearing.latency_max) == (4, 2, 1.0, 0.75)
 
 
 # --- turns ---
