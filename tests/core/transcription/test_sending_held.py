@@ -64,10 +64,12 @@ def test_a_header_that_comes_page_by_page_is_whole_on_the_next_link() -> None:
 def test_a_header_without_an_end_is_refused() -> None:
     way = opus_way()
     pages = [page(0, bytes([number]) * 8000) for number in range(8)]
+    pages.append(page(0, bytes(64 * 1024 - sum(map(len, [HEAD, TAGS, *pages])) - 31)))
+    assert sum(map(len, [HEAD, TAGS, *pages])) == 64 * 1024, "as much as it may have"
     for data in pages:
         way.sender.push(data)
     with pytest.raises(LocalProtocolError, match="ogg_opus"):
-        way.sender.push(page(0, bytes(8000)))
+        way.sender.push(page(0, b""))
     assert way.send_all(way.link(), 0.0) == [HEAD, TAGS, *pages]
 
 
