@@ -18,9 +18,14 @@ MUTANTS = ROOT / "tests" / "mutants"
 
 
 @pytest.fixture
-def mutants(monkeypatch: pytest.MonkeyPatch) -> Any:
-    pytest.importorskip("cosmic_ray", reason="make mutants installs it")
+def forks() -> None:
     pytest.importorskip("resource", reason="a mutant runs in a fork")
+
+
+@pytest.fixture
+def mutants(monkeypatch: pytest.MonkeyPatch) -> Any:
+    pytest.importorskip("resource", reason="a mutant runs in a fork")
+    pytest.importorskip("cosmic_ray", reason="make mutants installs it")
     monkeypatch.syspath_prepend(MUTANTS)
     return importlib.import_module("run")
 
@@ -55,13 +60,71 @@ def test_a_table_loses_a_row_or_has_another_ones_cell() -> None:
         assert mutating.mutate_code("x = {1, 2, 3}, {a: b for a in c}", operator(), 0) is None
 
 
-@pytest.mark.usefixtures("mutants")
+@pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize(("body", "lives"), [("pass", True), ("raise ValueError", False), ("while True: pass", False)])
 def test_a_mutant_lives_if_tests_pass_in_time(tmp_path: Path, body: str, lives: bool) -> None:
     (tmp_path / "test_it.py").write_text(f"def test_it():\n    {body}\n", "utf-8")
     code = f"from forked import run_tests; print(run_tests([{str(tmp_path)!r}], seconds=2.0).code == 0)"
     run = subprocess.run([sys.executable, "-c", code], cwd=MUTANTS, capture_output=True, text=True, check=True)
     assert run.stdout == f"{lives}\n"
+
+
+THING = """
+LIMIT = 3
+
+class Thing:
+    @property
+    def double(self):
+        return [2 * one for one in range(LIMIT)]
+
+    def calm(self):
+        n = LIMIT
+        while n > 0:
+            n -= 1
+        return n
+
+def unused():
+    return 1
+"""
+TEST = """
+from thing import Thing
+
+def test_double():
+    assert Thing().double == [0, 2, 4]
+
+def test_calm():
+    assert Thing().calm() == 0
+"""
+ASK = """
+import sys
+sys.path.insert(0, {mutants!r})
+import forked
+forked.AT_LEAST_WORKING = 0.5
+pipe = forked.host("thing.py", ["test_thing.py"])
+source = open("thing.py").read()
+for was, became in {changes!r}:
+    pipe.send(source.replace(was, became))
+    print(pipe.recv())
+pipe.close()
+"""
+
+
+@pytest.mark.usefixtures("forks")
+def test_a_function_is_changed_where_it_is_and_what_an_import_decides_is_not(tmp_path: Path) -> None:
+    (tmp_path / "thing.py").write_text(THING, "utf-8")
+    (tmp_path / "test_thing.py").write_text(TEST, "utf-8")
+    changes = {
+        ("2 * one", "3 * one"): True,  # inside of a comprehension of a property of a class
+        ("2 * one", "2 * one + 0"): False,  # no test can tell
+        ("n > 0", "n >= 0"): True,
+        ("n -= 1", "n -= 0"): True,  # for ever
+        ("return n", "return ("): True,
+        ("return 1", "return 2"): None,  # no test calls it
+        ("LIMIT = 3", "LIMIT = 4"): None,
+    }
+    code = ASK.format(mutants=str(MUTANTS), changes=list(changes))
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == [str(killed) for killed in changes.values()]
 
 
 def test_every_survivor_that_is_kept_has_a_reason_and_is_in_the_code(mutants: Any) -> None:
