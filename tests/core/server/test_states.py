@@ -16,8 +16,10 @@ from smallest_proto.server.states import (
     LIVE,
     REQUESTS,
     SPEAKING,
+    LiveAction,
     LiveInput,
     LiveState,
+    RequestAction,
     RequestInput,
     RequestState,
     SpeakingAction,
@@ -192,3 +194,78 @@ def test_every_state_is_reached_and_the_missing_cells_are_named(table: Mapping[A
             if (state, what) not in table:
                 with pytest.raises(LocalProtocolError, match=what.value.replace("(", r"\(").replace(")", r"\)")):
                     step(table, state, what)
+
+
+# --- the tables in other words ---
+
+
+def live_by_the_rules(state: LiveState, what: LiveInput) -> tuple[LiveAction, LiveState] | None:
+    """A live link; ``None``: not possible."""
+    closed, do = LiveState.CLOSED, LiveAction
+    of_the_open = {
+        LiveInput.TOO_MUCH: (do.REFUSE, closed),
+        LiveInput.CLOSE_STREAM: (do.FINALIZE, LiveState.ENDING),
+        LiveInput.IDLE: (do.CLOSE, closed),
+    }
+    if what in of_the_open:
+        return of_the_open[what] if state is LiveState.OPEN else None
+    if what is LiveInput.LAST and state is LiveState.OPEN:
+        return None
+    if state is closed:  # the host can be late
+        return do.NOTHING, closed
+    if what is LiveInput.MESSAGE:
+        return do.READ if state is LiveState.OPEN else do.NOTHING, state
+    ends = {LiveInput.LAST: do.SEND_LAST, LiveInput.FAIL: do.REFUSE}
+    return (ends[what], closed) if what in ends else (do.SEND, state)
+
+
+def speaking_by_the_rules(state: SpeakingState, what: SpeakingInput) -> tuple[SpeakingAction, SpeakingState] | None:
+    """A synthesis socket; ``None``: not possible."""
+    asked, closed, do = SpeakingState.ASKED, SpeakingState.CLOSED, SpeakingAction
+    is_closed = state in (closed, SpeakingState.CLOSED_ASKED)
+    owes = state in (asked, SpeakingState.DROPPED, SpeakingState.CLOSED_ASKED)
+    if what is SpeakingInput.MESSAGE:
+        return do.NOTHING if is_closed else do.READ, state
+    if what is SpeakingInput.FAIL:
+        return (do.NOTHING, state) if is_closed else (do.CLOSE, SpeakingState.CLOSED_ASKED if owes else closed)
+    if what is SpeakingInput.DROP:
+        return {
+            asked: (do.NOTHING, SpeakingState.DROPPED),
+            SpeakingState.BETWEEN: (do.NOTHING, SpeakingState.FREE),
+        }.get(state)
+    if what is SpeakingInput.NEXT:
+        if is_closed:
+            return None
+        return (do.NOTHING, state) if owes else (do.SPEAK if state is SpeakingState.FREE else do.GO_ON, asked)
+    if not owes:
+        return None
+    if state is not asked:  # nobody wants it
+        return do.NOTHING, closed if is_closed else SpeakingState.FREE
+    return {
+        SpeakingInput.PIECE: (do.SEND, SpeakingState.BETWEEN),
+        SpeakingInput.END: (do.FINISH, SpeakingState.FREE),
+        SpeakingInput.FAILED: (do.COMPLAIN, SpeakingState.FREE),
+    }[what]
+
+
+def request_by_the_rules(state: RequestState, what: RequestInput) -> tuple[RequestAction, RequestState] | None:
+    """One request; ``None``: not possible."""
+    if state is RequestState.ENDED:
+        return None
+    if what is RequestInput.END:  # nothing at all needs no answer, signs alone are a mistake
+        answers = {RequestState.SIGNS: RequestAction.COMPLAIN, RequestState.SPOKEN: RequestAction.COMPLETE}
+        return answers.get(state, RequestAction.NOTHING), RequestState.ENDED
+    if what is RequestInput.WORDS:
+        return RequestAction.SPEAK, RequestState.SPOKEN
+    only_signs = state is RequestState.EMPTY and what is RequestInput.SIGNS
+    return RequestAction.NOTHING, RequestState.SIGNS if only_signs else state
+
+
+@pytest.mark.parametrize(
+    ("table", "rules"), [(LIVE, live_by_the_rules), (SPEAKING, speaking_by_the_rules), (REQUESTS, request_by_the_rules)]
+)
+def test_every_cell_follows_from_the_rules(table: Mapping[Any, Any], rules: Callable[[Any, Any], object]) -> None:
+    states, inputs = (type(next(iter(table))[at]) for at in (0, 1))
+    for state in states:
+        for what in inputs:
+            assert table.get((state, what)) == rules(state, what), (state, what)

@@ -109,6 +109,41 @@ def test_what_is_in_no_cell_is_a_mistake_and_changes_nothing(
     assert (len(talk.outputs), talk.session.get_timer(), talk.session.stats) == before
 
 
+def stage_by_the_rules(
+    state: SynthesisState, what: SynthesisInput
+) -> tuple[SynthesisAction | EndReason, SynthesisState] | None:
+    """The table in other words; ``None``: not possible."""
+    on, ended = SynthesisAction.GO_ON, SynthesisState.ENDED
+    if what is SynthesisInput.ABORT:  # always possible, and told once
+        return on if state is ended else EndReason.ABORTED, ended
+    if what is SynthesisInput.CANCEL:  # always possible once it has begun, as it can race with anything
+        return None if state is SynthesisState.NEW else (on, state)
+    steps: dict[SynthesisState, dict[SynthesisInput, tuple[SynthesisAction | EndReason, SynthesisState]]] = {
+        SynthesisState.NEW: {SynthesisInput.START: (on, SynthesisState.SPEAKING)},
+        SynthesisState.SPEAKING: {
+            **dict.fromkeys((SynthesisInput.TEXT, SynthesisInput.FLUSH, SynthesisInput.PREWARM), (on, state)),
+            SynthesisInput.END_INPUT: (on, SynthesisState.ENDING),
+            SynthesisInput.GIVEN_UP: (EndReason.FAILED, ended),
+        },
+        SynthesisState.ENDING: {
+            SynthesisInput.ALL_OVER: (SynthesisAction.CLOSE, SynthesisState.CLOSING),
+            SynthesisInput.GIVEN_UP: (EndReason.FAILED, ended),
+        },
+        SynthesisState.CLOSING: {
+            SynthesisInput.LINKS_GONE: (EndReason.COMPLETED, ended),
+            SynthesisInput.LINKS_GONE_UNSPOKEN: (EndReason.INCOMPLETE, ended),
+        },
+        ended: {},
+    }
+    return steps[state].get(what)
+
+
+@pytest.mark.parametrize("state", SynthesisState)
+def test_the_stages_follow_from_the_rules(state: SynthesisState) -> None:
+    for what in SynthesisInput:
+        assert SYNTHESES.get((state, what)) == stage_by_the_rules(state, what), what
+
+
 # --- a segment: how each state is reached, and each input, with what comes out ---
 
 SEGMENT_WAYS: dict[SegmentState, Telling] = {
@@ -195,3 +230,47 @@ def test_every_cell_of_a_segment(talks: Any, state: SegmentState, what: SegmentI
     assert sum(isinstance(output, SegmentDone) for output in new) == (action is SegmentAction.DONE)
     if after is SegmentState.OVER:
         assert talk.session.idle
+
+
+UNDER_WAY = (SegmentState.SAYING, SegmentState.ASKED, SegmentState.REFUSED)
+
+
+def segment_by_the_rules(state: SegmentState, what: SegmentInput) -> tuple[SegmentAction, SegmentState] | None:
+    """The table in other words; ``None``: it cannot happen."""
+    nothing, over, asked, cut = SegmentAction.NOTHING, SegmentState.OVER, SegmentState.ASKED, SegmentState.CUT
+    if state is over:
+        return None
+    if what is SegmentInput.DROP:  # told, unless the application knows
+        return nothing if state is cut else SegmentAction.TELL, over
+    if state is cut:  # its text has an end, and that is all that is waited for
+        return (nothing, over) if what is SegmentInput.FLUSH else None
+    if what is SegmentInput.FLUSH:  # an end that was asked for already is that of the next one
+        return None if state is asked else (nothing, state)
+    happens = {
+        SegmentInput.TEXT: ((SegmentState.WAITING, SegmentState.SAYING), nothing, SegmentState.SAYING),
+        SegmentInput.END: ((SegmentState.SAYING,), nothing, asked),
+        # What another link has spoken to the end needs none; what is still said has no end that can be proven.
+        SegmentInput.PROOF: (
+            (SegmentState.WAITING, asked, SegmentState.REFUSED),
+            SegmentAction.DONE,
+            over,
+        ),
+        SegmentInput.SIGNS: ((asked,), SegmentAction.DONE, over),
+        SegmentInput.STUCK: ((asked,), SegmentAction.GIVE_UP_LINK, asked),
+        SegmentInput.REFUSAL: (UNDER_WAY, nothing, SegmentState.REFUSED),
+        SegmentInput.LOST: (UNDER_WAY, SegmentAction.REWIND, SegmentState.WAITING),
+        # More text may come of one that was not asked for, and has to be passed over.
+        SegmentInput.CUT_OFF: (
+            UNDER_WAY,
+            SegmentAction.TELL,
+            over if state is asked else cut,
+        ),
+    }
+    states, action, after = happens[what]
+    return (action, after) if state in states else None
+
+
+@pytest.mark.parametrize("state", SegmentState)
+def test_what_happens_to_a_segment_follows_from_the_rules(state: SegmentState) -> None:
+    for what in SegmentInput:
+        assert SEGMENTS.get((state, what)) == segment_by_the_rules(state, what), what
