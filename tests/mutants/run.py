@@ -14,6 +14,7 @@ python tests/mutants/run.py --fresh timers         forget what was done
 from __future__ import annotations
 
 import argparse
+import fcntl
 import functools
 import os
 import re
@@ -159,6 +160,8 @@ def to_do(module: str, may_live: Container[Survivor]) -> Iterator[WorkItem]:
 
 def run(modules: Sequence[str]) -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
+    lock = (BUILD / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)  # another run has the trees
     for module in modules:
         begin(module)
     numbers, may_live = forked.FORK.Queue(), kept()

@@ -339,10 +339,20 @@ def test_no_probe_beside_a_question_of_the_application_or_behind_what_waits() ->
 def test_what_is_before_a_pause_can_be_settled_there_and_not_in_the_middle_of_speech() -> None:
     way, _ = quiet_way(speech=1.0, silence=0.5)
     place = way.sender.paused_before(way.given)
-    assert place is not None
-    assert RATE < place < way.given
+    assert place == way.given - 0.15 * RATE
     assert way.sender.paused_before(RATE) is None
     assert way.sender.paused_before(round(1.2 * RATE)) is None
+
+
+def test_places_are_whole_samples_at_any_rate() -> None:
+    rate, message = 22050, 1102
+    way = Way(rate=rate)
+    way.give(40 * message)
+    way.sender.pump(way.link(), 0.0)
+    way.final_to(10 * message - 3307)  # half of the 0.3 s that a new link begins before
+    assert way.sender.unheard_since == 30 * message / rate
+    way.give_silence(10 * message)
+    assert way.sender.paused_before(way.given) == way.given - 3307
 
 
 # --- the start of a link ---
