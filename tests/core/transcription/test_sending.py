@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from smallest_proto.commands import SendBinary, SendText
 from smallest_proto.errors import LocalProtocolError
+from smallest_proto.transcription.cursor import Cursor
 from smallest_proto.transcription.events import Usage
 from smallest_proto.transcription.messages import FINALIZE
 
@@ -154,6 +155,66 @@ def test_a_message_is_cut_in_two_for_a_finalize_that_moved_into_it() -> None:
     way.give(MESSAGE)
     way.sender.pump(way.link(), 0.0)
     assert way.sent() == [pcm(0, 100), pcm(100, 200), FINALIZE, pcm(200, 100 + MESSAGE)]
+
+
+def test_what_came_after_a_finalize_and_is_no_message_yet_does_not_go_out_before_it() -> None:
+    way = Way()
+    way.give(MESSAGE)
+    way.sender.finalize()
+    way.give(10)
+    way.sender.pump(way.link(), 0.0)
+    assert way.sent() == [pcm(0, MESSAGE), FINALIZE]
+
+
+def test_what_came_before_a_finalize_and_is_no_message_yet_goes_out_before_it() -> None:
+    way = Way()
+    way.give(100)
+    way.sender.finalize()
+    way.give(100)
+    way.sender.finalize()
+    way.sender.pump(way.link(), 0.0)
+    assert way.sent() == [pcm(0, 100), pcm(100, 200), FINALIZE]
+
+
+def test_questions_with_three_tenths_of_a_second_of_audio_between_them_are_no_storm() -> None:
+    for between, asked in ((6 * MESSAGE, 2), (6 * MESSAGE - 1, 1)):
+        way = Way()
+        link = way.link()
+        for samples in (MESSAGE, between):
+            way.give(samples)
+            way.sender.finalize()
+            way.sender.pump(link, 0.0)
+        assert way.sent().count(FINALIZE) == asked
+
+
+def stormy_way() -> tuple[Way, Cursor]:
+    """A question was asked, and the next one came too soon after it."""
+    way = Way()
+    link = way.link()
+    for now in (0.0, 0.1):
+        way.give(MESSAGE)
+        way.sender.finalize()
+        way.sender.pump(link, now)
+    assert (link.asked, link.sent, way.sender.asks[-1].position) == (1, 2 * MESSAGE, 2 * MESSAGE)
+    return way, link
+
+
+def test_a_question_that_its_place_has_passed_by_is_one_with_the_next() -> None:
+    way, link = stormy_way()
+    way.give(10 * MESSAGE)
+    way.sender.pump(link, 0.15)
+    way.give(10)
+    way.sender.pump(link, 0.5)  # here it would cut a word, and what is no message yet stays
+    assert joined(way.sent()[2:]) == pcm(MESSAGE, 12 * MESSAGE)
+    way.sender.finalize()
+    assert [(ask.position, ask.first, ask.calls) for ask in way.sender.asks][1:] == [(way.given, way.given, 2)]
+
+
+def test_a_question_that_can_still_be_asked_in_its_place_is_not_moved() -> None:
+    way, _ = stormy_way()
+    way.give(10 * MESSAGE)
+    way.sender.finalize()
+    assert [ask.position for ask in way.sender.asks] == [MESSAGE, 2 * MESSAGE, 12 * MESSAGE]
 
 
 def test_a_finalize_that_is_late_waits_for_a_pause() -> None:

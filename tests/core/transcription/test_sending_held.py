@@ -195,6 +195,53 @@ def test_what_an_open_link_was_sent_between_two_losses_is_not_lost() -> None:
     assert (link.sent, link.lasting) == (5 * MESSAGE, 2 * MESSAGE)
 
 
+def test_a_message_that_was_cut_in_two_is_dropped_whole() -> None:
+    way = Way(bound=1.0, interval=1.0)
+    link = way.link()
+    for _ in range(2):
+        way.give(100)
+        way.sender.finalize()  # the second one moves the first, into the message that follows
+    way.give(MESSAGE)
+    way.sender.pump(link, 0.0)
+    assert [chunk.end for chunk in link.waiting] == [200, 100 + MESSAGE]
+    way.give(20 * MESSAGE - 100)
+    way.said()
+    sent = joined([part for part in way.send_all(link, 1.0) if isinstance(part, bytes)])
+    assert sent == pcm(100 + MESSAGE, 100 + 21 * MESSAGE)
+    assert way.sender.lost == MESSAGE
+
+
+@pytest.mark.parametrize(("final", "lost_from"), [(3.5, 4), (5.5, 6), (6.0, 6)])
+def test_the_end_of_the_last_final_word_is_not_lost_when_it_is_dropped(final: float, lost_from: int) -> None:
+    way = Way(bound=1.0)
+    link = way.link()
+    way.give(6 * MESSAGE)
+    way.sender.pump(link, 0.0)
+    way.sender.leave(link.link)
+    way.final_to(round(final * MESSAGE))
+    way.give(40 * MESSAGE)
+    way.sender.tell_dropped()
+    (start, *_), *_ = way.lost()
+    assert start == pytest.approx(lost_from * 0.05)
+
+
+def test_what_is_final_is_not_known_of_any_more() -> None:
+    way = Way(bound=1.0)
+    link = way.link()
+    for _ in range(50):
+        speech_then_silence(way, link, 1, 30)
+        way.final_to(way.given)
+    assert len(way.sender._unheld) == 0
+
+
+def test_what_begins_after_its_end_is_nothing_that_can_be_lost() -> None:
+    way = Way()
+    way.sender.lose(5 * MESSAGE, 3 * MESSAGE, LossReason.ENDED)
+    assert way.lost() == []
+    way.sender.lose(2 * MESSAGE, 6 * MESSAGE, LossReason.ENDED)
+    assert way.lost() == [(0.1, 0.3, LossReason.ENDED)]
+
+
 def test_what_a_healthy_link_has_heard_is_let_go_without_a_word() -> None:
     way = Way(bound=1.0)
     link = way.link()
