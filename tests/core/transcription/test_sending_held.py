@@ -183,6 +183,33 @@ def test_audio_that_no_link_takes_is_lost_from_its_start_and_each_sample_is_told
     assert joined(way.sent()) == pcm(42 * MESSAGE, 62 * MESSAGE)
 
 
+def test_what_is_lost_is_told_by_the_second_where_messages_do_not_fill_one() -> None:
+    rate, message = 22050, 1102
+    way = Way(rate=rate, bound=1.0)
+    way.give(20 * message)
+    for _ in range(20):
+        way.give(message)
+        assert way.lost() == []
+    way.give(message)
+    assert way.lost() == [(0.0, pytest.approx(21 * message / rate), FULL)]
+
+
+def test_silence_that_was_sent_is_not_lost_when_it_is_dropped_between_two_links() -> None:
+    way = Way(bound=1.0)
+    link = way.link()
+    way.give(4 * MESSAGE)
+    way.give_silence(2 * MESSAGE)
+    way.sender.pump(link, 0.0)
+    way.sender.leave(link.link)
+    way.final_to(4 * MESSAGE)
+    way.give_silence(20 * MESSAGE)
+    way.sender.tell_dropped()
+    assert way.lost() == []
+    way.give_silence(MESSAGE)
+    way.sender.tell_dropped()
+    assert way.lost() == [(pytest.approx(0.3), pytest.approx(0.35), FULL)], "nobody was sent it"
+
+
 def test_what_an_open_link_was_sent_between_two_losses_is_not_lost() -> None:
     way = Way(bound=1.0, interval=1.0)
     link = way.link()
@@ -333,7 +360,7 @@ def test_of_what_was_let_go_a_pause_is_lost_with_its_sound_and_the_silence_after
 
 
 def test_what_is_let_go_of_is_the_end_of_a_word_that_is_final_later() -> None:
-    for final, told in ((10, False), (8, False), (6, True)):
+    for final, told in ((10, False), (7, False), (6, True)):
         way = Way(bound=1.0)
         link = way.link()
         speech_then_silence(way, link, 11, 40)
