@@ -498,6 +498,13 @@ def test_usage_is_told_every_five_seconds_of_audio_and_at_the_end() -> None:
     assert usage(way) == []
 
 
+def test_usage_is_told_where_messages_do_not_fill_five_seconds() -> None:
+    way = Way(rate=22050)
+    way.give(101 * 1102)
+    way.sender.pump(way.link(), 0.0)
+    assert usage(way) == [101 * 1102 / 22050]
+
+
 def test_what_is_sent_again_is_replayed_and_not_used_again() -> None:
     way = Way()
     way.give(RATE)

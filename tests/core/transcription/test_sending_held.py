@@ -183,6 +183,18 @@ def test_audio_that_no_link_takes_is_lost_from_its_start_and_each_sample_is_told
     assert joined(way.sent()) == pcm(42 * MESSAGE, 62 * MESSAGE)
 
 
+def test_what_was_given_after_this_part_takes_room_from_it() -> None:
+    way = Way(bound=2.0)
+    way.give(2 * RATE)
+    way.sender.keep()
+    way.sender.tell_dropped()
+    assert way.lost() == []
+    for later, lost in ((0.5, (0.0, 0.5)), (1.25, (0.5, 1.25)), (99.0, (1.25, 2.0))):
+        way.sender.keep(later)
+        way.sender.tell_dropped()
+        assert way.lost() == [(*lost, FULL)]
+
+
 def test_what_is_lost_is_told_by_the_second_where_messages_do_not_fill_one() -> None:
     rate, message = 22050, 1102
     way = Way(rate=rate, bound=1.0)
@@ -263,7 +275,8 @@ def test_what_is_final_is_not_known_of_any_more() -> None:
 
 def test_what_begins_after_its_end_is_nothing_that_can_be_lost() -> None:
     way = Way()
-    way.sender.lose(5 * MESSAGE, 3 * MESSAGE, LossReason.ENDED)
+    for end in (3 * MESSAGE, 5 * MESSAGE):
+        way.sender.lose(5 * MESSAGE, end, LossReason.ENDED)
     assert way.lost() == []
     way.sender.lose(2 * MESSAGE, 6 * MESSAGE, LossReason.ENDED)
     assert way.lost() == [(0.1, 0.3, LossReason.ENDED)]
