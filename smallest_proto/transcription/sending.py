@@ -130,14 +130,12 @@ class Sender:
             self.keep()
         return chunks[-1].end - chunks[0].start
 
-    def flush(self) -> bool:
-        """Make a message of the rest, however short; whether there is one."""
-        if (tail := self._framer.flush()) is None:
-            return False
-        self._buffer.chunks.append(tail)
-        for cursor in self.cursors:
-            cursor.waiting.append(tail)
-        return True
+    def flush(self) -> None:
+        """Make a message of the rest, however short, if there is one."""
+        if (tail := self._framer.flush()) is not None:
+            self._buffer.chunks.append(tail)
+            for cursor in self.cursors:
+                cursor.waiting.append(tail)
 
     def keep(self, later: float = 0.0) -> None:
         """Hold no more than the bound, minus ``later`` seconds that were given after this part of the stream.
@@ -268,8 +266,8 @@ class Sender:
             storm = cursor.asked and position - cursor.asked_to < self._ask_samples
             if storm and now < cursor.asked_at + _ASK_INTERVAL:
                 return None if waiting else cursor.asked_at + _ASK_INTERVAL
-            if not waiting and cursor.sent < position and self.flush():
-                continue  # the tail goes first
+            if not waiting and cursor.sent < position:
+                self.flush()  # the tail goes first
             if self._passed(cursor, position):
                 return None  # here it would cut a word for no reason: a pause will come, or a final covers it
             if waiting and waiting[0].start < position:

@@ -187,6 +187,14 @@ def test_questions_with_three_tenths_of_a_second_of_audio_between_them_are_no_st
         assert way.sent().count(FINALIZE) == asked
 
 
+def test_one_answer_does_for_what_was_asked_within_three_tenths_of_a_second_of_the_first() -> None:
+    way = Way()
+    for _ in range(3):
+        way.give(4 * MESSAGE)
+        way.sender.finalize()
+    assert [(ask.position, ask.calls) for ask in way.sender.asks] == [(8 * MESSAGE, 2), (12 * MESSAGE, 1)]
+
+
 def stormy_way() -> tuple[Way, Cursor]:
     """A question was asked, and the next one came too soon after it."""
     way = Way()

@@ -129,6 +129,9 @@ def test_what_was_sent_and_is_not_known_to_be_heard_is_told_without_the_silence_
     way.sender.pump(link, 0.0)
     assert way.sender.unheard == 1.5
     assert way.sender.unfinalised == 2.5
+    way.give(20 * RATE)
+    way.sender.pump(link, 0.0)
+    assert way.sender.unheard == 10.0, "no more than is held"
 
 
 def test_silence_that_was_not_measured_counts_as_sound() -> None:
@@ -280,6 +283,15 @@ def test_what_begins_after_its_end_is_nothing_that_can_be_lost() -> None:
     assert way.lost() == []
     way.sender.lose(2 * MESSAGE, 6 * MESSAGE, LossReason.ENDED)
     assert way.lost() == [(0.1, 0.3, LossReason.ENDED)]
+
+
+def test_what_lies_between_two_losses_is_told_alone() -> None:
+    way = Way()
+    told = []
+    for start, end in ((0, 1), (4, 5), (8, 9), (3, 6), (2, 7), (0, 9)):
+        way.sender.lose(start * MESSAGE, end * MESSAGE, LossReason.ENDED)
+        told.append([(round(start / 0.05), round(end / 0.05)) for start, end, _ in way.lost()])
+    assert told == [[(0, 1)], [(4, 5)], [(8, 9)], [(3, 4), (5, 6)], [(2, 3), (6, 7)], [(1, 2), (7, 8)]]
 
 
 def test_what_a_healthy_link_has_heard_is_let_go_without_a_word() -> None:
