@@ -225,6 +225,34 @@ def test_a_question_that_can_still_be_asked_in_its_place_is_not_moved() -> None:
     assert [ask.position for ask in way.sender.asks] == [MESSAGE, 2 * MESSAGE, 12 * MESSAGE]
 
 
+def test_what_the_link_beside_has_passed_by_can_still_be_asked_of_the_one_that_serves() -> None:
+    way = Way()
+    first, second = way.link(), way.beside()
+    way.give(MESSAGE)
+    way.sender.finalize()
+    way.sender.pump(first, 0.0)
+    for messages in (1, 10):
+        way.give(messages * MESSAGE)
+        if messages == 1:
+            way.sender.finalize()
+        way.sender.pump(second, 0.1)
+    assert (first.sent, second.sent) == (MESSAGE, 12 * MESSAGE)
+    way.sender.finalize()
+    assert [ask.position for ask in way.sender.asks] == [MESSAGE, 2 * MESSAGE, 12 * MESSAGE]
+
+
+def test_an_answer_is_not_asked_for_on_the_link_beside() -> None:
+    way = Way()
+    first, second = way.link(), way.beside()
+    way.give(MESSAGE)
+    way.sender.finalize()
+    way.sender.pump(first, 0.0)
+    way.sender.answered()
+    assert (first.asked, second.asked) == (0, 0)
+    way.said()
+    assert way.send_all(second) == [pcm(0, MESSAGE)]
+
+
 def test_a_finalize_that_is_late_waits_for_a_pause() -> None:
     way = Way()
     link = way.link()

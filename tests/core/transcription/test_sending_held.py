@@ -55,8 +55,8 @@ def test_a_header_that_comes_page_by_page_is_whole_on_the_next_link() -> None:
     way = Way(encoding="ogg_opus", interval=0.02)
     first = way.link(0.0)
     audio = page(SECOND, b"a")
-    for data in (HEAD, TAGS, audio):
-        way.sender.push(data)
+    for data, samples in ((HEAD, 0), (TAGS, 0), (audio, SECOND)):
+        assert way.sender.push(data) == samples
         assert way.send_all(first, 0.0) == [data]
     assert way.send_all(way.link(2.0), 2.0) == [HEAD, TAGS, audio]
 
@@ -272,8 +272,39 @@ def test_what_is_final_is_not_known_of_any_more() -> None:
     link = way.link()
     for _ in range(50):
         speech_then_silence(way, link, 1, 30)
-        way.final_to(way.given)
+        assert len(way.sender._unheld) <= 2
+        way.final_to(way.given - 31 * MESSAGE)  # all but the last
+    way.final_to(way.given)
     assert len(way.sender._unheld) == 0
+
+
+def test_what_was_let_go_of_is_lost_when_nobody_will_hear_it() -> None:
+    way = Way(bound=1.0)
+    speech_then_silence(way, way.link(), 4, 40)
+    way.sender.lose_rest(LossReason.ENDED)
+    assert way.lost() == [(0.0, pytest.approx(0.5), LossReason.ENDED)]
+
+
+@pytest.mark.parametrize(("pumped", "lost"), [(0, 0), (1, 20)])
+def test_what_the_link_that_serves_was_not_sent_is_lost(pumped: int, lost: int) -> None:
+    way = Way(bound=1.0)
+    links = way.link(), way.beside()
+    for _ in range(40):
+        way.give(MESSAGE)
+        way.sender.pump(links[pumped], 0.0)
+    assert way.sender.lost == lost * MESSAGE
+
+
+def test_of_several_links_beside_the_first_one_counts() -> None:
+    way = Way(bound=1.0)
+    links = [way.link(), way.beside()]
+    for _ in range(40):
+        way.give(MESSAGE)
+        for link in links:
+            way.sender.pump(link, 0.0)
+    way.beside()  # it begins where audio is held
+    way.sender.leave(links[0].link)
+    assert way.lost() == []
 
 
 def test_what_begins_after_its_end_is_nothing_that_can_be_lost() -> None:
@@ -285,13 +316,22 @@ def test_what_begins_after_its_end_is_nothing_that_can_be_lost() -> None:
     assert way.lost() == [(0.1, 0.3, LossReason.ENDED)]
 
 
-def test_what_lies_between_two_losses_is_told_alone() -> None:
+@pytest.mark.parametrize(
+    ("losses", "told"),
+    [
+        (
+            [(0, 1), (4, 5), (8, 9), (3, 6), (2, 7), (0, 9)],
+            [[(0, 1)], [(4, 5)], [(8, 9)], [(3, 4), (5, 6)], [(2, 3), (6, 7)], [(1, 2), (7, 8)]],
+        ),
+        ([(0, 4), (2, 6), (0, 6), (6, 7), (0, 7)], [[(0, 4)], [(4, 6)], [], [(6, 7)], []]),
+        ([(4, 8), (2, 6), (2, 8), (1, 2), (1, 8)], [[(4, 8)], [(2, 4)], [], [(1, 2)], []]),
+    ],
+)
+def test_each_sample_is_lost_once(losses: list[tuple[int, int]], told: list[list[tuple[int, int]]]) -> None:
     way = Way()
-    told = []
-    for start, end in ((0, 1), (4, 5), (8, 9), (3, 6), (2, 7), (0, 9)):
+    for (start, end), expected in zip(losses, told, strict=True):
         way.sender.lose(start * MESSAGE, end * MESSAGE, LossReason.ENDED)
-        told.append([(round(start / 0.05), round(end / 0.05)) for start, end, _ in way.lost()])
-    assert told == [[(0, 1)], [(4, 5)], [(8, 9)], [(3, 4), (5, 6)], [(2, 3), (6, 7)], [(1, 2), (7, 8)]]
+        assert [(round(start / 0.05), round(end / 0.05)) for start, end, _ in way.lost()] == expected
 
 
 def test_what_a_healthy_link_has_heard_is_let_go_without_a_word() -> None:
