@@ -13,6 +13,7 @@ _SESSION = _some(_TRANSCRIPTION, "session", "session_ends", "session_quiet", "se
 _HEARING = _some(
     _TRANSCRIPTION, "receiving", "receiving_twice", "receiving_begins", "questions", "session_told", "receiving_links"
 )
+_SENDING = _some(_TRANSCRIPTION, "sending", "sending_asks", "sending_lost", "sending_held")
 _WIRE = _some("tests/transports", "wire_turns", "wire", "wire_frames", "wire_http")
 # The tests that can kill a mutant of a module, those that are likely to first: the rest is not run then. A mutant that
 # lives costs them all: what is slow and kills nothing more is not among them.
@@ -25,7 +26,7 @@ MODULES = {
     "smallest_proto/transcription/timeline.py": _some(_TRANSCRIPTION, "timeline") + _SESSION,
     "smallest_proto/transcription/turns.py": _some(_TRANSCRIPTION, "turns") + _SESSION,
     "smallest_proto/transcription/handover.py": _some(_TRANSCRIPTION, "handover") + _SESSION,
-    "smallest_proto/transcription/sending.py": _some(_TRANSCRIPTION, "sending", "sending_held") + _SESSION,
+    "smallest_proto/transcription/sending.py": _SENDING + _SESSION,
     "smallest_proto/transcription/receiving.py": _HEARING,
     "smallest_proto/synthesis/states.py": _some("tests/core/synthesis", "states", "session", "session_ends"),
     "smallest_proto/server/states.py": _some("tests/core/server", "states", "transcription", "synthesis"),
