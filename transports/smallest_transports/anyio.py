@@ -89,12 +89,14 @@ class _Link(TaskLink):
 
     async def _connect(self) -> SocketStream:
         where, stream = self._where, await self._reach()
-        if not where.secure:
-            return stream
         try:
-            assert self._driver.world.ssl_context is not None
-            self._tls = Tls(self._driver.world.ssl_context, where)
-            await self._tls.shake_hands(stream.send, stream.receive)
+            if where.secure:
+                assert self._driver.world.ssl_context is not None
+                self._tls = Tls(self._driver.world.ssl_context, where)
+                await self._tls.shake_hands(stream.send, stream.receive)
+            # To write to. anyio closes its own where that fails, though a refusal of what still comes can be there.
+            self._socket = stream.extra(SocketAttribute.raw_socket).dup()
+            self._socket.setblocking(False)
         except BaseException:
             await anyio.aclose_forcefully(stream)
             raise
@@ -117,9 +119,6 @@ class _Link(TaskLink):
 
     async def _read(self, stream: SocketStream) -> Failure | None:
         data = b"."
-        # To write to; and anyio closes its own where that fails: a server that refuses what still comes has said why.
-        self._socket = stream.extra(SocketAttribute.raw_socket).dup()
-        self._socket.setblocking(False)
         self.flush()
         while data:
             try:
@@ -127,6 +126,7 @@ class _Link(TaskLink):
             except anyio.EndOfStream:
                 data = b""
             except BROKEN as exc:
+                assert self._socket is not None
                 for left in left_in(self._socket):
                     await self._take(left)
                 return connection_lost(reason_of(exc))
