@@ -43,7 +43,8 @@ IMPURE = (
     *("time", "datetime", "random", "secrets", "uuid", "logging", "os", "io", "pathlib", "tempfile"),
     *("subprocess", "threading", "multiprocessing", "concurrent", "queue"),
 )
-HARMLESS = ("os.PathLike", "os.urandom")  # a type; the key of a frame, which no two runs may share, as in wsproto
+# A type; the key of a frame, which no two runs may share, as in wsproto, and no two processes.
+HARMLESS = ("os.PathLike", "os.urandom", "os.register_at_fork")
 IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval", "breakpoint", "__import__"}
 
 # Which rooms each room may import. Nothing imports upward, neighbours do not look into each other, no driver imports

@@ -244,6 +244,11 @@ class TranscriptionSession:
         )
 
     @property
+    def seconds_given(self) -> float:
+        """The end of the audio that was given, in seconds of the stream: as in ``stats``, without the rest of them."""
+        return self._course.stream.newest.end
+
+    @property
     def stats(self) -> SessionStats:
         """What the session did so far."""
         teller, first = self._course.receiver.teller, self._course.stream.first

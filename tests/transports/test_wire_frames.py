@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -23,6 +24,16 @@ from smallest_transports._wire import frames
 
 from .test_wire import CUTS, EVERY_BYTE, MESSAGES, accepted, contents, cut, hear, opened
 
+FORKED = """
+import os
+from smallest_transports._wire import frames
+
+frames._new_key()
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+print(*(frames._new_key().hex() for _ in range(frames._KEYS_AT_ONCE)), flush=True)
+"""
 MASKS = {"C": frames.apply_mask, "an integer": frames._xor}
 
 
@@ -218,10 +229,17 @@ class TestWholeFrames:
     def test_have_each_a_key_of_its_own(self) -> None:
         client, _ = opened()
         keys = set()
-        for _ in range(100):
+        for _ in range(1000):
             client.send_binary(bytes(4))
             keys.add(client.data_to_send()[2:])
-        assert len(keys) >= 99  # of four thousand million
+        assert len(keys) >= 998  # of four thousand million
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+    def test_leave_no_key_to_a_process_that_is_forked(self) -> None:
+        said = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True).stdout
+        keys = said.split()
+        assert len(keys) == 2 * frames._KEYS_AT_ONCE
+        assert len({*keys}) >= len(keys) - 2
 
     def test_that_are_not_whole_are_held_no_further_than_a_message_may_be(self) -> None:
         client, _ = opened()

@@ -105,7 +105,7 @@ class Driver(Generic[M]):
         self.heard = 0  # how often something came in
         self.mistake: Exception | None = None  # ours, met where nobody awaits it
         self._last: Any = None
-        self._told = 0  # events of the machine
+        self._told = 0  # how often there was something for who waits for an output
         self._ended = False  # the machine has: it says so with its last event
 
     # What a driver adds.
@@ -286,11 +286,12 @@ class Driver(Generic[M]):
                 self.on_retry(output)
         else:
             self._last, self._ended = output, self.machine.ended
-            self._told += 1
             if self.on_event is None:
                 self.outputs.append(output)
+                self._told += 1
             else:
                 self.give(self.on_event, output)
+                self._told += self._ended
 
     def _carry_out(self, command: Any) -> None:
         match command:

@@ -34,6 +34,11 @@ class TranscriptionStream:
         return self._session.stats
 
     @property
+    def seconds_given(self) -> float:
+        """The end of the audio that was given so far, in seconds of the stream."""
+        return self._session.seconds_given
+
+    @property
     def config(self) -> TranscriptionConfig:
         """The options of the audio that is given next; after ``UpdateRejected`` those that hold on."""
         return self._session.config

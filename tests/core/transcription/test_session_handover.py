@@ -195,6 +195,7 @@ def test_another_sample_rate_begins_at_an_exact_sample(calls: Any, latency: floa
     assert "sample_rate=16000" in call.network.links[1].request.query
     stats = call.session.stats
     assert stats.seconds_given == stats.seconds_sent == pytest.approx(NARROW.seconds + WIDE.seconds)
+    assert call.session.seconds_given == pytest.approx(stats.seconds_given)
     assert stats.seconds_finalised >= NARROW.seconds
 
 

@@ -5,6 +5,7 @@ wsproto reads all other frames: anything but one whole, correct message in one f
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from os import urandom
 
@@ -37,6 +38,25 @@ except ImportError:  # it is not there, or was built without C
     apply_mask = _xor
 
 
+# Asked of the system for many frames at once: that costs more than to mask a message. A process that forks does not
+# leave its own to its child.
+_KEYS_AT_ONCE = 256
+_keys: list[bytes] = []
+with contextlib.suppress(ImportError):  # there is none on Windows
+    from os import register_at_fork
+
+    register_at_fork(after_in_child=_keys.clear)
+
+
+def _new_key() -> bytes:
+    try:
+        return _keys.pop()
+    except IndexError:  # of many threads each sees to its own
+        found = urandom(_KEY_BYTES * _KEYS_AT_ONCE)
+        _keys.extend(found[at : at + _KEY_BYTES] for at in range(_KEY_BYTES, len(found), _KEY_BYTES))
+        return found[:_KEY_BYTES]
+
+
 def pack(kind: int, data: bytes, *, masked: bool) -> tuple[bytes, bytes]:
     """A message as one frame: its head, and what follows it.
 
@@ -52,7 +72,7 @@ def pack(kind: int, data: bytes, *, masked: bool) -> tuple[bytes, bytes]:
         head = _long_head(kind, sign | _IN_EIGHT, size)
     if not masked:
         return head, data
-    key = urandom(_KEY_BYTES)
+    key = _new_key()
     return head + key, apply_mask(data, key)
 
 

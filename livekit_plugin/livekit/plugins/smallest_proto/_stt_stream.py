@@ -233,7 +233,7 @@ class SpeechStream(stt.RecognizeStream, Adjustable):
         mapped = speech_event(event, language=language, offset=self.start_time_offset, request_id=self._request_id)
         if mapped is not None:
             if isinstance(event, SpeechStarted) and not event.inferred:
-                mapped.speech_start_time = time.time() - (self._transcription.stats.seconds_given - event.time)
+                mapped.speech_start_time = time.time() - (self._transcription.seconds_given - event.time)
             self._event_ch.send_nowait(mapped)
             if mapped.recognition_usage is not None:
                 self._usage_ch.send_nowait(mapped)
