@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smallest_proto.commands import SendBinary, SendText
@@ -61,6 +61,9 @@ STEPS = st.lists(
 
 @settings(max_examples=60)
 @given(STEPS, st.sampled_from([0.0, 0.02, 0.1]))
+@example(  # the third waits behind the second, which comes too late for its place
+    [("finalize", 0), ("give", 1), ("finalize", 0), ("give", 801), ("give", 4000), ("finalize", 0)], 0.02
+)
 def test_the_stream_goes_out_in_order_at_its_pace_with_each_finalize_in_its_place(
     steps: list[tuple[str, int]], interval: float
 ) -> None:
@@ -106,7 +109,7 @@ def test_the_stream_goes_out_in_order_at_its_pace_with_each_finalize_in_its_plac
     assert all(later - earlier >= interval * 0.999999 for earlier, later in itertools.pairwise(times))
     asks = list(way.sender.asks)
     assert len(asked) == link.asked
-    for unsent in asks[link.asked :]:  # in a storm of them; a pause or a final that covers it comes
+    for unsent in asks[link.asked :][:1]:  # in a storm of them; a pause or a final that covers it comes, and the rest
         assert unsent.position - asks[link.asked - 1].position < 0.3 * RATE
     assert sum(ask.calls for ask in asks) == len(calls)
     for ask, (position, _) in zip(asks, asked, strict=False):
