@@ -107,6 +107,8 @@ def test_what_waits_is_told_in_seconds() -> None:
     assert way.sender.waiting == 0.0  # the pace of this sender is no pace
     way.give(RATE // 2 + 2 * MESSAGE)
     assert way.sender.waiting == pytest.approx(0.6)
+    way.send_all(way.beside())
+    assert way.sender.waiting == pytest.approx(0.6), "for the link that serves"
 
 
 def test_what_was_sent_and_is_not_known_to_be_heard_is_told_without_the_silence_in_it() -> None:
@@ -156,8 +158,8 @@ def test_what_can_still_become_words_is_told_in_seconds() -> None:
     assert (way.sender.unheard_since, way.sender.unfinalised) == (0.0, 1.0), "the rest is silence"
     way.give(3 * RATE)
     assert way.sender.unfinalised == 3.0, "no more than is held"
-    way.final_to(way.given + RATE)
-    assert way.sender.unfinalised == 0.0
+    way.final_to(way.sender.given + RATE)
+    assert (way.sender.unfinalised, way.sender.unheard) == (0.0, 0.0)
 
 
 def test_a_page_longer_than_the_bound_is_not_lost() -> None:
