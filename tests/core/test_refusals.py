@@ -37,7 +37,7 @@ def failure_of(status: int, body: bytes | dict[str, Any], *headers: tuple[str, s
         (401, "api_key", True),
         (402, "credit", True),
         (403, "plan", True),
-        (404, "base_url", True),
+        (404, "nothing at this address", True),
         (405, "base_url", True),
         (408, "try again", False),
         (410, "lightning_v3.1", True),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from smallest_proto.timers import Timer, Timers
+from smallest_proto.timers import Alarm, Timer, Timers
 
 TIMERS = st.sampled_from(Timer)
 TIMES = st.floats(0, 100, allow_nan=False)
@@ -64,3 +66,25 @@ def test_waking_up_at_the_timer_always_finds_something_due(deadlines: dict[Timer
         order.append(deadlines[due])
     assert order == sorted(deadlines.values())
     assert timers.pop_due(now) is None
+
+
+def test_an_alarm_is_told_of_each_change_of_any_of_its_tables() -> None:
+    alarm = Alarm()
+    assert not alarm.known
+    one, other = Timers(alarm), Timers(alarm)
+    one[Timer.PING] = 1.0
+    changes: list[Callable[[], object]] = [
+        lambda: other.__setitem__(Timer.PING, 2.0),
+        lambda: one.__setitem__(Timer.PING, 3.0),
+        lambda: one.stop(Timer.PING),
+        lambda: other.pop_due(2.0),
+        lambda: other.clear(),
+    ]
+    for change in changes:
+        alarm.known = True
+        change()
+        assert not alarm.known
+    alarm.known = True
+    one.stop(Timer.PING)
+    one.pop_due(1e9)
+    assert alarm.known, "nothing has changed"
