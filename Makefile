@@ -63,7 +63,7 @@ soak: $(VENV)/.develop ## 10,000 calls over a bad network in virtual time, every
 	@$(IN) tests/soak/calls.py --seeds 10000 $(ARGS)
 	@SOAK=1 $(PYTEST) tests/core tests/conformance $(ARGS)
 
-mutants: $(VENV)/.develop ## change one thing in the code at a time, and see a test fail: an hour, and it goes on where it stopped
+mutants: $(VENV)/.develop ## change one thing in the code at a time, and see a test fail: long, and it goes on where it stopped
 	@$(PIP) --group mutants
 	@$(IN) tests/mutants/run.py $(ARGS)
 

@@ -92,7 +92,8 @@ def _be_the_child(work: Callable[[IO[bytes]], int], output: IO[bytes]) -> None:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    with suppress(ValueError):  # macOS has no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     code = work(output)
     output.flush()
     os._exit(code)  # a thread that a mutant does not let end would hold it up
