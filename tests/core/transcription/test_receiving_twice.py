@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from smallest_proto.reading import Word
+from smallest_proto.transcription import receiving
 from smallest_proto.transcription.events import FinalTranscript, SpeechEnded
+from smallest_proto.transcription.repetition import Known, same_again
 
 from .ear import RATE, Ear, words
 
@@ -97,6 +100,40 @@ def test_a_part_of_a_word_is_the_same_one_only_at_once(first: float, again: floa
     for now in (first, again):
         ear.say(("one", 0.5, 1.0), ("tw", 1.7, 2.0), now=now)
     assert ear.texts() == ["one tw"] * told
+
+
+def test_words_are_compared_with_those_before_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not with the last final as well, whose words they are."""
+    compared: list[int] = []
+
+    def count(known: Sequence[Known], words: Sequence[Word], *, soon: bool = True) -> int:
+        compared.append(len(words))
+        return same_again(known, words, soon=soon)
+
+    monkeypatch.setattr(receiving, "same_again", count)
+    ear = Ear()
+    ear.speak(4.0)
+    ear.say(("a", 0.0, 0.5))
+    ear.say(("b", 0.5, 1.0), ("c", 1.0, 1.5))
+    ear.say(("d", 1.5, 2.0))
+    ear.say(("e", 2.0, 2.5))
+    assert compared == [1, 2, 1, 1]
+
+
+def test_a_final_can_be_doubled_of_which_a_pause_settled_the_first_words() -> None:
+    ear = Ear()
+    ear.speak(2.0)
+    ear.pause(1.0)
+    ear.finalize(1.0)
+    six = [(f"w{at}", 0.3 * at, 0.3 * at + 0.3) for at in range(6)]
+    ear.say(*six, now=2.0, from_finalize=True)
+    ear.receiver.settle(ear.cursor, 3.0)
+    assert ear.watermark > 1.8
+    ear.speak(2.0, 3.0)
+    for _ in range(2):
+        ear.say(*six, now=3.1)
+    ear.say(("next", 3.5, 4.0), now=3.2)
+    assert ear.texts() == ["w0 w1 w2 w3 w4 w5", "next"]
 
 
 # --- what is left of a text ---
