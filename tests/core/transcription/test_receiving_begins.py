@@ -148,6 +148,21 @@ def test_a_pause_before_the_watermark_settles_nothing() -> None:
     assert ear.watermark == 4.0
 
 
+def test_a_pause_at_the_watermark_settles_nothing_more() -> None:
+    ear = Ear()
+    ear.speak(2.0)
+    ear.pause(1.0)
+    ear.finalize(1.0)
+    ear.final("a", 2.0, from_finalize=True)
+    ear.say(("b", 2.5, 2.85), now=2.1)
+    assert ear.cursor.settled == (ear.timeline.watermark, 2.1)
+    ear.receiver.settle(ear.cursor, 3.1)
+    ear.speak(4.0, 3.0)
+    ear.new_link(8.0)
+    ear.final("a b c", 9.0)
+    assert ear.texts() == ["a", "b", "c"]
+
+
 def test_an_answer_in_a_pause_settles_nothing_where_words_have_times() -> None:
     """It can be empty, and the words that it skips come later: they were lost where another link began after them."""
     ear = Ear()
