@@ -133,7 +133,9 @@ class TestHandshake:
             (b"Upgrade: websocket", b"Upgrade: other"),
             (b"Connection: Upgrade", b"Connection: close"),
             (b"Sec-WebSocket-Accept: ", b"Sec-WebSocket-Accept: x"),
+            (b"Sec-WebSocket-Accept: ", b"Sec-WebSocket-Accept: !"),
             (b"Sec-WebSocket-Accept: ", b"Sec-WebSocket-Accept: \xff"),
+            (b"Sec-WebSocket-Accept: ", b"X-Accept: "),
             (b"Connection: ", b"Connection: \xff"),
             (b"Upgrade:", b"Sec-WebSocket-Extensions: permessage-deflate\r\nUpgrade:"),
             (b"Upgrade:", b"Sec-WebSocket-Protocol: chat\r\nUpgrade:"),
@@ -157,7 +159,7 @@ class TestRefusal:
     def test_keeps_what_was_said(self, status: int, cuts: Iterable[int]) -> None:
         client = wire.ClientWebSocket(REQUEST)
         body = b'{"error": "no more", "request_id": "r-1"}'
-        interim = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+        interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
         (event,) = hear(client, interim + answer(status, body, "Retry-After: 7") + b"trailing", cuts)
         assert isinstance(event, wire.Refused)
         failure = event.failure
@@ -192,6 +194,13 @@ class TestRefusal:
         events = hear(client, b"x" * 10_000_000, range(0, 10_000_000, 100_000))
         assert [type(event) for event in events] == [wire.Refused]
         assert len(events[0].failure.detail or "") < 100_000
+
+    def test_a_page_is_cut_after_64_kib(self) -> None:
+        client = wire.ClientWebSocket(REQUEST)
+        assert hear(client, b"HTTP/1.1 503 No\r\n\r\n" + b"x" * (2**16 - 1)) == []
+        (event,) = client.receive_data(b"x")
+        assert isinstance(event, wire.Refused)
+        assert client.finished
 
     @pytest.mark.parametrize("data", [b"", b"HTTP/1.1 101", b"HTTP/1.1 101 X\r\nUpgr"])
     def test_a_connection_that_closes_says_nothing_of_the_service(self, data: bytes) -> None:
@@ -398,7 +407,10 @@ class TestServer:
         assert server.finished
 
 
-@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.2\r\n", b"-ERR wrong\r\n", b"\x15\x03\x03\x00\x02\x02\x28"])
+@pytest.mark.parametrize(
+    "greeting",
+    [b"SSH-2.0-OpenSSH_9.2\r\n", b"-ERR wrong\r\n", b"\x15\x03\x03\x00\x02\x02\x28", b"HTTP/1 200 OK\r\n"],
+)
 @pytest.mark.parametrize("make", [wire.ClientExchange, wire.ClientWebSocket])
 def test_what_greets_and_hangs_up_speaks_no_http(make: Callable[[Request], Any], greeting: bytes) -> None:
     connection = make(UPLOAD if make is wire.ClientExchange else REQUEST)
@@ -406,3 +418,16 @@ def test_what_greets_and_hangs_up_speaks_no_http(make: Callable[[Request], Any],
     (broken,) = [event for event in events if isinstance(event, wire.ProtocolBroken)]
     assert broken.failure.kind is FailureKind.PROTOCOL
     assert "check base_url" in broken.failure.reason
+
+
+@pytest.mark.parametrize(
+    ("url", "made"),
+    [
+        ("ws://h/", wire.ClientWebSocket),
+        ("wss://h/", wire.ClientWebSocket),
+        ("http://h/", wire.ClientExchange),
+        ("https://h/", wire.ClientExchange),
+    ],
+)
+def test_the_url_says_what_is_spoken(url: str, made: type) -> None:
+    assert type(wire.client_wire(Request(method="GET", url=url))) is made
