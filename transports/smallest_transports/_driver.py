@@ -197,7 +197,10 @@ class Driver(Generic[M]):
         output = poll()
         while True:
             while output is not None:
-                self._do(output)
+                if type(output) is commands.SendBinary and self.log is None and self.metrics is None:
+                    self.links[output.link].wire.send_binary(output.data)  # most of what is asked
+                else:
+                    self._do(output)
                 output = poll()
             for link in self.links.values():
                 if (link.wire.out or link.owed) and link.flush() and session is not None:
@@ -277,9 +280,7 @@ class Driver(Generic[M]):
         if self.metrics is not None:
             self.metrics.note(output, self.now())
         kind = type(output)
-        if kind is commands.SendBinary:  # most of what is asked
-            self.links[output.link].wire.send_binary(output.data)
-        elif kind in _COMMANDS:
+        if kind in _COMMANDS:
             self._carry_out(output)
         elif kind is ExchangeRetried:
             if self.on_retry is not None:
@@ -295,6 +296,8 @@ class Driver(Generic[M]):
 
     def _carry_out(self, command: Any) -> None:
         match command:
+            case commands.SendBinary(link=number, data=data):
+                self.links[number].wire.send_binary(data)
             case commands.OpenLink(link=number, request=request):
                 self.links[number] = self.open(number, request)
             case commands.SendRequest(request=request):

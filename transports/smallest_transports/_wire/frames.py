@@ -48,13 +48,11 @@ with contextlib.suppress(ImportError):  # there is none on Windows
     register_at_fork(after_in_child=_keys.clear)
 
 
-def _new_key() -> bytes:
-    try:
-        return _keys.pop()
-    except IndexError:  # of many threads each sees to its own
-        found = urandom(_KEY_BYTES * _KEYS_AT_ONCE)
-        _keys.extend(found[at : at + _KEY_BYTES] for at in range(_KEY_BYTES, len(found), _KEY_BYTES))
-        return found[:_KEY_BYTES]
+def _more_keys() -> bytes:
+    """One, and others for later: of many threads each sees to its own."""
+    found = urandom(_KEY_BYTES * _KEYS_AT_ONCE)
+    _keys.extend(found[at : at + _KEY_BYTES] for at in range(_KEY_BYTES, len(found), _KEY_BYTES))
+    return found[:_KEY_BYTES]
 
 
 def pack(kind: int, data: bytes, *, masked: bool) -> tuple[bytes, bytes]:
@@ -72,7 +70,10 @@ def pack(kind: int, data: bytes, *, masked: bool) -> tuple[bytes, bytes]:
         head = _long_head(kind, sign | _IN_EIGHT, size)
     if not masked:
         return head, data
-    key = _new_key()
+    try:
+        key = _keys.pop()
+    except IndexError:
+        key = _more_keys()
     return head + key, apply_mask(data, key)
 
 
