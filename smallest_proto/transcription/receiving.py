@@ -62,7 +62,7 @@ class Receiver:
         self._replayed_to = 0  # samples: a link that was sent more than this repeats nothing,
         self._caught_up_at: float | None = None  # and since when that is so; but a service can be late
         self._last: _Last | None = None
-        self._has_times = False  # words did, in the last final that had any
+        self.has_times = False  # words did, in the last final that had any
         self._since_answer = 0  # words without times that became final after the last answer to a question
         self._blanks = False  # the service ends a final with a blank where words follow
         self.teller = Teller(output)
@@ -202,7 +202,7 @@ class Receiver:
         text = message.text
         words, timed = self._words(cursor, message)
         if text:
-            self._has_times = timed
+            self.has_times = timed
         said = tuple([Known(known_as(word.text), word.start, word.end) for word in words]) if timed else ()
         begins = self._begins_in_mid_word(text, words)
         if not timed and cursor.sent >= self._replayed_to:
@@ -255,7 +255,7 @@ class Receiver:
         if ask is not None:
             self.answer(ask, self.timeline, told=1)
         if asked_at is not None:
-            if not self._has_times:
+            if not self.has_times:
                 may_settle(cursor, asked_at, sender, now)
             self._since_answer = 0
         elif cursor.settled is not None and spoken:

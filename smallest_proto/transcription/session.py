@@ -168,8 +168,10 @@ class TranscriptionSession:
         self._repaired += odd or timeline.mended > mended
         if timeline.watermark > watermark:
             sender.trim()
-        if found.state is LinkState.OPEN and found is links.serving and sender.probe(cursor, now):
-            found.sent(now)  # words without times: else we would never know what is final
+        if course.receiver.has_times or found.state is not LinkState.OPEN or found is not links.serving:
+            return
+        if sender.probe(cursor, now):  # else we would never know what is final
+            found.sent(now)
 
     def pong_received(self, link: int, now: float) -> None:
         """The peer answered a ``SendPing``."""

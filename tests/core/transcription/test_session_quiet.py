@@ -36,6 +36,15 @@ def test_a_caller_who_says_no_more_gets_no_new_link(calls: Any, no_times: bool) 
     assert "w2 w3" in [final.text for final in call.of(FinalTranscript)]
 
 
+@pytest.mark.parametrize("no_times", [False, True])
+def test_a_question_in_a_long_silence_brings_on_no_others(calls: Any, no_times: bool) -> None:
+    call = calls.make(MemoryNetwork(imperfection=Imperfection(no_times=no_times)))
+    call.feed(coded_speech([1, 2, 60.0, 3, 1.0]).pcm, chunk=0.05)
+    call.at(25.0, call.finalize)
+    call.run()
+    assert call.session.stats.messages_received < 20  # each question is answered by one
+
+
 def test_a_mute_service_is_found_in_time_after_an_outage(calls: Any) -> None:
     call = calls.make()
     speech = coded_speech([item for word in range(1, 300) for item in ((word, 0.7) if word % 6 == 0 else (word,))])
