@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from smallest_proto.events import EndReason, SessionEnded
+from smallest_proto.events import EndReason, LinkOpened, SessionEnded
 from smallest_transports.testing.conformance.drivers import PCM, Driver, connections_to
 from smallest_transports.testing.conformance.others import Service, serve_by_aiohttp
 from smallest_transports.testing.servers import in_thread, port_of
@@ -27,6 +30,28 @@ async def test_a_client_can_be_used_without_being_entered(transport: Driver) -> 
             assert [event async for event in stream][-1] == SessionEnded(reason=EndReason.COMPLETED)
         assert connections_to(port_of(url)) == 0
         assert transport.tasks() == tasks
+
+
+@ASYNCIO
+async def test_others_run_where_audio_comes_from_a_call_that_blocks(transport: Driver) -> None:
+    with in_thread(serve_by_aiohttp(Service(), None)) as url:
+        async with transport.client(url) as client, client.stream_transcription() as stream:
+            assert isinstance(await anext(stream), LinkOpened)
+            times, turns = itertools.count(stream._driver.now(), 0.05), 0
+            live: Any = stream._driver
+            live.now = lambda: next(times)  # nothing follows at once, and nobody waits for anything
+
+            async def others() -> None:
+                nonlocal turns
+                while True:
+                    turns += 1
+                    await asyncio.sleep(0)
+
+            running = asyncio.create_task(others())
+            for _ in range(60):
+                await stream.send_audio(bytes(1600))
+            running.cancel()
+            assert turns >= 10
 
 
 @pytest.mark.parametrize("missing", ["wsproto", "h11"])

@@ -17,6 +17,7 @@ from ._driver import LATE, MAX_TURNS, QUIET_TURNS, Driver, M, Wire
 from ._world import Tls, connection_lost, left_in, no_connection, read_file
 
 _AT_ONCE = 0.005  # seconds
+_IN_A_ROW = 5  # messages: a quarter of a second that others wait where whoever gives audio never waits for anything
 
 
 class EventLoopDriver(Driver[M]):
@@ -31,6 +32,7 @@ class EventLoopDriver(Driver[M]):
         self.tasks: set[asyncio.Task[None]] = set()  # one for each connection that has not wholly gone
         self._timer: asyncio.Handle | None = None
         self._sent_at = 0.0
+        self._in_a_row = 0  # messages taken at once
 
     def run(self, step: Callable[..., None], *args: Any) -> None:
         """What the event loop calls, and nobody awaits: a mistake of ours must reach those who wait for the machine."""
@@ -61,10 +63,15 @@ class EventLoopDriver(Driver[M]):
 
     def takes_at_once(self) -> bool:
         # Others run between two calls that follow at once: a file's audio would else keep the loop for itself. Audio
-        # that comes in real time need not turn the loop once more for each message.
+        # that comes in real time need not turn the loop once more for each message; for some it must, as where it comes
+        # from a call that blocks (a microphone's) nothing else turns it, and for all while the connection is opened.
         now = self.now()
         follows, self._sent_at = now - self._sent_at < _AT_ONCE, now
-        return not follows and self.takes()
+        if follows or not self.heard or self._in_a_row == _IN_A_ROW:
+            self._in_a_row = 0
+            return False
+        self._in_a_row += 1
+        return self.takes()
 
     async def until_ready(self) -> None:
         await asyncio.sleep(0)
