@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+import trio
 
-from smallest_proto.errors import LocalProtocolError
-from smallest_transports.testing.conformance.drivers import PCM, Driver
-from smallest_transports.testing.servers import local_server, port_of
+from smallest_proto.errors import LocalProtocolError, RemoteError
+from smallest_transports.testing.conformance.drivers import ONCE, PCM, Driver
+from smallest_transports.testing.servers import local_server, port_of, reset, serving
 from tests.conformance.makers import those
 
 if TYPE_CHECKING:
@@ -51,6 +53,26 @@ async def test_an_error_of_the_application_comes_out_where_it_is_cancelled_as_we
         assert raised.value.__context__ is None
         del raised
         await transport.check_left(tasks, port_of(url))
+
+
+@those(lambda made: made.module == "smallest_transports.trio")
+async def test_a_reset_ends_reading_and_writing_in_one_turn(transport: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = trio.lowlevel.wait_writable
+
+    async def after_the_reader(connected: trio.SocketType) -> None:
+        await ready(connected)
+        while connected.fileno() != -1:
+            await trio.lowlevel.checkpoint()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        reset(reader, writer)
+
+    monkeypatch.setattr(trio.lowlevel, "wait_writable", after_the_reader)
+    with serving(talk) as url:
+        async with transport.client(url, retry=ONCE) as client:
+            with pytest.raises(RemoteError, match="connection"):
+                await client.transcribe(bytes(20 * 2**20))  # far more than a socket holds
 
 
 @pytest.mark.parametrize("name", ["trio", "anyio"])

@@ -264,7 +264,8 @@ class TaskLink:
 
     def write(self, data: bytes | memoryview) -> None:
         """Give it to the socket; what that does not take is the rest."""
-        assert self._socket is not None
+        if self._socket is None:
+            return  # it was closed in the turn in which it could be written to
         try:
             sent = self._socket.send(data)
         except BlockingIOError:
