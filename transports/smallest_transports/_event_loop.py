@@ -17,7 +17,7 @@ from ._driver import LATE, MAX_TURNS, QUIET_TURNS, Driver, M, Wire
 from ._world import Tls, connection_lost, left_in, no_connection, read_file
 
 _AT_ONCE = 0.005  # seconds
-_IN_A_ROW = 5  # messages: a quarter of a second that others wait where whoever gives audio never waits for anything
+_IN_A_ROW = 10  # messages: half a second that others wait where whoever gives audio never waits for anything
 
 
 class EventLoopDriver(Driver[M]):
