@@ -177,10 +177,10 @@ class TestMessages:
 
     def test_of_the_largest_size_pass_and_larger_ones_break(self) -> None:
         client, _ = opened()
-        assert contents(hear(client, frame(1, b"a", fin=False) + frame(0, b"b"))) == ["ab"], "and none adds to the next"
         size = MAX_MESSAGE_BYTES // 2
         first = frame(1, b"a" * size, fin=False)
-        assert contents(hear(client, first + frame(0, b"b" * size))) == ["a" * size + "b" * size]
+        for _ in range(2):  # none adds to the next
+            assert contents(hear(client, first + frame(0, b"b" * size))) == ["a" * size + "b" * size]
         assert hear(client, first) == []
         (event,) = hear(client, frame(0, b"b" * (size + 1)))
         assert isinstance(event, wire.ProtocolBroken)
