@@ -79,14 +79,10 @@ class Stream:
 
     def ready(self, now: float) -> bool:
         """Whether less than half of what may be held waits, or, given faster than in real time, is not known heard."""
-        leads = self._lead - (now - self._given_at) > _LEAD_SECONDS
-        cursors = self.newest.sender.cursors
-        if cursors and not cursors[0].waiting and not leads:  # as a rule: what was given is sent
-            return True
         held = 0.0
         for part in self._parts:
             held += part.sender.waiting
-        if leads:
+        if self._lead - (now - self._given_at) > _LEAD_SECONDS:
             # What is not known to be heard is not let go of for the silence that follows it either.
             if self.first.sender.unheard_since > _OLDEST * self._bound:
                 return False

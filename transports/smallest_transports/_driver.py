@@ -197,10 +197,7 @@ class Driver(Generic[M]):
         output = poll()
         while True:
             while output is not None:
-                if type(output) is commands.SendBinary and self.log is None and self.metrics is None:
-                    self.links[output.link].wire.send_binary(output.data)  # most of what is asked
-                else:
-                    self._do(output)
+                self._do(output)
                 output = poll()
             for link in self.links.values():
                 if (link.wire.out or link.owed) and link.flush() and session is not None:
@@ -272,15 +269,16 @@ class Driver(Generic[M]):
             self.changed()
 
     def _do(self, output: Any) -> None:
-        failure = getattr(output, "failure", None)
-        if failure is not None and failure.kind is FailureKind.DEADLINE:
-            output = self._explained(output, failure)
+        kind = type(output)
+        if kind not in _COMMANDS:
+            output = self._explained(output)
         if self.log is not None:
             self.log.note(output, self.links)
         if self.metrics is not None:
             self.metrics.note(output, self.now())
-        kind = type(output)
-        if kind in _COMMANDS:
+        if kind is commands.SendBinary:  # most of what is asked
+            self.links[output.link].wire.send_binary(output.data)
+        elif kind in _COMMANDS:
             self._carry_out(output)
         elif kind is ExchangeRetried:
             if self.on_retry is not None:
@@ -296,8 +294,6 @@ class Driver(Generic[M]):
 
     def _carry_out(self, command: Any) -> None:
         match command:
-            case commands.SendBinary(link=number, data=data):
-                self.links[number].wire.send_binary(data)
             case commands.OpenLink(link=number, request=request):
                 self.links[number] = self.open(number, request)
             case commands.SendRequest(request=request):
@@ -313,8 +309,11 @@ class Driver(Generic[M]):
             case commands.AbortRequest():
                 self._abort(0)
 
-    def _explained(self, output: Any, failure: Failure) -> Any:
+    def _explained(self, output: Any) -> Any:
         """An event whose failure is a deadline says what else than the service it can be the fault of."""
+        failure = getattr(output, "failure", None)
+        if failure is None or failure.kind is not FailureKind.DEADLINE:
+            return output
         reason = failure.reason
         if self.way:
             reason += f"; the way leads through {self.way}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from os import PathLike
 from typing import Any, cast
@@ -26,9 +25,7 @@ class EventLoopDriver(Driver[M]):
     def __init__(self, machine: M, world: object) -> None:
         super().__init__(machine, world)
         self.loop = asyncio.get_running_loop()
-        # asyncio's own asks this clock, by way of a call of Python.
-        own = getattr(self.loop.time, "__func__", None) is asyncio.BaseEventLoop.time
-        self.now = time.monotonic if own else self.loop.time
+        self.now = self.loop.time
         self.tasks: set[asyncio.Task[None]] = set()  # one for each connection that has not wholly gone
         self._timer: asyncio.Handle | None = None
         self._sent_at = 0.0
