@@ -63,7 +63,7 @@ def run(made_by: Any, case: Any, given: dict[str, Any], tls: Any) -> None:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is wrong often waits for ever; a right one would be done by then."""
     monkeypatch.setattr(drivers, "PATIENCE", 0.5)
-    monkeypatch.setattr(messages, "SLEEPS", messages.PINGS + 2)
+    monkeypatch.setattr(messages, "LIMIT", messages.LIMIT / 5)
 
 
 @pytest.mark.usefixtures("_impatient")

@@ -108,11 +108,11 @@ async def answer_the_end(
 async def heard_text(server: wire.ServerConnection, reader: asyncio.StreamReader, kind: str) -> None:
     """Hear all until a message of this kind, as ``finalize``, has come."""
     while True:
-        for event in server.receive_data(await reader.read(65536)):
+        for event in server.receive_data(data := await reader.read(65536)):
             if isinstance(event, wire.TextMessage) and kind in event.text:
                 return
-            if isinstance(event, wire.Closed):
-                raise ConnectionResetError("the client is gone")
+        if server.finished or not data:
+            raise ConnectionResetError("the client is gone")
 
 
 async def heard_pong(server: wire.ServerConnection, reader: asyncio.StreamReader) -> None:

@@ -26,6 +26,7 @@ import anyio.lowlevel
 import pytest
 
 from smallest_proto.config import RetryPolicy, Timeouts
+from smallest_proto.transcription.events import InterimTranscript
 
 KEY = "sk-very-secret"
 FAST = Timeouts(message_interval=0)  # audio goes as fast as it is taken
@@ -40,6 +41,14 @@ PATIENCE = 20  # seconds: a case that hangs is called off, and fails
 # The drivers that there are. To look for them among all objects is no way: while one thread holds on to all that there
 # are, what makes a tuple on another, a server's, fails.
 LIVING: WeakSet[Any] = WeakSet()
+
+
+async def heard_interim(stream: Any) -> str:
+    """The text of the next interim; fails where the stream ends before one comes."""
+    async for event in stream:
+        if isinstance(event, InterimTranscript):
+            return event.text
+    pytest.fail("the stream ended before the interim that was due")
 
 
 def noted(driver: Any) -> Any:

@@ -11,7 +11,7 @@ from smallest_proto.transcription.events import Event, FinalTranscript, InterimT
 from smallest_transports.testing import judge, speech
 from smallest_transports.testing.servers import accept, heard_text, local_server, serving
 
-from .drivers import ONCE, Driver
+from .drivers import ONCE, Driver, heard_interim
 from .promises import SHORT
 
 SAID = speech("w1 w2", 0.9, "w3 w4 w5", 0.9, "w6 w7", 0.9, "w8", 1.0)
@@ -81,8 +81,5 @@ async def test_an_event_comes_without_waiting_for_the_next(transport: Driver) ->
     with serving(talk) as url:
         async with transport.client(url, retry=ONCE) as client, client.stream_transcription() as stream:
             for text in told:
-                async for event in stream:
-                    if isinstance(event, InterimTranscript):
-                        assert event.text == text
-                        break
+                assert await heard_interim(stream) == text
                 await stream.finalize()

@@ -23,20 +23,31 @@ from smallest_transports.testing.servers import (
     serving,
 )
 
-from .drivers import ONCE, PCM, Driver
-from .gateways import handshake
+from .drivers import ONCE, PCM, Driver, heard_interim
 from .promises import SHORT, SPEECH
 
 PING = 0.05  # seconds
 PINGS = 5
-# As the framework's own sleeps count time: eight times what the pings should take, as the machine has other work too.
-SLEEPS = 8 * PINGS
+LIMIT = 8 * PINGS * PING  # seconds: eight times what the pings should take, as the machine has other work too
 ODD_TEXT = "é नमस्ते 🙂 end"
 
 
 def interim(text: str, **more: Any) -> str:
     """What the service says, as text that is not all ASCII."""
     return json.dumps({"type": "transcription", "transcript": text, "is_final": False, **more}, ensure_ascii=False)
+
+
+async def last(server: wire.ServerConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Hear the rest of what the client says, and end the call."""
+    await heard_text(server, reader, "close_stream")
+    await goodbye(server, reader, writer)
+
+
+async def goodbye(server: wire.ServerConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    server.send_text(LAST)
+    server.close()
+    writer.write(server.data_to_send())
+    await reader.read()
 
 
 async def test_all_that_is_given_is_sent_in_its_order(transport: Driver) -> None:
@@ -52,10 +63,7 @@ async def test_all_that_is_given_is_sent_in_its_order(transport: Driver) -> None
                     sent.append(b"".join((bytes(before), event.data)))  # type: ignore[arg-type]
                 elif isinstance(event, wire.TextMessage):
                     sent.append(json.loads(event.text)["type"])
-        server.send_text(LAST)
-        server.close()
-        writer.write(server.data_to_send())
-        await reader.read()
+        await goodbye(server, reader, writer)
 
     with serving(talk) as url:
         async with transport.client(url, retry=ONCE) as client, client.stream_transcription() as stream:
@@ -83,10 +91,7 @@ async def test_all_that_the_service_says_is_heard(transport: Driver) -> None:
         await heard_text(server, reader, "close_stream")
         for text in texts[10:]:
             server.send_text(interim(text))
-        server.send_text(LAST)
-        server.close()
-        writer.write(server.data_to_send())
-        await reader.read()
+        await goodbye(server, reader, writer)
 
     with serving(talk) as url:
         async with transport.client(url, retry=ONCE) as client, client.stream_transcription() as stream:
@@ -113,22 +118,21 @@ async def test_text_is_whole_however_it_is_cut(transport: Driver, framed: Any) -
     size = 65536 if framed is fragments else 1
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(handshake(await reader.readuntil(b"\r\n\r\n")))
-        await reader.read(1)  # audio: the handshake has been read
+        server = await accept(reader, writer)
+        server.receive_data(await reader.read(65536))  # audio: the handshake has been read
         said = framed(interim(ODD_TEXT))
         for at in range(0, len(said), size):
             writer.write(said[at : at + size])
             await asyncio.sleep(0)
-        await reader.read()
+        await last(server, reader, writer)
 
     with serving(talk) as url:
         async with transport.client(url, retry=ONCE) as client, client.stream_transcription() as stream:
             assert isinstance(await anext(stream), LinkOpened)
             await stream.send_audio(PCM)
-            async for event in stream:
-                if isinstance(event, InterimTranscript):
-                    assert event.text == ODD_TEXT
-                    break
+            assert await heard_interim(stream) == ODD_TEXT
+            await stream.end_input()
+            assert not [event async for event in stream if isinstance(event, LinkLost)]
 
 
 async def test_a_ping_is_answered(transport: Driver) -> None:
@@ -139,33 +143,29 @@ async def test_a_ping_is_answered(transport: Driver) -> None:
         await heard_pong(server, reader)
         server.send_text(interim("answered"))
         writer.write(server.data_to_send())
-        await reader.read()
+        await last(server, reader, writer)
 
     with serving(talk) as url:
         async with transport.client(url, retry=ONCE) as client, client.stream_transcription() as stream:
-            async for event in stream:
-                if isinstance(event, InterimTranscript):
-                    assert event.text == "answered"
-                    break
+            assert await heard_interim(stream) == "answered"
+            await stream.end_input()
+            assert not [event async for event in stream if isinstance(event, LinkLost)]
 
 
 async def test_timers_ring_in_time(transport: Driver) -> None:
     """On a link where nothing is said there is a ping each 50 ms, as long as the session is told that they went out and
     were answered."""
-    answered = 0
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal answered
-        server = await accept(reader, writer)
-        while not server.finished:
-            heard = server.receive_data(await reader.read(65536))
+        server, answered = await accept(reader, writer), 0
+        while answered < PINGS and not server.finished:
+            server.receive_data(await reader.read(65536))
             out = server.data_to_send()
             answered += out[:1] == b"\x8a"  # a pong: the server's own answer
             writer.write(out)
-            if any(isinstance(event, wire.TextMessage) and "close_stream" in event.text for event in heard):
-                server.send_text(LAST)
-                server.close()
-                writer.write(server.data_to_send())
+        server.send_text(interim("enough"))
+        writer.write(server.data_to_send())
+        await last(server, reader, writer)
 
     timeouts = Timeouts(message_interval=0, ping=PING, pong=30.0, write=3 * PING)
     with serving(talk) as url:
@@ -175,11 +175,8 @@ async def test_timers_ring_in_time(transport: Driver) -> None:
         ):
             assert isinstance(await anext(stream), LinkOpened)
             await stream.send_audio(PCM[:3200])
-            sleeps = 0
-            while answered < PINGS:
-                assert sleeps < SLEEPS, f"{answered} pings of {PINGS} in {SLEEPS * PING:g} s"
-                await anyio.sleep(PING)
-                sleeps += 1
+            with anyio.fail_after(LIMIT):
+                assert await heard_interim(stream) == "enough"  # over this link: another begins to count anew
             await stream.end_input()
             assert not [event async for event in stream if isinstance(event, LinkLost)]
 
